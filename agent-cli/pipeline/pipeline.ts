@@ -1,0 +1,89 @@
+import type { Storage } from "../storage/storage.ts";
+
+/** What a backup reads. The same shapes cross the wire; `protocol/` validates them. */
+export type SourceSpec =
+  | { type: "file"; paths: string[]; excludes: string[]; oneFileSystem: boolean }
+  | { type: "sqlite"; paths: string[] };
+
+export type Compression = "zstd" | "gzip" | "none";
+export type PipelineSpec = { compression: Compression; level: number | null; bandwidthBytesPerSecond: number | null };
+
+/** One thing that went differently from what was asked, while the run went on. */
+export type Warning = { path: string; reason: string };
+
+export type Progress = {
+  phase: "scanning" | "packing" | "uploading" | "verifying" | "restoring";
+  /** Bytes of the source read so far, and files or databases finished. */
+  sourceBytes: number;
+  entries: number;
+  /** Bytes of the artifact that were made (backup) or fetched (restore) so far. */
+  artifactBytes: number;
+  /** Estimates of the end values, null while unknown. */
+  totalSourceBytes: number | null;
+  totalEntries: number | null;
+  currentPath: string | null;
+};
+
+export type Reporter = {
+  progress(progress: Progress): void;
+  log(level: "info" | "warn" | "error", text: string): void;
+};
+
+export type BackupTarget = {
+  id: number;
+  name: string;
+  storage: Storage;
+  /** Key of the artifact in this storage, complete with its file name. */
+  key: string;
+  /** Bytes that may still be written to this target; null when there is no quota. */
+  quotaRemainingBytes: number | null;
+};
+
+export type BackupJob = {
+  source: SourceSpec;
+  pipeline: PipelineSpec;
+  targets: BackupTarget[];
+  /** A directory of this job alone, mode 0700, for what cannot be streamed; the caller removes it. */
+  workDir: string;
+  report: Reporter;
+  signal: AbortSignal;
+};
+
+export type TargetResult = {
+  id: number;
+  name: string;
+  status: "success" | "failed";
+  sizeBytes: number;
+  error: string | null;
+};
+
+export type BackupResult = {
+  sizeBytes: number;
+  /** SHA-256 of the artifact, 64 hex characters. */
+  sha256: string;
+  sourceBytes: number;
+  entries: number;
+  warnings: Warning[];
+  /** Warnings beyond those kept in `warnings` (which is bounded) are still counted here. */
+  warningCount: number;
+  targets: TargetResult[];
+  timings: { totalMs: number };
+};
+
+export type RestoreJob = {
+  sourceType: SourceSpec["type"];
+  compression: Compression;
+  storage: Storage;
+  key: string;
+  expected: { sha256: string | null; sizeBytes: number | null };
+  /** Absolute directory (file) or file or directory (sqlite) to restore to; null is the original place. */
+  destination: string | null;
+  /** Absolute paths as they were backed up; a directory selects what is below it. Null restores everything. */
+  selectedPaths: string[] | null;
+  conflict: "fail" | "keep" | "overwrite";
+  workDir: string;
+  report: Reporter;
+  signal: AbortSignal;
+};
+
+export type RestoreResult = { entries: number; bytes: number; warnings: Warning[]; warningCount: number };
