@@ -1,0 +1,494 @@
+import { z } from "zod";
+import { endpoint } from "./endpoint.ts";
+import * as o from "./objects.ts";
+import * as s from "./states.ts";
+
+const password = z.string().min(10, "must have at least 10 characters").max(1024);
+const username = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/, "must be letters, digits, . _ @ -");
+const credentials = z.object({ username, password: z.string().min(1).max(1024) });
+
+const intQuery = z.coerce.number().int().positive().max(Number.MAX_SAFE_INTEGER);
+/** Lists are paged by key: `before` is the `next` of the page before. */
+const page = { before: intQuery.optional(), limit: z.coerce.number().int().min(1).max(200).default(50) };
+const pageOf = <T extends z.ZodType>(item: T) => z.object({ items: z.array(item), next: z.int().nullable() });
+
+const nodeChanges = {
+  labels: o.labels.optional(),
+  maxConcurrent: z.int().min(1).max(32).optional(),
+  bandwidthBytesPerSecond: z.int().min(1024).nullable().optional(),
+};
+const withToken = z.object({ node: o.node, token: z.string() });
+const enrollmentCode = z.object({ code: z.string(), expiresAt: o.time, command: z.string() });
+
+const quotaBytes = z.int().positive().nullable();
+const settings = z.record(z.string().max(64), z.unknown());
+
+const taskFields = {
+  name: o.name,
+  source: o.source,
+  pipeline: o.pipeline,
+  nodeId: o.id.nullable(),
+  poolLabel: o.label.nullable(),
+  targetIds: z.array(o.id).min(1).max(16),
+  schedule: z.string().trim().min(1).max(200).nullable(),
+  timeZone: z.string().max(64),
+  enabled: z.boolean(),
+};
+
+const logQuery = z.object({
+  after: z.coerce.number().int().nonnegative().optional(),
+  tail: z.coerce.number().int().min(1).max(1000).optional(),
+});
+const logReply = z.object({ lines: z.array(o.logLine), next: z.int() });
+
+const recordDetail = o.record.extend({
+  copies: z.array(o.copy),
+  warnings: z.array(o.warning),
+  timings: z.record(z.string(), z.number()).nullable(),
+});
+
+export const adminApi = {
+  health: endpoint({
+    method: "GET",
+    path: "/api/health",
+    audience: "public",
+    summary: "Whether the master answers",
+    reply: z.object({ status: z.literal("ok"), version: z.string() }),
+  }),
+  openapi: endpoint({
+    method: "GET",
+    path: "/api/openapi.json",
+    audience: "public",
+    kind: "stream",
+    summary: "This API as an OpenAPI 3.1 document",
+  }),
+  installScript: endpoint({
+    method: "GET",
+    path: "/install.sh",
+    audience: "public",
+    kind: "stream",
+    summary: "The script that installs an agent",
+  }),
+  setupState: endpoint({
+    method: "GET",
+    path: "/api/setup",
+    audience: "public",
+    summary: "Whether the first administrator is still to be made",
+    reply: z.object({ needed: z.boolean() }),
+  }),
+  setup: endpoint({
+    method: "POST",
+    path: "/api/setup",
+    audience: "public",
+    summary: "Make the first administrator, once",
+    body: z.object({ username, password }),
+    reply: z.object({ user: o.user }),
+  }),
+  login: endpoint({
+    method: "POST",
+    path: "/api/auth/login",
+    audience: "public",
+    summary: "Start a session (cookie)",
+    body: credentials,
+    reply: z.object({ user: o.user }),
+  }),
+  logout: endpoint({
+    method: "POST",
+    path: "/api/auth/logout",
+    audience: "viewer",
+    summary: "End this session",
+  }),
+  me: endpoint({
+    method: "GET",
+    path: "/api/auth/me",
+    audience: "viewer",
+    summary: "Who is calling",
+    reply: z.object({ name: z.string(), role: s.role, kind: z.enum(["user", "api_key"]) }),
+  }),
+  changePassword: endpoint({
+    method: "POST",
+    path: "/api/auth/password",
+    audience: "viewer",
+    summary: "Change one's own password; all other sessions end",
+    body: z.object({ current: z.string().min(1).max(1024), next: password }),
+  }),
+
+  listUsers: endpoint({
+    method: "GET",
+    path: "/api/users",
+    audience: "admin",
+    summary: "All users",
+    reply: z.object({ items: z.array(o.user) }),
+  }),
+  createUser: endpoint({
+    method: "POST",
+    path: "/api/users",
+    audience: "admin",
+    summary: "Add a user",
+    body: z.object({ username, password, role: s.role }),
+    reply: z.object({ user: o.user }),
+  }),
+  updateUser: endpoint({
+    method: "PATCH",
+    path: "/api/users/:id",
+    audience: "admin",
+    summary: "Change a user's role or password, disable or enable; their sessions end",
+    body: z.object({
+      role: s.role.optional(),
+      disabled: z.boolean().optional(),
+      password: password.optional(),
+    }),
+    reply: z.object({ user: o.user }),
+  }),
+  deleteUser: endpoint({
+    method: "DELETE",
+    path: "/api/users/:id",
+    audience: "admin",
+    summary: "Remove a user",
+  }),
+  listApiKeys: endpoint({
+    method: "GET",
+    path: "/api/api-keys",
+    audience: "admin",
+    summary: "All API keys, without their values",
+    reply: z.object({ items: z.array(o.apiKey) }),
+  }),
+  createApiKey: endpoint({
+    method: "POST",
+    path: "/api/api-keys",
+    audience: "admin",
+    summary: "Make an API key; its value is shown once",
+    body: z.object({ name: o.name, role: s.role, expiresAt: o.time.nullable().default(null) }),
+    reply: z.object({ apiKey: o.apiKey, key: z.string() }),
+  }),
+  deleteApiKey: endpoint({
+    method: "DELETE",
+    path: "/api/api-keys/:id",
+    audience: "admin",
+    summary: "Revoke an API key",
+  }),
+
+  listNodes: endpoint({
+    method: "GET",
+    path: "/api/nodes",
+    audience: "viewer",
+    summary: "Nodes by id, newest first",
+    query: z.object({ ...page, label: o.label.optional() }),
+    reply: pageOf(o.node),
+  }),
+  createNode: endpoint({
+    method: "POST",
+    path: "/api/nodes",
+    audience: "admin",
+    summary: "Add a node; its token is shown once",
+    body: z.object({ name: o.name, ...nodeChanges }),
+    reply: withToken,
+  }),
+  createNodes: endpoint({
+    method: "POST",
+    path: "/api/nodes/batch",
+    audience: "admin",
+    summary: "Add 1 to 50 nodes, all or none",
+    body: z.object({ names: z.array(o.name).min(1).max(50) }),
+    reply: z.object({ items: z.array(withToken) }),
+  }),
+  getNode: endpoint({
+    method: "GET",
+    path: "/api/nodes/:id",
+    audience: "viewer",
+    summary: "One node, its queue and what it runs",
+    reply: o.node.extend(o.nodeActivity.shape),
+  }),
+  updateNode: endpoint({
+    method: "PATCH",
+    path: "/api/nodes/:id",
+    audience: "admin",
+    summary: "Rename a node, change its labels, limits or whether it is paused",
+    body: z.object({ name: o.name.optional(), paused: z.boolean().optional(), ...nodeChanges }),
+    reply: o.node,
+  }),
+  deleteNode: endpoint({
+    method: "DELETE",
+    path: "/api/nodes/:id",
+    audience: "admin",
+    summary: "Remove a node that no task and no record needs",
+  }),
+  rotateNodeToken: endpoint({
+    method: "POST",
+    path: "/api/nodes/:id/rotate-token",
+    audience: "admin",
+    summary: "New token, shown once; the old one stays valid for 24 hours",
+    reply: z.object({ token: z.string(), previousValidUntil: o.time }),
+  }),
+  createNodeCode: endpoint({
+    method: "POST",
+    path: "/api/nodes/:id/enrollment-codes",
+    audience: "admin",
+    summary: "A single-use code with which one machine becomes this node",
+    reply: enrollmentCode,
+  }),
+  createEnrollmentCode: endpoint({
+    method: "POST",
+    path: "/api/enrollment-codes",
+    audience: "admin",
+    summary: "A single-use code that makes a new node when it is used",
+    body: z.object({ name: o.name, labels: o.labels.default([]) }),
+    reply: enrollmentCode,
+  }),
+  browseNode: endpoint({
+    method: "GET",
+    path: "/api/nodes/:id/directory",
+    audience: "operator",
+    summary: "List a directory of a node, asked of its agent (15 s)",
+    query: z.object({ path: z.string().max(4096).default("/") }),
+    reply: z.object({ entries: z.array(o.directoryEntry) }),
+  }),
+
+  listTargets: endpoint({
+    method: "GET",
+    path: "/api/targets",
+    audience: "viewer",
+    summary: "Storage targets",
+    query: z.object(page),
+    reply: pageOf(o.target),
+  }),
+  createTarget: endpoint({
+    method: "POST",
+    path: "/api/targets",
+    audience: "admin",
+    summary: "Add a storage target",
+    body: z.object({
+      name: o.name,
+      type: s.targetType,
+      config: settings.default({}),
+      secrets: settings.default({}),
+      quotaBytes: quotaBytes.default(null),
+    }),
+    reply: o.target,
+  }),
+  getTarget: endpoint({
+    method: "GET",
+    path: "/api/targets/:id",
+    audience: "viewer",
+    summary: "One storage target, without its secrets",
+    reply: o.target,
+  }),
+  updateTarget: endpoint({
+    method: "PATCH",
+    path: "/api/targets/:id",
+    audience: "admin",
+    summary: "Change a storage target; secrets that are not sent are kept",
+    body: z.object({
+      name: o.name.optional(),
+      config: settings.optional(),
+      secrets: settings.optional(),
+      quotaBytes: quotaBytes.optional(),
+    }),
+    reply: o.target,
+  }),
+  deleteTarget: endpoint({
+    method: "DELETE",
+    path: "/api/targets/:id",
+    audience: "admin",
+    summary: "Remove a storage target that no task uses and that holds no copy",
+  }),
+  testTarget: endpoint({
+    method: "POST",
+    path: "/api/targets/:id/test",
+    audience: "operator",
+    summary: "Write, read back and delete a small object, from a node (15 s)",
+    body: z.object({ nodeId: o.id }),
+    reply: z.object({ ok: z.literal(true), milliseconds: z.int() }),
+  }),
+
+  listTasks: endpoint({
+    method: "GET",
+    path: "/api/tasks",
+    audience: "viewer",
+    summary: "Backup tasks, newest first",
+    query: z.object({ ...page, nodeId: intQuery.optional() }),
+    reply: pageOf(o.task),
+  }),
+  createTask: endpoint({
+    method: "POST",
+    path: "/api/tasks",
+    audience: "operator",
+    summary: "Add a backup task for a node or a pool of nodes",
+    body: z.object({
+      ...taskFields,
+      pipeline: o.pipeline.prefault({}),
+      nodeId: taskFields.nodeId.default(null),
+      poolLabel: taskFields.poolLabel.default(null),
+      schedule: taskFields.schedule.default(null),
+      timeZone: taskFields.timeZone.default("UTC"),
+      enabled: taskFields.enabled.default(true),
+    }),
+    reply: o.task,
+  }),
+  getTask: endpoint({
+    method: "GET",
+    path: "/api/tasks/:id",
+    audience: "viewer",
+    summary: "One backup task and how its last 30 runs went",
+    reply: o.task.extend({
+      recent: z.object({ runs: z.int(), succeeded: z.int(), successRate: z.number().nullable() }),
+    }),
+  }),
+  updateTask: endpoint({
+    method: "PATCH",
+    path: "/api/tasks/:id",
+    audience: "operator",
+    summary: "Change a backup task",
+    body: z.object(taskFields).partial(),
+    reply: o.task,
+  }),
+  deleteTask: endpoint({
+    method: "DELETE",
+    path: "/api/tasks/:id",
+    audience: "operator",
+    summary: "Remove a backup task that has no restorable records",
+  }),
+  runTask: endpoint({
+    method: "POST",
+    path: "/api/tasks/:id/run",
+    audience: "operator",
+    summary: "Back up now",
+    reply: z.object({ recordId: o.id, commandId: o.id, nodeId: o.id }),
+  }),
+  previewSchedule: endpoint({
+    method: "GET",
+    path: "/api/schedule-preview",
+    audience: "viewer",
+    summary: "The next runs of a schedule in a time zone",
+    query: z.object({
+      schedule: z.string().min(1).max(200),
+      timeZone: z.string().max(64).default("UTC"),
+      count: z.coerce.number().int().min(1).max(20).default(5),
+    }),
+    reply: z.object({ runs: z.array(o.time) }),
+  }),
+
+  listRecords: endpoint({
+    method: "GET",
+    path: "/api/records",
+    audience: "viewer",
+    summary: "Backup records, newest first",
+    query: z.object({
+      ...page,
+      taskId: intQuery.optional(),
+      nodeId: intQuery.optional(),
+      status: s.recordStatus.optional(),
+    }),
+    reply: pageOf(o.record),
+  }),
+  getRecord: endpoint({
+    method: "GET",
+    path: "/api/records/:id",
+    audience: "viewer",
+    summary: "One record with its copies and warnings",
+    reply: recordDetail,
+  }),
+  recordLog: endpoint({
+    method: "GET",
+    path: "/api/records/:id/log",
+    audience: "viewer",
+    summary: "A record's log: what follows `after`, or the last `tail` chunks",
+    query: logQuery,
+    reply: logReply,
+  }),
+  recordStream: endpoint({
+    method: "GET",
+    path: "/api/records/:id/stream",
+    audience: "viewer",
+    kind: "stream",
+    summary: "A record's state, progress and log, live, as server-sent events",
+  }),
+  cancelRecord: endpoint({
+    method: "POST",
+    path: "/api/records/:id/cancel",
+    audience: "operator",
+    summary: "Stop a queued or running backup",
+  }),
+  deleteRecord: endpoint({
+    method: "DELETE",
+    path: "/api/records/:id",
+    audience: "operator",
+    summary: "Remove a record and every copy of it",
+    reply: z.object({ status: z.literal("ok"), pendingCopies: z.int() }),
+  }),
+  restoreRecord: endpoint({
+    method: "POST",
+    path: "/api/records/:id/restore",
+    audience: "operator",
+    summary: "Restore a record: whole or in part, in place or elsewhere, on this node or another",
+    body: z.object({
+      nodeId: o.id.optional(),
+      targetId: o.id.optional(),
+      destination: o.absolutePath.nullable().default(null),
+      selectedPaths: z.array(o.absolutePath).min(1).max(1000).nullable().default(null),
+      conflict: s.conflictPolicy.default("fail"),
+    }),
+    reply: z.object({ restoreId: o.id, commandId: o.id, nodeId: o.id }),
+  }),
+  listRestores: endpoint({
+    method: "GET",
+    path: "/api/restores",
+    audience: "viewer",
+    summary: "Restores, newest first",
+    query: z.object({ ...page, recordId: intQuery.optional() }),
+    reply: pageOf(o.restore),
+  }),
+  getRestore: endpoint({
+    method: "GET",
+    path: "/api/restores/:id",
+    audience: "viewer",
+    summary: "One restore with its warnings",
+    reply: o.restore.extend({ warnings: z.array(o.warning) }),
+  }),
+  restoreLog: endpoint({
+    method: "GET",
+    path: "/api/restores/:id/log",
+    audience: "viewer",
+    summary: "A restore's log",
+    query: logQuery,
+    reply: logReply,
+  }),
+  restoreStream: endpoint({
+    method: "GET",
+    path: "/api/restores/:id/stream",
+    audience: "viewer",
+    kind: "stream",
+    summary: "A restore's state, progress and log, live, as server-sent events",
+  }),
+  cancelRestore: endpoint({
+    method: "POST",
+    path: "/api/restores/:id/cancel",
+    audience: "operator",
+    summary: "Stop a queued or running restore",
+  }),
+
+  listCommands: endpoint({
+    method: "GET",
+    path: "/api/commands",
+    audience: "operator",
+    summary: "The queue and its history, newest first",
+    query: z.object({ ...page, nodeId: intQuery.optional() }),
+    reply: pageOf(o.command),
+  }),
+  listAudit: endpoint({
+    method: "GET",
+    path: "/api/audit",
+    audience: "admin",
+    summary: "Who changed what, newest first",
+    query: z.object(page),
+    reply: pageOf(o.auditEntry),
+  }),
+  listNotifications: endpoint({
+    method: "GET",
+    path: "/api/notifications",
+    audience: "viewer",
+    summary: "What happened that people should know, newest first",
+    query: z.object(page),
+    reply: pageOf(o.notification),
+  }),
+} as const;

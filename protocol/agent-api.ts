@@ -1,0 +1,326 @@
+import { z } from "zod";
+import { endpoint } from "./endpoint.ts";
+import * as o from "./objects.ts";
+import * as s from "./states.ts";
+
+const KIB = 1024;
+const text = (max: number) => z.string().max(max);
+
+/** What any JSON value may be, but not nested so deeply that handling it could exhaust a stack. */
+const shallowJson = z.unknown().refine((value) => depthAtMost(value, 32), "is nested too deeply");
+
+function depthAtMost(value: unknown, max: number): boolean {
+  let level: unknown[] = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > max) return false;
+    level = level.flatMap((v) => (typeof v === "object" && v !== null ? Object.values(v) : []));
+  }
+  return true;
+}
+
+const leaseToken = z.string().regex(/^[0-9a-f]{32}$/, "must be 32 hex characters");
+const held = z.object({ id: o.id, leaseToken });
+
+/** What the master asks of an agent on the way back of any of its calls. */
+const order = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("cancel"), commandId: o.id }),
+  z.object({ type: z.literal("pause") }),
+]);
+export type Order = z.output<typeof order>;
+
+const deliveredCommand = z.object({
+  id: o.id,
+  type: z.string(),
+  payload: z.record(z.string(), z.unknown()),
+  attempt: z.int().optional(),
+  leaseToken: leaseToken.optional(),
+  leaseSeconds: z.int().optional(),
+});
+export type DeliveredCommand = z.output<typeof deliveredCommand>;
+
+/** A target as the agent gets it, secrets included: only for a command that this node has in hand. */
+const openedTarget = z.object({
+  id: o.id,
+  type: z.string(),
+  name: z.string(),
+  config: z.record(z.string(), z.unknown()),
+  transferMode: z.enum(["direct", "master_relay"]),
+});
+
+const uploadResult = z.object({
+  storageTargetId: o.id,
+  storageTargetName: text(200).optional(),
+  status: z.enum(["success", "failed"]),
+  storagePath: text(1024).optional(),
+  fileSize: z.int().nonnegative().optional(),
+  transferMode: text(32).optional(),
+  error: text(4000).optional(),
+  /** *Ours*: this copy's own hash. */
+  checksum: o.sha256.optional(),
+});
+
+const logChunk = z.object({ seq: z.int().positive(), text: text(64 * KIB) });
+
+const uploadQuery = z.object({ key: text(1024) });
+
+export const agentApi = {
+  enroll: endpoint({
+    method: "POST",
+    path: "/api/agent/enroll",
+    audience: "public",
+    summary: "Trade a single-use enrolment code for this node's token",
+    maxBodyBytes: 16 * KIB,
+    body: z.object({ code: text(200).min(1), hostname: text(255).optional() }),
+    reply: z.object({ nodeId: o.id, name: z.string(), token: z.string() }),
+  }),
+  heartbeat: endpoint({
+    method: "POST",
+    path: "/api/agent/heartbeat",
+    audience: "agent",
+    summary: "Say that this node lives and what it is",
+    maxBodyBytes: 64 * KIB,
+    body: z.object({
+      token: text(512).optional(),
+      hostname: text(255).optional(),
+      ipAddress: text(255).optional(),
+      agentVersion: text(100).optional(),
+      os: text(100).optional(),
+      arch: text(100).optional(),
+      bootId: text(64).optional(),
+      protocolVersion: z.int().optional(),
+      capabilities: o.capabilities.optional(),
+      freeDiskBytes: z.number().nonnegative().optional(),
+      running: z.array(held).max(1000).optional(),
+    }),
+    reply: z.object({
+      status: z.literal("ok"),
+      nodeId: o.id,
+      name: z.string(),
+      heartbeatSeconds: z.int(),
+      pollSeconds: z.int(),
+      doorbell: z.string().nullable(),
+      orders: z.array(order),
+    }),
+  }),
+  poll: endpoint({
+    method: "POST",
+    path: "/api/agent/commands/poll",
+    audience: "agent",
+    summary: "Claim queued commands",
+    /** `running`: every command that the agent still holds, un-acknowledged results included. */
+    body: z
+      .object({
+        running: z.array(held).max(1000),
+        max: z.int().min(0).max(64),
+        bootId: text(64).optional(),
+        socket: z.boolean().optional(),
+      })
+      .optional(),
+    reply: z.object({
+      command: deliveredCommand.nullable(),
+      commands: z.array(deliveredCommand).optional(),
+      orders: z.array(order).optional(),
+    }),
+  }),
+  commandResult: endpoint({
+    method: "POST",
+    path: "/api/agent/commands/:id/result",
+    audience: "agent",
+    summary: "Report how a command ended; the same report again changes nothing",
+    body: z.object({
+      success: z.boolean(),
+      errorMessage: text(16_000).optional(),
+      result: shallowJson.optional(),
+      attempt: z.int().positive().optional(),
+      leaseToken: leaseToken.optional(),
+      cancelled: z.boolean().optional(),
+    }),
+  }),
+  renewLease: endpoint({
+    method: "POST",
+    path: "/api/agent/commands/:id/lease",
+    audience: "agent",
+    summary: "Renew a command's lease and carry its progress",
+    body: z.object({ leaseToken, progress: o.progress.optional() }),
+    reply: z.object({ leaseSeconds: z.int(), orders: z.array(order) }),
+  }),
+  taskSpec: endpoint({
+    method: "GET",
+    path: "/api/agent/tasks/:id",
+    audience: "agent",
+    summary: "What to back up and where to, while a command for it is in hand",
+    query: z.object({ recordId: z.coerce.number().int().positive().optional() }),
+    reply: z.object({
+      taskId: o.id,
+      name: z.string(),
+      type: z.string(),
+      sourcePath: z.string(),
+      sourcePaths: z.string(),
+      excludePatterns: z.string(),
+      dbHost: z.string(),
+      dbPort: z.int(),
+      dbUser: z.string(),
+      dbPassword: z.string(),
+      dbName: z.string(),
+      dbPath: z.string(),
+      extraConfig: z.string(),
+      compression: z.string(),
+      encrypt: z.boolean(),
+      storageTargets: z.array(openedTarget),
+      source: o.source,
+      pipeline: o.pipeline,
+      recordId: o.id,
+      fileNameStem: z.string(),
+      objectPrefix: z.string(),
+      targets: z.array(openedTarget.extend({ quotaRemainingBytes: z.number().nullable() })),
+    }),
+  }),
+  updateRecord: endpoint({
+    method: "POST",
+    path: "/api/agent/records/:id",
+    audience: "agent",
+    summary: "Report a backup's state, log and results; any order, any number",
+    body: z.object({
+      /** Checked by the verb, which has a code of its own for a wrong one. */
+      status: text(64).optional(),
+      fileName: text(255).optional(),
+      fileSize: z.int().nonnegative().optional(),
+      checksum: text(128).optional(),
+      storagePath: text(1024).optional(),
+      storageTargetId: z.int().nonnegative().optional(),
+      storageTransferMode: text(32).optional(),
+      storageUploadResults: z.array(uploadResult).max(100).nullable().optional(),
+      errorMessage: text(16_000).optional(),
+      logAppend: text(256 * KIB).optional(),
+      log: z.array(logChunk).max(200).optional(),
+      leaseToken: leaseToken.optional(),
+      progress: o.progress.optional(),
+      sourceBytes: z.int().nonnegative().optional(),
+      entries: z.int().nonnegative().optional(),
+      warnings: z.array(o.warning).max(200).optional(),
+      warningCount: z.int().nonnegative().optional(),
+      timings: z.record(z.string().max(64), z.number()).optional(),
+    }),
+  }),
+  putArtifact: endpoint({
+    method: "PUT",
+    path: "/api/agent/records/:id/artifacts/:targetId",
+    audience: "agent",
+    kind: "stream",
+    summary: "Store a whole artifact in the vault through the master",
+    maxBodyBytes: Number.MAX_SAFE_INTEGER,
+    reply: z.object({ status: z.literal("ok"), storagePath: z.string(), fileSize: z.int() }),
+  }),
+  beginUpload: endpoint({
+    method: "POST",
+    path: "/api/agent/records/:id/artifacts/:targetId/uploads",
+    audience: "agent",
+    summary: "Begin an upload to the vault in parts",
+    body: z.object({ key: text(1024).min(1) }),
+    reply: z.object({ uploadId: z.string(), partSizeBytes: z.int() }),
+  }),
+  uploadPart: endpoint({
+    method: "PUT",
+    path: "/api/agent/records/:id/artifacts/:targetId/uploads/:uploadId/parts/:number",
+    audience: "agent",
+    kind: "stream",
+    summary: "Upload one part; X-BackupX-SHA256 is its hash",
+    maxBodyBytes: 64 * KIB * KIB,
+    query: uploadQuery,
+    reply: z.object({ etag: z.string() }),
+  }),
+  completeUpload: endpoint({
+    method: "POST",
+    path: "/api/agent/records/:id/artifacts/:targetId/uploads/:uploadId/complete",
+    audience: "agent",
+    summary: "Make the uploaded parts one object",
+    body: z.object({
+      key: text(1024).min(1),
+      parts: z
+        .array(z.object({ number: z.int().min(1).max(10_000), etag: text(200) }))
+        .min(1)
+        .max(10_000),
+      sizeBytes: z.int().nonnegative(),
+      sha256: o.sha256,
+    }),
+    reply: z.object({ sizeBytes: z.int() }),
+  }),
+  abortUpload: endpoint({
+    method: "DELETE",
+    path: "/api/agent/records/:id/artifacts/:targetId/uploads/:uploadId",
+    audience: "agent",
+    summary: "Give up an upload in parts; nothing of it stays",
+    query: uploadQuery,
+  }),
+  restoreSpec: endpoint({
+    method: "GET",
+    path: "/api/agent/restores/:id/spec",
+    audience: "agent",
+    summary: "What to restore and where to, while a command for it is in hand",
+    reply: z.object({
+      restoreRecordId: o.id,
+      backupRecordId: o.id,
+      taskId: o.id,
+      taskName: z.string(),
+      type: z.string(),
+      sourcePath: z.string(),
+      sourcePaths: z.array(z.string()),
+      dbHost: z.string(),
+      dbPort: z.int(),
+      dbUser: z.string(),
+      dbPassword: z.string(),
+      dbName: z.string(),
+      dbPath: z.string(),
+      extraConfig: z.string(),
+      compression: z.string(),
+      encrypt: z.boolean(),
+      storage: openedTarget,
+      storagePath: z.string(),
+      fileName: z.string(),
+      checksum: z.string(),
+      fileSize: z.int(),
+      destination: z.string().nullable(),
+      selectedPaths: z.array(z.string()).nullable(),
+      conflict: s.conflictPolicy,
+    }),
+  }),
+  restoreArtifact: endpoint({
+    method: "GET",
+    path: "/api/agent/restores/:id/artifact",
+    audience: "agent",
+    kind: "stream",
+    summary: "The artifact's bytes from the vault; honours Range",
+  }),
+  updateRestore: endpoint({
+    method: "POST",
+    path: "/api/agent/restores/:id",
+    audience: "agent",
+    summary: "Report a restore's state and log",
+    body: z.object({
+      status: text(64).optional(),
+      errorMessage: text(16_000).optional(),
+      logAppend: text(256 * KIB).optional(),
+      log: z.array(logChunk).max(200).optional(),
+      leaseToken: leaseToken.optional(),
+      progress: o.progress.optional(),
+      entries: z.int().nonnegative().optional(),
+      bytes: z.int().nonnegative().optional(),
+      warnings: z.array(o.warning).max(200).optional(),
+      warningCount: z.int().nonnegative().optional(),
+    }),
+  }),
+  self: endpoint({
+    method: "GET",
+    path: "/api/v1/agent/self",
+    audience: "agent",
+    summary: "Who the holder of this token is, for installers",
+    reply: z.object({ id: o.id, name: z.string(), status: z.string(), lastSeen: z.string() }),
+  }),
+  doorbell: endpoint({
+    method: "GET",
+    path: "/api/agent/doorbell",
+    audience: "agent",
+    kind: "socket",
+    summary: "Be rung when there is something to poll for",
+  }),
+} as const;

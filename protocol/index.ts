@@ -1,0 +1,7 @@
+export { adminApi } from "./admin-api.ts";
+export { agentApi, type DeliveredCommand, type Order } from "./agent-api.ts";
+export * from "./endpoint.ts";
+export * from "./errors.ts";
+export * as objects from "./objects.ts";
+export * as states from "./states.ts";
+export { protocolRange, timing } from "./states.ts";

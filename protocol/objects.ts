@@ -1,0 +1,265 @@
+import { z } from "zod";
+import * as s from "./states.ts";
+
+export const id = z.int().positive().max(Number.MAX_SAFE_INTEGER);
+/** Milliseconds since 1970 UTC, by the master's clock unless said otherwise. */
+export const time = z.int().nonnegative();
+export const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "must be 64 lower-case hex characters");
+
+const control = /\p{Cc}/u;
+const printable = (max: number) =>
+  z
+    .string()
+    .trim()
+    .min(1)
+    .max(max)
+    .refine((text) => !control.test(text), "must not contain control characters");
+export const name = printable(100);
+export const label = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9._=-]{0,62}$/, "must be lower-case letters, digits, . _ = -");
+export const labels = z.array(label).max(32);
+
+/** An absolute path on a node: Unix, or a Windows drive. NUL can be in no path and would end it early. */
+export const absolutePath = z
+  .string()
+  .min(1)
+  .max(4096)
+  .refine((path) => !path.includes("\0"), "must not contain NUL")
+  .refine((path) => path.startsWith("/") || /^[A-Za-z]:[\\/]/.test(path), "must be an absolute path");
+
+const fileSource = z.object({
+  type: z.literal("file"),
+  paths: z.array(absolutePath).min(1).max(200),
+  excludes: z.array(z.string().min(1).max(1024)).max(500).default([]),
+  oneFileSystem: z.boolean().default(false),
+});
+const sqliteSource = z.object({ type: z.literal("sqlite"), paths: z.array(absolutePath).min(1).max(50) });
+export const source = z.discriminatedUnion("type", [fileSource, sqliteSource]);
+export type Source = z.output<typeof source>;
+
+export const pipeline = z.object({
+  compression: s.compression.default("zstd"),
+  /** Compression level; null is the method's own default. */
+  level: z.int().min(1).max(19).nullable().default(null),
+  bandwidthBytesPerSecond: z.int().min(1024).nullable().default(null),
+});
+export type Pipeline = z.output<typeof pipeline>;
+
+export const warning = z.object({ path: z.string().max(8192), reason: z.string().max(2000) });
+export const progress = z.object({
+  phase: z.enum(["scanning", "packing", "uploading", "verifying", "restoring"]),
+  sourceBytes: z.int().nonnegative(),
+  entries: z.int().nonnegative(),
+  artifactBytes: z.int().nonnegative(),
+  totalSourceBytes: z.int().nonnegative().nullable(),
+  totalEntries: z.int().nonnegative().nullable(),
+  currentPath: z.string().max(8192).nullable(),
+});
+export type Progress = z.output<typeof progress>;
+
+export const directoryEntry = z.object({
+  name: z.string(),
+  path: z.string(),
+  isDir: z.boolean(),
+  size: z.number().nonnegative(),
+});
+
+/** What an agent can do here and now: versions of the tools and drivers that it really found. */
+export const capabilities = z.object({
+  sources: z.array(z.string().max(64)).max(64).default([]),
+  storages: z.array(z.string().max(64)).max(64).default([]),
+  engines: z.record(z.string().max(64), z.string().max(200)).default({}),
+});
+
+export const node = z.object({
+  id,
+  name: z.string(),
+  status: s.nodeStatus,
+  connection: z.enum(["socket", "poll", "never"]),
+  lastSeen: time.nullable(),
+  hostname: z.string(),
+  ipAddress: z.string(),
+  os: z.string(),
+  arch: z.string(),
+  agentVersion: z.string(),
+  protocolVersion: z.int().nullable(),
+  labels: z.array(z.string()),
+  paused: z.boolean(),
+  maxConcurrent: z.int(),
+  bandwidthBytesPerSecond: z.int().nullable(),
+  freeDiskBytes: z.number().nullable(),
+  capabilities: capabilities.nullable(),
+  /** Set when two machines have used this node's token in turn. */
+  cloneSuspectedAt: time.nullable(),
+  createdAt: time,
+});
+export const nodeActivity = z.object({
+  queued: z.int(),
+  running: z.array(z.object({ commandId: id, type: s.commandType, recordId: id.nullable(), since: time })),
+});
+
+const localDisk = z.object({ path: absolutePath });
+const vault = z.object({});
+const s3 = z.object({
+  endpoint: z.url({ protocol: /^https?$/ }).max(500),
+  region: z.string().min(1).max(64).default("auto"),
+  bucket: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, "is not a bucket name"),
+  prefix: z.string().max(500).default(""),
+  pathStyle: z.boolean().default(true),
+});
+const s3Secrets = z.object({
+  accessKeyId: z.string().min(1).max(256),
+  secretAccessKey: z.string().min(1).max(1024),
+  sessionToken: z.string().max(4096).optional(),
+});
+const noSecrets = z.object({});
+
+/** Each storage's settings: what may be shown, and what is sealed. */
+export const targetSettings = {
+  local_disk: { config: localDisk, secrets: noSecrets },
+  vault: { config: vault, secrets: noSecrets },
+  s3: { config: s3, secrets: s3Secrets },
+} as const satisfies Record<s.TargetType, { config: z.ZodType; secrets: z.ZodType }>;
+
+export const target = z.object({
+  id,
+  name: z.string(),
+  type: s.targetType,
+  config: z.record(z.string(), z.unknown()),
+  /** Names of the secrets that are set; their values are never shown. */
+  secretsSet: z.array(z.string()),
+  quotaBytes: z.int().nullable(),
+  usedBytes: z.int(),
+  createdAt: time,
+  updatedAt: time,
+});
+
+export const task = z.object({
+  id,
+  name: z.string(),
+  source,
+  pipeline,
+  nodeId: id.nullable(),
+  poolLabel: z.string().nullable(),
+  targetIds: z.array(id),
+  schedule: z.string().nullable(),
+  timeZone: z.string(),
+  nextRunAt: time.nullable(),
+  enabled: z.boolean(),
+  createdAt: time,
+  updatedAt: time,
+});
+
+export const copy = z.object({
+  targetId: id,
+  targetName: z.string(),
+  status: s.copyStatus,
+  storagePath: z.string(),
+  sizeBytes: z.int(),
+  checksum: z.string().nullable(),
+  error: z.string(),
+  updatedAt: time,
+});
+
+export const record = z.object({
+  id,
+  taskId: id,
+  taskName: z.string(),
+  nodeId: id.nullable(),
+  nodeName: z.string().nullable(),
+  commandId: id.nullable(),
+  attempt: z.int(),
+  status: s.recordStatus,
+  trigger: s.trigger,
+  sourceType: s.sourceType,
+  compression: s.compression,
+  fileName: z.string(),
+  sizeBytes: z.int(),
+  sourceBytes: z.int().nullable(),
+  entries: z.int().nullable(),
+  checksum: z.string().nullable(),
+  warningCount: z.int(),
+  /** Runs that this missed record stands for; 1 otherwise. */
+  runs: z.int(),
+  /** The agent's success arrived after this run had been given up. */
+  late: z.boolean(),
+  errorMessage: z.string(),
+  progress: progress.nullable(),
+  createdAt: time,
+  startedAt: time.nullable(),
+  finishedAt: time.nullable(),
+});
+
+export const restore = z.object({
+  id,
+  recordId: id,
+  targetId: id,
+  nodeId: id,
+  nodeName: z.string().nullable(),
+  commandId: id.nullable(),
+  status: s.restoreStatus,
+  destination: z.string().nullable(),
+  selectedPaths: z.array(z.string()).nullable(),
+  conflict: s.conflictPolicy,
+  entries: z.int().nullable(),
+  bytes: z.int().nullable(),
+  warningCount: z.int(),
+  errorMessage: z.string(),
+  progress: progress.nullable(),
+  createdAt: time,
+  startedAt: time.nullable(),
+  finishedAt: time.nullable(),
+});
+
+export const command = z.object({
+  id,
+  nodeId: id,
+  type: s.commandType,
+  status: s.commandStatus,
+  attempt: z.int(),
+  recordId: id.nullable(),
+  restoreId: id.nullable(),
+  errorMessage: z.string(),
+  createdAt: time,
+  dispatchedAt: time.nullable(),
+  leaseExpiresAt: time.nullable(),
+  completedAt: time.nullable(),
+});
+
+export const user = z.object({
+  id,
+  username: z.string(),
+  role: s.role,
+  disabled: z.boolean(),
+  createdAt: time,
+  lastLoginAt: time.nullable(),
+});
+export const apiKey = z.object({
+  id,
+  name: z.string(),
+  role: s.role,
+  createdAt: time,
+  expiresAt: time.nullable(),
+  lastUsedAt: time.nullable(),
+});
+export const auditEntry = z.object({
+  id,
+  at: time,
+  actor: z.string(),
+  action: z.string(),
+  entity: z.string(),
+  entityId: id.nullable(),
+  before: z.unknown(),
+  after: z.unknown(),
+  ipAddress: z.string(),
+});
+export const notification = z.object({
+  id,
+  at: time,
+  kind: z.string(),
+  nodeId: id.nullable(),
+  recordId: id.nullable(),
+  message: z.string(),
+});
+export const logLine = z.object({ seq: z.int(), at: time, text: z.string() });

@@ -1,0 +1,63 @@
+import { z } from "zod";
+
+export const commandStatus = z.enum(["pending", "dispatched", "succeeded", "failed", "timeout", "cancelled"]);
+export type CommandStatus = z.output<typeof commandStatus>;
+
+export const commandType = z.enum([
+  "run_task",
+  "list_dir",
+  "restore_record",
+  "delete_storage_object",
+  "test_target",
+]);
+export type CommandType = z.output<typeof commandType>;
+
+/** Control commands are short, somebody waits for them, and they never queue behind work. */
+export type Lane = "control" | "work";
+export const laneOf: Record<CommandType, Lane> = {
+  run_task: "work",
+  restore_record: "work",
+  delete_storage_object: "work",
+  list_dir: "control",
+  test_target: "control",
+};
+
+/** `missed`: its time came and it could not be started. `success` may carry warnings. */
+export const recordStatus = z.enum(["queued", "running", "success", "failed", "cancelled", "missed"]);
+export type RecordStatus = z.output<typeof recordStatus>;
+
+export const restoreStatus = z.enum(["queued", "running", "success", "failed", "cancelled"]);
+export type RestoreStatus = z.output<typeof restoreStatus>;
+
+export const copyStatus = z.enum(["success", "failed", "deleting", "deleted", "delete_failed"]);
+export const nodeStatus = z.enum(["online", "offline", "pending"]);
+export const role = z.enum(["viewer", "operator", "admin"]);
+export type Role = z.output<typeof role>;
+
+export const targetType = z.enum(["local_disk", "vault", "s3"]);
+export type TargetType = z.output<typeof targetType>;
+export const sourceType = z.enum(["file", "sqlite"]);
+export const compression = z.enum(["zstd", "gzip", "none"]);
+export const conflictPolicy = z.enum(["fail", "keep", "overwrite"]);
+export const trigger = z.enum(["manual", "schedule", "catch_up"]);
+
+/** Numbers that both sides of the wire must agree on, in the unit that each name carries. */
+export const timing = {
+  heartbeatSeconds: 15,
+  pollSeconds: 5,
+  /** A node is offline this long after its last sign of life. */
+  offlineAfterSeconds: 45,
+  /** How long a person waits for a directory listing or a target test. */
+  controlWaitSeconds: 15,
+  leaseSeconds: 120,
+  leaseRenewSeconds: 40,
+  /** A dispatched command that its agent does not hold is handed out again after this. */
+  redeliverAfterSeconds: 10,
+  /** A command is given up this long after its last sign of life; more than a lease, so requeueing comes first. */
+  silentCommandSeconds: 600,
+  socketPingSeconds: 15,
+  socketPollSeconds: 900,
+} as const;
+
+/** Protocol versions that this master speaks; agents that send none are BackupX Go agents. */
+export const protocolRange = { oldest: 1, newest: 1 } as const;

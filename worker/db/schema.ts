@@ -1,0 +1,308 @@
+import { sql } from "drizzle-orm";
+import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
+
+// Ids are integers, times are milliseconds since 1970 UTC. An index costs a written row each time a row enters or
+// changes it, so there is one only where a query would otherwise read more rows as the tables grow.
+
+const rowId = () => integer("id").primaryKey();
+const time = (column: string) => integer(column);
+
+export const nodes = sqliteTable(
+  "nodes",
+  {
+    id: rowId(),
+    name: text("name").notNull().unique(),
+    tokenSha256: text("token_sha256").notNull().unique(),
+    previousTokenSha256: text("previous_token_sha256").unique(),
+    previousTokenUntil: time("previous_token_until"),
+    /** `pending` until the first sign of life. Derived again on read, see nodes/status.ts. */
+    status: text("status").notNull().default("pending"),
+    /** How its signs of life arrive: a socket's are with the Doorbell, not in `last_seen`. */
+    connection: text("connection").notNull().default("never"),
+    lastSeen: time("last_seen"),
+    hostname: text("hostname").notNull().default(""),
+    ipAddress: text("ip_address").notNull().default(""),
+    os: text("os").notNull().default(""),
+    arch: text("arch").notNull().default(""),
+    agentVersion: text("agent_version").notNull().default(""),
+    /** Null: a BackupX Go agent. */
+    protocolVersion: integer("protocol_version"),
+    bootId: text("boot_id"),
+    previousBootId: text("previous_boot_id"),
+    cloneSuspectedAt: time("clone_suspected_at"),
+    labels: text("labels").notNull().default("[]"),
+    paused: integer("paused", { mode: "boolean" }).notNull().default(false),
+    maxConcurrent: integer("max_concurrent").notNull().default(1),
+    bandwidthBytesPerSecond: integer("bandwidth_limit"),
+    capabilities: text("capabilities"),
+    freeDiskBytes: integer("free_disk_bytes"),
+    createdAt: time("created_at").notNull(),
+    updatedAt: time("updated_at").notNull(),
+  },
+  (t) => [
+    // The offline sweep reads only nodes whose signs of life have stopped arriving.
+    index("nodes_polling").on(t.lastSeen).where(sql`status = 'online' and connection = 'poll'`),
+  ],
+);
+
+export const agentCommands = sqliteTable(
+  "agent_commands",
+  {
+    id: rowId(),
+    nodeId: integer("node_id").notNull(),
+    type: text("type").notNull(),
+    lane: text("lane").notNull(),
+    status: text("status").notNull().default("pending"),
+    /** Never holds a secret: what needs one is completed when the command is handed out. */
+    payload: text("payload").notNull(),
+    result: text("result"),
+    errorMessage: text("error_message").notNull().default(""),
+    attempt: integer("attempt").notNull().default(0),
+    leaseToken: text("lease_token"),
+    leaseExpiresAt: time("lease_expires_at"),
+    notBefore: time("not_before"),
+    recordId: integer("record_id"),
+    restoreId: integer("restore_id"),
+    cancelRequestedAt: time("cancel_requested_at"),
+    createdAt: time("created_at").notNull(),
+    dispatchedAt: time("dispatched_at"),
+    completedAt: time("completed_at"),
+    updatedAt: time("updated_at").notNull(),
+  },
+  (t) => [
+    // One index for the queue and the history of a node: what is pending or dispatched has no completed_at.
+    index("agent_commands_of_node").on(t.nodeId, t.completedAt),
+    index("agent_commands_leased").on(t.leaseExpiresAt).where(sql`status = 'dispatched'`),
+    index("agent_commands_of_record")
+      .on(t.recordId)
+      .where(sql`record_id is not null and completed_at is null`),
+  ],
+);
+
+export const backupTasks = sqliteTable(
+  "backup_tasks",
+  {
+    id: rowId(),
+    name: text("name").notNull().unique(),
+    source: text("source").notNull(),
+    pipeline: text("pipeline").notNull(),
+    nodeId: integer("node_id"),
+    poolLabel: text("pool_label"),
+    schedule: text("schedule"),
+    timeZone: text("time_zone").notNull().default("UTC"),
+    nextRunAt: time("next_run_at"),
+    enabled: integer("enabled", { mode: "boolean" }).notNull().default(true),
+    createdAt: time("created_at").notNull(),
+    updatedAt: time("updated_at").notNull(),
+  },
+  (t) => [
+    index("backup_tasks_due").on(t.nextRunAt).where(sql`next_run_at is not null`),
+    index("backup_tasks_of_node").on(t.nodeId),
+  ],
+);
+
+export const taskTargets = sqliteTable(
+  "task_targets",
+  {
+    taskId: integer("task_id").notNull(),
+    targetId: integer("target_id").notNull(),
+    position: integer("position").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.taskId, t.targetId] }), index("task_targets_of_target").on(t.targetId)],
+);
+
+export const storageTargets = sqliteTable("storage_targets", {
+  id: rowId(),
+  name: text("name").notNull().unique(),
+  type: text("type").notNull(),
+  config: text("config").notNull(),
+  /** Sealed JSON, bound to `seal_id`; see secrets/seal.ts. */
+  secrets: text("secrets"),
+  sealId: text("seal_id").notNull(),
+  quotaBytes: integer("quota_bytes"),
+  usedBytes: integer("used_bytes").notNull().default(0),
+  createdAt: time("created_at").notNull(),
+  updatedAt: time("updated_at").notNull(),
+});
+
+export const backupRecords = sqliteTable(
+  "backup_records",
+  {
+    id: rowId(),
+    taskId: integer("task_id").notNull(),
+    taskName: text("task_name").notNull(),
+    nodeId: integer("node_id"),
+    commandId: integer("command_id"),
+    attempt: integer("attempt").notNull().default(0),
+    status: text("status").notNull(),
+    trigger: text("trigger").notNull(),
+    sourceType: text("source_type").notNull(),
+    compression: text("compression").notNull(),
+    /** Where the task read from when it ran: a restore in place goes there, whatever became of the task. */
+    source: text("source").notNull(),
+    /** Which targets it was to be written to, as a JSON array of ids. */
+    targetIds: text("target_ids").notNull(),
+    fileName: text("file_name").notNull().default(""),
+    sizeBytes: integer("size_bytes").notNull().default(0),
+    sourceBytes: integer("source_bytes"),
+    entries: integer("entries"),
+    checksum: text("checksum"),
+    warnings: text("warnings").notNull().default("[]"),
+    warningCount: integer("warning_count").notNull().default(0),
+    timings: text("timings"),
+    progress: text("progress"),
+    runs: integer("runs").notNull().default(1),
+    late: integer("late", { mode: "boolean" }).notNull().default(false),
+    errorMessage: text("error_message").notNull().default(""),
+    createdAt: time("created_at").notNull(),
+    startedAt: time("started_at"),
+    finishedAt: time("finished_at"),
+  },
+  (t) => [
+    // The guard against two runs of one task at a time, whoever starts them.
+    uniqueIndex("backup_records_active").on(t.taskId).where(sql`status in ('queued', 'running')`),
+    index("backup_records_of_task").on(t.taskId),
+    index("backup_records_of_node").on(t.nodeId),
+    index("backup_records_of_status").on(t.status).where(sql`status <> 'success'`),
+  ],
+);
+
+/** Append-only; `seq` is the agent's own number, so a chunk that is sent twice is stored once. */
+export const runLogs = sqliteTable(
+  "record_logs",
+  {
+    kind: text("kind").notNull(),
+    runId: integer("record_id").notNull(),
+    seq: integer("seq").notNull(),
+    at: time("at").notNull(),
+    text: text("text").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.kind, t.runId, t.seq] })],
+);
+
+export const recordCopies = sqliteTable(
+  "record_copies",
+  {
+    recordId: integer("record_id").notNull(),
+    targetId: integer("target_id").notNull(),
+    targetName: text("target_name").notNull(),
+    status: text("status").notNull(),
+    storagePath: text("storage_path").notNull().default(""),
+    sizeBytes: integer("size_bytes").notNull().default(0),
+    checksum: text("checksum"),
+    error: text("error").notNull().default(""),
+    updatedAt: time("updated_at").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.recordId, t.targetId] }), index("record_copies_of_target").on(t.targetId)],
+);
+
+export const restoreRecords = sqliteTable(
+  "restore_records",
+  {
+    id: rowId(),
+    recordId: integer("record_id").notNull(),
+    targetId: integer("target_id").notNull(),
+    nodeId: integer("node_id").notNull(),
+    commandId: integer("command_id"),
+    attempt: integer("attempt").notNull().default(0),
+    status: text("status").notNull(),
+    destination: text("destination"),
+    selectedPaths: text("selected_paths"),
+    conflict: text("conflict").notNull(),
+    entries: integer("entries"),
+    bytes: integer("bytes"),
+    warnings: text("warnings").notNull().default("[]"),
+    warningCount: integer("warning_count").notNull().default(0),
+    progress: text("progress"),
+    late: integer("late", { mode: "boolean" }).notNull().default(false),
+    errorMessage: text("error_message").notNull().default(""),
+    createdAt: time("created_at").notNull(),
+    startedAt: time("started_at"),
+    finishedAt: time("finished_at"),
+  },
+  (t) => [index("restore_records_of_record").on(t.recordId)],
+);
+
+export const installCodes = sqliteTable(
+  "install_codes",
+  {
+    id: rowId(),
+    codeSha256: text("code_sha256").notNull().unique(),
+    /** The node that its user becomes; null makes a new one of this name and these labels. */
+    nodeId: integer("node_id"),
+    name: text("name").notNull(),
+    labels: text("labels").notNull().default("[]"),
+    createdAt: time("created_at").notNull(),
+    expiresAt: time("expires_at").notNull(),
+    usedAt: time("used_at"),
+    /** Hash of the token that the use gave out: tells the one winner of a race from the losers. */
+    usedTokenSha256: text("used_token_sha256"),
+  },
+  (t) => [
+    index("install_codes_of_node").on(t.nodeId, t.createdAt),
+    index("install_codes_expiry").on(t.expiresAt),
+  ],
+);
+
+export const users = sqliteTable("users", {
+  id: rowId(),
+  username: text("username").notNull().unique(),
+  passwordHash: text("password_hash").notNull(),
+  role: text("role").notNull(),
+  disabled: integer("disabled", { mode: "boolean" }).notNull().default(false),
+  createdAt: time("created_at").notNull(),
+  lastLoginAt: time("last_login_at"),
+});
+
+export const sessions = sqliteTable(
+  "sessions",
+  {
+    tokenSha256: text("token_sha256").primaryKey(),
+    userId: integer("user_id").notNull(),
+    createdAt: time("created_at").notNull(),
+    expiresAt: time("expires_at").notNull(),
+  },
+  (t) => [index("sessions_of_user").on(t.userId), index("sessions_expiry").on(t.expiresAt)],
+);
+
+export const apiKeys = sqliteTable("api_keys", {
+  id: rowId(),
+  name: text("name").notNull().unique(),
+  keySha256: text("key_sha256").notNull().unique(),
+  role: text("role").notNull(),
+  createdAt: time("created_at").notNull(),
+  expiresAt: time("expires_at"),
+  lastUsedAt: time("last_used_at"),
+});
+
+/** Failed sign-ins in the running window, per account and per address. */
+export const loginFailures = sqliteTable(
+  "login_failures",
+  {
+    subject: text("subject").primaryKey(),
+    failures: integer("failures").notNull(),
+    until: time("until").notNull(),
+  },
+  (t) => [index("login_failures_expiry").on(t.until)],
+);
+
+export const auditLogs = sqliteTable("audit_logs", {
+  id: rowId(),
+  at: time("at").notNull(),
+  actor: text("actor").notNull(),
+  action: text("action").notNull(),
+  entity: text("entity").notNull(),
+  entityId: integer("entity_id"),
+  before: text("before"),
+  after: text("after"),
+  ipAddress: text("ip_address").notNull().default(""),
+});
+
+export const notifications = sqliteTable("notifications", {
+  id: rowId(),
+  at: time("at").notNull(),
+  kind: text("kind").notNull(),
+  nodeId: integer("node_id"),
+  recordId: integer("record_id"),
+  message: text("message").notNull(),
+});
