@@ -78,3 +78,8 @@ export const fillPath = <P extends `/${string}`>(path: P, params: Params<P>): st
 
 /** Every JSON answer: `code` is "OK" or one of the error codes, `message` is readable by people. */
 export type Envelope<T> = { code: string; message: string; data?: T; requestId?: string };
+
+/** The same as the master's handlers get them: ids are numbers, an upload's id is text. */
+export type ParsedParams<P extends string> = {
+  [Name in ParamNames<P>]: Name extends "uploadId" ? string : number;
+};

@@ -1,0 +1,63 @@
+import { env, exports } from "cloudflare:workers";
+import { type Endpoint, type Envelope, fillPath, type Params } from "../../protocol/index.ts";
+import { makeDeps } from "../../worker/deps.ts";
+import { hashToken, randomHex } from "../../worker/secrets/hash.ts";
+
+export const ORIGIN = "https://master.test";
+
+type CallOptions<E extends Endpoint> = {
+  params?: Params<E["path"]>;
+  query?: Record<string, string | number>;
+  body?: unknown;
+  headers?: Record<string, string>;
+};
+export type Answer<T> = { status: number; code: string; message: string; data: T; headers: Headers };
+
+/** Calls the Worker by its front door, as `credentials` (headers), and opens the envelope. */
+export async function call<E extends Endpoint>(
+  credentials: Record<string, string>,
+  e: E,
+  options: CallOptions<E> = {},
+): Promise<Answer<NonNullable<E["reply"]["_zod"]["output"]>>> {
+  const path = fillPath(e.path, (options.params ?? {}) as Params<E["path"]>);
+  const query = new URLSearchParams(Object.entries(options.query ?? {}).map(([k, v]) => [k, String(v)]));
+  const response = await exports.default.fetch(`${ORIGIN}${path}${query.size > 0 ? `?${query}` : ""}`, {
+    method: e.method,
+    headers: { "Content-Type": "application/json", ...credentials, ...options.headers },
+    ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
+  });
+  const envelope = (await response.json()) as Envelope<never>;
+  return {
+    status: response.status,
+    code: envelope.code,
+    message: envelope.message,
+    data: envelope.data as never,
+    headers: response.headers,
+  };
+}
+
+/** The same deps that the Worker assembles for itself, for arranging and looking, not for proving. */
+export const deps = makeDeps(env);
+
+/** Headers of a new API key with this role: each test its own. */
+export async function asRole(role: "viewer" | "operator" | "admin"): Promise<Record<string, string>> {
+  const key = `bxk_${randomHex(32)}`;
+  await env.DB.prepare("insert into api_keys (name, key_sha256, role, created_at) values (?, ?, ?, ?)")
+    .bind(`${role} ${randomHex(8)}`, await hashToken(key), role, Date.now())
+    .run();
+  return { Authorization: `Bearer ${key}` };
+}
+
+/** A new node and the headers of its agent. `ours` has spoken our protocol; otherwise it is a Go agent to the master. */
+export async function aNode(options: { ours?: boolean; name?: string } = {}) {
+  const token = randomHex(32);
+  const name = options.name ?? `node-${randomHex(6)}`;
+  const row = await env.DB.prepare(
+    `insert into nodes (name, token_sha256, status, connection, last_seen, protocol_version, created_at, updated_at)
+     values (?, ?, 'online', 'poll', ?, ?, ?, ?) returning id`,
+  )
+    .bind(name, await hashToken(token), Date.now(), options.ours ? 1 : null, Date.now(), Date.now())
+    .first<{ id: number }>();
+  if (!row) throw new Error("no node was made");
+  return { id: row.id, name, token, headers: { "X-Agent-Token": token } };
+}
