@@ -20,6 +20,9 @@ export type App = Hono<HonoEnv>;
 export const SESSION_COOKIE = "backupx_session";
 export const API_KEY_PREFIX = "bxk_";
 
+/** The answer of a call that has nothing to tell but that it is done. */
+export const DONE = { status: "ok" } as const;
+
 /** What a route's handler gets: everything parsed, nobody unknown. */
 export type Call<E extends Endpoint> = {
   deps: Deps;
