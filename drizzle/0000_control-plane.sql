@@ -74,7 +74,8 @@ CREATE TABLE `backup_records` (
 	`error_message` text DEFAULT '' NOT NULL,
 	`created_at` integer NOT NULL,
 	`started_at` integer,
-	`finished_at` integer
+	`finished_at` integer,
+	`deleted_at` integer
 );
 --> statement-breakpoint
 CREATE UNIQUE INDEX `backup_records_active` ON `backup_records` (`task_id`) WHERE status in ('queued', 'running');--> statement-breakpoint
@@ -192,7 +193,6 @@ CREATE TABLE `restore_records` (
 	`warnings` text DEFAULT '[]' NOT NULL,
 	`warning_count` integer DEFAULT 0 NOT NULL,
 	`progress` text,
-	`late` integer DEFAULT false NOT NULL,
 	`error_message` text DEFAULT '' NOT NULL,
 	`created_at` integer NOT NULL,
 	`started_at` integer,
@@ -250,4 +250,12 @@ CREATE TABLE `users` (
 	`last_login_at` integer
 );
 --> statement-breakpoint
-CREATE UNIQUE INDEX `users_username_unique` ON `users` (`username`);
+CREATE UNIQUE INDEX `users_username_unique` ON `users` (`username`);--> statement-breakpoint
+CREATE TABLE `vault_uploads` (
+	`upload_id` text PRIMARY KEY NOT NULL,
+	`record_id` integer NOT NULL,
+	`key` text NOT NULL,
+	`created_at` integer NOT NULL
+);
+--> statement-breakpoint
+CREATE INDEX `vault_uploads_of_record` ON `vault_uploads` (`record_id`);

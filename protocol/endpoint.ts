@@ -77,7 +77,13 @@ export const fillPath = <P extends `/${string}`>(path: P, params: Params<P>): st
   path.replace(/:(\w+)/g, (_, name: keyof Params<P>) => encodeURIComponent(String(params[name])));
 
 /** Every JSON answer: `code` is "OK" or one of the error codes, `message` is readable by people. */
-export type Envelope<T> = { code: string; message: string; data?: T; requestId?: string };
+export type Envelope<T> = {
+  code: string;
+  message: string;
+  data?: T;
+  requestId?: string;
+  details?: Record<string, number>;
+};
 
 /** The same as the master's handlers get them: ids are numbers, an upload's id is text. */
 export type ParsedParams<P extends string> = {

@@ -189,6 +189,8 @@ export const record = z.object({
   createdAt: time,
   startedAt: time.nullable(),
   finishedAt: time.nullable(),
+  /** Set while its copies are being removed. */
+  deletedAt: time.nullable(),
 });
 
 export const restore = z.object({

@@ -4,11 +4,14 @@ import type { ErrorCode } from "../protocol/index.ts";
 export class DomainError extends Error {
   readonly code: ErrorCode;
   readonly retryAfterSeconds: number | undefined;
-  constructor(code: ErrorCode, message: string, options?: { retryAfterSeconds?: number }) {
+  /** Facts for programs, e.g. the id of the record that is in the way. */
+  readonly details: Record<string, number> | undefined;
+  constructor(code: ErrorCode, message: string, options?: { retryAfterSeconds?: number; details?: Record<string, number> }) {
     super(message);
     this.name = "DomainError";
     this.code = code;
     this.retryAfterSeconds = options?.retryAfterSeconds;
+    this.details = options?.details;
   }
 }
 

@@ -94,7 +94,8 @@ export function onError(error: Error, c: Context<HonoEnv>): Response {
     );
   }
   if (known.retryAfterSeconds !== undefined) c.header("Retry-After", String(known.retryAfterSeconds));
-  return c.json({ code: known.code, message: known.message, requestId }, errorStatus[known.code]);
+  const { code, message, details } = known;
+  return c.json({ code, message, requestId, ...(details && { details }) }, errorStatus[code]);
 }
 
 export function newApp(): App {

@@ -157,6 +157,8 @@ export const backupRecords = sqliteTable(
     createdAt: time("created_at").notNull(),
     startedAt: time("started_at"),
     finishedAt: time("finished_at"),
+    /** Set while its copies are being removed; the row goes with the last of them. */
+    deletedAt: time("deleted_at"),
   },
   (t) => [
     // The guard against two runs of one task at a time, whoever starts them.
@@ -196,6 +198,18 @@ export const recordCopies = sqliteTable(
   (t) => [primaryKey({ columns: [t.recordId, t.targetId] }), index("record_copies_of_target").on(t.targetId)],
 );
 
+/** Uploads in parts that are under way: the vault cannot list them, so whoever clears up after a run asks here. */
+export const vaultUploads = sqliteTable(
+  "vault_uploads",
+  {
+    uploadId: text("upload_id").primaryKey(),
+    recordId: integer("record_id").notNull(),
+    key: text("key").notNull(),
+    createdAt: time("created_at").notNull(),
+  },
+  (t) => [index("vault_uploads_of_record").on(t.recordId)],
+);
+
 export const restoreRecords = sqliteTable(
   "restore_records",
   {
@@ -214,7 +228,6 @@ export const restoreRecords = sqliteTable(
     warnings: text("warnings").notNull().default("[]"),
     warningCount: integer("warning_count").notNull().default(0),
     progress: text("progress"),
-    late: integer("late", { mode: "boolean" }).notNull().default(false),
     errorMessage: text("error_message").notNull().default(""),
     createdAt: time("created_at").notNull(),
     startedAt: time("started_at"),
