@@ -31,7 +31,14 @@ export type GetOptions = CallOptions & { range?: { offset: number; length: numbe
 export type StoredObject = { sizeBytes: number };
 export type ListedObject = { key: string; sizeBytes: number };
 
-export type StorageErrorKind = "not_found" | "denied" | "full" | "unreachable" | "corrupt" | "invalid" | "failed";
+export type StorageErrorKind =
+  | "not_found"
+  | "denied"
+  | "full"
+  | "unreachable"
+  | "corrupt"
+  | "invalid"
+  | "failed";
 
 /** What went wrong in a storage, in words for people, and whether trying again can help. No secret in the text. */
 export class StorageError extends Error {

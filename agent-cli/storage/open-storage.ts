@@ -1,0 +1,112 @@
+import type { Dispatcher } from "undici";
+import type { TokenBucket } from "./limited.ts";
+import { type Storage, StorageError } from "./storage.ts";
+import type { VaultClient } from "./vault.ts";
+
+/** What storages share with the rest of the agent. */
+export type StorageEnv = {
+  vault?: VaultClient;
+  /** Brings the agent's proxy and certificates to storages that are reached over HTTP. */
+  dispatcher?: Dispatcher;
+  /** Caps what all storages of a run send and fetch together. */
+  bucket?: TokenBucket;
+};
+
+type Config = Record<string, unknown>;
+type Open = (config: Config, env: StorageEnv) => Promise<Storage>;
+
+/** Every kind of storage there is. Each is loaded when it is first asked for, to keep the agent's start short. */
+const kinds: Record<string, Open> = {
+  async local_disk(config, env) {
+    const { localDisk } = await import("./local-disk.ts");
+    return paced(localDisk({ path: text(config, "path") }), env);
+  },
+
+  async vault(_config, env) {
+    if (!env.vault)
+      throw new StorageError("invalid", "the vault can only be reached by an agent of its master");
+    const { vault } = await import("./vault.ts");
+    return paced(vault(env.vault), env);
+  },
+
+  async s3(config, env) {
+    const { s3 } = await import("./s3.ts");
+    return s3(readS3Config(config), {
+      ...(env.dispatcher ? { dispatcher: env.dispatcher } : {}),
+      ...(env.bucket ? { bucket: env.bucket } : {}),
+    });
+  },
+};
+
+/** Opens a storage by its type and settings as the master sends them, with retries around it. */
+export async function openStorage(type: string, config: Config, env: StorageEnv = {}): Promise<Storage> {
+  const open = Object.hasOwn(kinds, type) ? kinds[type] : undefined;
+  if (!open) {
+    const known = Object.keys(kinds).join(", ");
+    throw new StorageError(
+      "invalid",
+      `this agent knows no storage of type ${JSON.stringify(type)}, only ${known}`,
+    );
+  }
+  const { retrying } = await import("./retrying.ts");
+  return retrying(await open(config, env));
+}
+
+async function paced(storage: Storage, { bucket }: StorageEnv): Promise<Storage> {
+  if (!bucket) return storage;
+  const { limited } = await import("./limited.ts");
+  return limited(storage, bucket);
+}
+
+function readS3Config(config: Config) {
+  const sessionToken = optionalText(config, "sessionToken");
+  return {
+    endpoint: endpoint(config),
+    region: optionalText(config, "region") || "auto",
+    bucket: bucketName(config),
+    accessKeyId: text(config, "accessKeyId"),
+    secretAccessKey: text(config, "secretAccessKey"),
+    prefix: optionalText(config, "prefix"),
+    pathStyle: optionalFlag(config, "pathStyle", true),
+    ...(sessionToken ? { sessionToken } : {}),
+  };
+}
+
+function endpoint(config: Config): string {
+  const value = text(config, "endpoint");
+  const url = URL.parse(value);
+  if (!url || !["http:", "https:"].includes(url.protocol))
+    throw badField("endpoint", "is not an http or https address");
+  if (url.username || url.password) throw badField("endpoint", "must hold no user name or password");
+  return value;
+}
+
+function bucketName(config: Config): string {
+  const value = text(config, "bucket");
+  // It becomes a path segment or a host label, so nothing that could mean more there.
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(value)) throw badField("bucket", "is not a bucket's name");
+  return value;
+}
+
+function text(config: Config, field: string): string {
+  const value = config[field];
+  if (value === undefined || value === null || value === "") throw badField(field, "is missing");
+  if (typeof value !== "string") throw badField(field, "must be text");
+  return value;
+}
+
+function optionalText(config: Config, field: string): string {
+  const value = config[field] ?? "";
+  if (typeof value !== "string") throw badField(field, "must be text");
+  return value;
+}
+
+function optionalFlag(config: Config, field: string, fallback: boolean): boolean {
+  const value = config[field] ?? fallback;
+  if (typeof value !== "boolean") throw badField(field, "must be true or false");
+  return value;
+}
+
+/** Names the field and never its value, which may be a secret. */
+const badField = (field: string, fault: string) =>
+  new StorageError("invalid", `storage config: ${field} ${fault}`);
