@@ -83,7 +83,7 @@ CREATE INDEX `backup_records_of_task` ON `backup_records` (`task_id`);--> statem
 CREATE INDEX `backup_records_of_node` ON `backup_records` (`node_id`);--> statement-breakpoint
 CREATE INDEX `backup_records_of_status` ON `backup_records` (`status`) WHERE status <> 'success';--> statement-breakpoint
 CREATE TABLE `backup_tasks` (
-	`id` integer PRIMARY KEY NOT NULL,
+	`id` integer PRIMARY KEY AUTOINCREMENT NOT NULL,
 	`name` text NOT NULL,
 	`source` text NOT NULL,
 	`pipeline` text NOT NULL,
@@ -123,7 +123,7 @@ CREATE TABLE `login_failures` (
 --> statement-breakpoint
 CREATE INDEX `login_failures_expiry` ON `login_failures` (`until`);--> statement-breakpoint
 CREATE TABLE `nodes` (
-	`id` integer PRIMARY KEY NOT NULL,
+	`id` integer PRIMARY KEY AUTOINCREMENT NOT NULL,
 	`name` text NOT NULL,
 	`token_sha256` text NOT NULL,
 	`previous_token_sha256` text,
@@ -219,11 +219,12 @@ CREATE TABLE `sessions` (
 CREATE INDEX `sessions_of_user` ON `sessions` (`user_id`);--> statement-breakpoint
 CREATE INDEX `sessions_expiry` ON `sessions` (`expires_at`);--> statement-breakpoint
 CREATE TABLE `storage_targets` (
-	`id` integer PRIMARY KEY NOT NULL,
+	`id` integer PRIMARY KEY AUTOINCREMENT NOT NULL,
 	`name` text NOT NULL,
 	`type` text NOT NULL,
 	`config` text NOT NULL,
 	`secrets` text,
+	`secret_names` text DEFAULT '[]' NOT NULL,
 	`seal_id` text NOT NULL,
 	`quota_bytes` integer,
 	`used_bytes` integer DEFAULT 0 NOT NULL,

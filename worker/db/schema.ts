@@ -5,12 +5,14 @@ import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "driz
 // changes it, so there is one only where a query would otherwise read more rows as the tables grow.
 
 const rowId = () => integer("id").primaryKey();
+/** An id that no later row gets again: what outlives its row, such as a record of a node, must not change its meaning. */
+const lastingId = () => integer("id").primaryKey({ autoIncrement: true });
 const time = (column: string) => integer(column);
 
 export const nodes = sqliteTable(
   "nodes",
   {
-    id: rowId(),
+    id: lastingId(),
     name: text("name").notNull().unique(),
     tokenSha256: text("token_sha256").notNull().unique(),
     previousTokenSha256: text("previous_token_sha256").unique(),
@@ -82,7 +84,7 @@ export const agentCommands = sqliteTable(
 export const backupTasks = sqliteTable(
   "backup_tasks",
   {
-    id: rowId(),
+    id: lastingId(),
     name: text("name").notNull().unique(),
     source: text("source").notNull(),
     pipeline: text("pipeline").notNull(),
@@ -112,12 +114,14 @@ export const taskTargets = sqliteTable(
 );
 
 export const storageTargets = sqliteTable("storage_targets", {
-  id: rowId(),
+  id: lastingId(),
   name: text("name").notNull().unique(),
   type: text("type").notNull(),
   config: text("config").notNull(),
   /** Sealed JSON, bound to `seal_id`; see secrets/seal.ts. */
   secrets: text("secrets"),
+  /** Names of the sealed secrets, so that showing a target opens no seal. */
+  secretNames: text("secret_names").notNull().default("[]"),
   sealId: text("seal_id").notNull(),
   quotaBytes: integer("quota_bytes"),
   usedBytes: integer("used_bytes").notNull().default(0),
