@@ -12,13 +12,12 @@ import { type Deps, makeDeps } from "./deps.ts";
 import { asKnownError, DomainError } from "./errors.ts";
 import { type AgentNode, authenticateAgent } from "./nodes/authenticate.ts";
 import type { Actor } from "./users/actor.ts";
-import { type Identity, identityOfApiKey, userOfSession } from "./users/authenticate.ts";
+import { API_KEY_PREFIX, type Identity, identityOfApiKey, userOfSession } from "./users/authenticate.ts";
 
 export type HonoEnv = { Bindings: Env; Variables: { requestId: string } };
 export type App = Hono<HonoEnv>;
 
 export const SESSION_COOKIE = "backupx_session";
-export const API_KEY_PREFIX = "bxk_";
 
 /** The answer of a call that has nothing to tell but that it is done. */
 export const DONE = { status: "ok" } as const;
@@ -36,7 +35,11 @@ type Answer<E extends Endpoint> = Promise<z.input<E["reply"]> | Response>;
 
 /** Mounts a call that anybody may make. */
 export function servePublic<E extends Endpoint>(app: App, e: E, handler: (call: Call<E>) => Answer<E>): void {
-  mount(app, e, ["public"], async (c, deps) => handler(await parseCall(c, deps, e)));
+  mount(app, e, ["public"], async (c, deps) => {
+    // Another site must not set up a master that only this browser can reach, nor sign its user in as somebody else.
+    refuseCrossSite(c);
+    return handler(await parseCall(c, deps, e));
+  });
 }
 
 /** Mounts a call of a node's agent. */

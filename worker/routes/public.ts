@@ -1,7 +1,14 @@
 import { adminApi } from "../../protocol/index.ts";
-import { type App, DONE, servePublic } from "../http.ts";
+import { type App, DONE, SESSION_COOKIE, servePublic } from "../http.ts";
+import { describeApi } from "../openapi/document.ts";
+import { makeFirstAdmin, setupNeeded } from "../users/setup.ts";
 import { VERSION } from "../version.ts";
 
 export function mountPublicRoutes(app: App): void {
   servePublic(app, adminApi.health, async () => ({ ...DONE, version: VERSION }));
+  servePublic(app, adminApi.setupState, async ({ deps }) => ({ needed: await setupNeeded(deps) }));
+  servePublic(app, adminApi.setup, async ({ deps, ipAddress, body }) => ({
+    user: await makeFirstAdmin(deps, ipAddress, body),
+  }));
+  servePublic(app, adminApi.openapi, async ({ c }) => c.json(describeApi(VERSION, SESSION_COOKIE)));
 }

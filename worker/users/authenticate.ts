@@ -4,6 +4,9 @@ import { hashToken } from "../secrets/hash.ts";
 
 export type Identity = { kind: "user" | "api_key"; id: number; name: string; role: states.Role };
 
+/** What every API key begins with, so that people and scanners know one when they see it. */
+export const API_KEY_PREFIX = "bxk_";
+
 const HOUR_MS = 3_600_000;
 
 /** The user of a session, if it lives and the user is not disabled: asked anew on every call. */

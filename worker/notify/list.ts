@@ -1,0 +1,22 @@
+import { desc, lt } from "drizzle-orm";
+import type { z } from "zod";
+import type { objects } from "../../protocol/index.ts";
+import { notifications } from "../db/schema.ts";
+import type { Deps } from "../deps.ts";
+
+type Page<T> = { items: T[]; next: number | null };
+
+/** What happened that people should know, newest first; `before` is the `next` of the page before. */
+export async function listNotifications(
+  { orm }: Deps,
+  { before, limit }: { before?: number | undefined; limit: number },
+): Promise<Page<z.output<typeof objects.notification>>> {
+  const rows = await orm
+    .select()
+    .from(notifications)
+    .where(before === undefined ? undefined : lt(notifications.id, before))
+    .orderBy(desc(notifications.id))
+    .limit(limit + 1);
+  const items = rows.slice(0, limit);
+  return { items, next: rows.length > limit ? (items.at(-1)?.id ?? null) : null };
+}
