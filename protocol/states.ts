@@ -40,6 +40,7 @@ export const sourceType = z.enum(["file", "sqlite"]);
 export const compression = z.enum(["zstd", "gzip", "none"]);
 export const conflictPolicy = z.enum(["fail", "keep", "overwrite"]);
 export const trigger = z.enum(["manual", "schedule", "catch_up"]);
+export type Trigger = z.output<typeof trigger>;
 
 /** Numbers that both sides of the wire must agree on, in the unit that each name carries. */
 export const timing = {

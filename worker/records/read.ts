@@ -1,0 +1,81 @@
+import type { z } from "zod";
+import type { adminApi, objects } from "../../protocol/index.ts";
+import type { Deps } from "../deps.ts";
+import { DomainError } from "../errors.ts";
+
+type Record = z.input<typeof objects.record>;
+type Row = Omit<Record, "progress" | "late"> & { progress: string | null; late: number };
+type Filter = z.output<typeof adminApi.listRecords.query>;
+
+const columns = `r.id, r.task_id as taskId, r.task_name as taskName, r.node_id as nodeId, n.name as nodeName,
+  r.command_id as commandId, r.attempt, r.status, r.trigger, r.source_type as sourceType, r.compression,
+  r.file_name as fileName, r.size_bytes as sizeBytes, r.source_bytes as sourceBytes, r.entries, r.checksum,
+  r.warning_count as warningCount, r.runs, r.late, r.error_message as errorMessage, r.progress,
+  r.created_at as createdAt, r.started_at as startedAt, r.finished_at as finishedAt, r.deleted_at as deletedAt`;
+const from = "from backup_records r left join nodes n on n.id = r.node_id";
+
+/** A page of records, newest first; each filter follows an index. */
+export async function listRecords(
+  { db }: Deps,
+  filter: Filter,
+): Promise<{ items: Record[]; next: number | null }> {
+  const conditions = [
+    "r.id < ?1",
+    ...(filter.taskId === undefined ? [] : ["r.task_id = ?3"]),
+    ...(filter.nodeId === undefined ? [] : ["r.node_id = ?4"]),
+    // A literal, because the partial index over what did not succeed is used only when the planner sees it.
+    ...(filter.status === undefined ? [] : [`r.status = '${filter.status}'`]),
+  ];
+  const { results } = await db
+    .prepare(`select ${columns} ${from} where ${conditions.join(" and ")} and ?3 is ?3 and ?4 is ?4
+              order by r.id desc limit ?2`)
+    .bind(
+      filter.before ?? Number.MAX_SAFE_INTEGER,
+      filter.limit,
+      filter.taskId ?? null,
+      filter.nodeId ?? null,
+    )
+    .all<Row>();
+  return {
+    items: results.map(toRecord),
+    next: results.length === filter.limit ? (results.at(-1)?.id ?? null) : null,
+  };
+}
+
+/** One record; BACKUP_RECORD_NOT_FOUND when there is none. */
+export async function readRecord({ db }: Deps, id: number): Promise<Record> {
+  const row = await db.prepare(`select ${columns} ${from} where r.id = ?`).bind(id).first<Row>();
+  if (!row) throw new DomainError("BACKUP_RECORD_NOT_FOUND", `there is no record ${id}`);
+  return toRecord(row);
+}
+
+/** One record with its copies, warnings and timings. */
+export async function readRecordDetail(
+  deps: Deps,
+  id: number,
+): Promise<z.input<typeof adminApi.getRecord.reply>> {
+  const record = await readRecord(deps, id);
+  const [copies, more] = await deps.db.batch([
+    deps.db
+      .prepare(
+        `select target_id as targetId, target_name as targetName, status, storage_path as storagePath,
+           size_bytes as sizeBytes, checksum, error, updated_at as updatedAt
+         from record_copies where record_id = ? order by target_id`,
+      )
+      .bind(id),
+    deps.db.prepare("select warnings, timings from backup_records where id = ?").bind(id),
+  ]);
+  const { warnings, timings } = (more?.results[0] ?? {}) as { warnings?: string; timings?: string | null };
+  return {
+    ...record,
+    copies: (copies?.results ?? []) as z.input<typeof objects.copy>[],
+    warnings: JSON.parse(warnings ?? "[]"),
+    timings: timings ? JSON.parse(timings) : null,
+  };
+}
+
+const toRecord = (row: Row): Record => ({
+  ...row,
+  late: row.late === 1,
+  progress: row.progress === null ? null : JSON.parse(row.progress),
+});

@@ -1,0 +1,99 @@
+import type { z } from "zod";
+import { type agentApi, objects } from "../../protocol/index.ts";
+import type { Deps } from "../deps.ts";
+import { DomainError } from "../errors.ts";
+import type { AgentNode } from "../nodes/authenticate.ts";
+import { openTargets } from "../targets/open-target.ts";
+import { fileNameStem, objectPrefix } from "./object-key.ts";
+
+type Spec = z.input<typeof agentApi.taskSpec.reply>;
+type Row = {
+  taskId: number;
+  name: string;
+  source: string;
+  pipeline: string;
+  recordId: number;
+  targetIds: string;
+  createdAt: number;
+  nodeBandwidth: number | null;
+};
+
+/**
+ * What to back up and where to, secrets opened: only while this node has a command for the task in hand. The first
+ * fields are what BackupX Go agents read, the last ones ours.
+ */
+export async function taskSpec(
+  deps: Deps,
+  node: AgentNode,
+  taskId: number,
+  recordId: number | undefined,
+): Promise<Spec> {
+  const row = await commandInHand(deps, node, taskId, recordId);
+  if (!row) throw await whyNot(deps, taskId);
+  const source = objects.source.parse(JSON.parse(row.source));
+  const pipeline = objects.pipeline.parse(JSON.parse(row.pipeline));
+  const targets = await openTargets(deps, JSON.parse(row.targetIds) as number[]);
+  const bandwidth = lowest(pipeline.bandwidthBytesPerSecond, row.nodeBandwidth);
+  return {
+    taskId: row.taskId,
+    name: row.name,
+    ...forGoAgents(source),
+    compression: pipeline.compression,
+    encrypt: false,
+    storageTargets: targets,
+    source,
+    pipeline: { ...pipeline, bandwidthBytesPerSecond: bandwidth },
+    recordId: row.recordId,
+    fileNameStem: fileNameStem(row.name, row.taskId, row.recordId),
+    objectPrefix: objectPrefix(source.type, row.createdAt, row.recordId),
+    targets,
+  };
+}
+
+async function commandInHand({ db }: Deps, node: AgentNode, taskId: number, recordId: number | undefined) {
+  return db
+    .prepare(
+      `select t.id as taskId, t.name, r.source, t.pipeline, r.id as recordId, r.target_ids as targetIds,
+         r.created_at as createdAt, n.bandwidth_limit as nodeBandwidth
+       from agent_commands c join backup_records r on r.id = c.record_id join backup_tasks t on t.id = r.task_id
+         join nodes n on n.id = c.node_id
+       where c.node_id = ?1 and c.completed_at is null and c.status = 'dispatched' and c.type = 'run_task'
+         and r.task_id = ?2 and (?3 is null or r.id = ?3)
+       order by c.id limit 1`,
+    )
+    .bind(node.id, taskId, recordId ?? null)
+    .first<Row>();
+}
+
+async function whyNot({ db }: Deps, taskId: number): Promise<DomainError> {
+  const exists = await db.prepare("select 1 from backup_tasks where id = ?").bind(taskId).first();
+  return exists
+    ? new DomainError("BACKUP_TASK_FORBIDDEN", `this node has no command for task ${taskId} in hand`)
+    : new DomainError("BACKUP_TASK_NOT_FOUND", `there is no task ${taskId}`);
+}
+
+const lowest = (a: number | null, b: number | null) => (a === null ? b : b === null ? a : Math.min(a, b));
+
+/**
+ * The same source in the fields of BackupX Go. Both of its generations read lists as lines; only a name with a line
+ * break in it needs the JSON array that today's knows.
+ */
+export function forGoAgents(source: objects.Source) {
+  const file = source.type === "file";
+  return {
+    type: source.type,
+    sourcePath: file ? (source.paths[0] ?? "") : "",
+    sourcePaths: file ? listAsText(source.paths) : "",
+    excludePatterns: file ? listAsText(source.excludes) : "",
+    dbHost: "",
+    dbPort: 0,
+    dbUser: "",
+    dbPassword: "",
+    dbName: "",
+    dbPath: source.type === "sqlite" ? (source.paths[0] ?? "") : "",
+    extraConfig: "",
+  };
+}
+
+const listAsText = (items: string[]) =>
+  items.some((item) => item.includes("\n")) ? JSON.stringify(items) : items.join("\n");

@@ -1,0 +1,128 @@
+import type { Trigger } from "../../protocol/states.ts";
+import { auditIfChanged } from "../audit/entry.ts";
+import type { Deps } from "../deps.ts";
+import { DomainError, violates } from "../errors.ts";
+import { chooseNode } from "../tasks/choose-node.ts";
+import type { Actor } from "../users/actor.ts";
+
+export type Started = { recordId: number; commandId: number; nodeId: number };
+/** The schedule's turn that this run takes: it starts only if `next_run_at` still is `expected`, and sets it to `next`. */
+export type Due = { expected: number; next: number | null };
+
+type TaskToRun = { name: string; nodeId: number | null; poolLabel: string | null; compression: string };
+
+/**
+ * Starts a backup: record, command and audit entry in one batch, so there is never one without the others. Throws
+ * TASK_ALREADY_RUNNING with the record's id while one is queued or running, and NODE_NOT_FOUND or NODE_POOL_EMPTY when
+ * nobody can run it; returns null when another sweep has taken this turn of the schedule.
+ */
+export async function startRun(
+  deps: Deps,
+  actor: Actor,
+  run: { taskId: number; trigger: Trigger; due?: Due },
+): Promise<Started | null> {
+  const task = await taskToRun(deps, run.taskId);
+  const node = await chooseNode(deps, task);
+  requireKnownCompression(task, node);
+  const results = await deps.db
+    .batch<{ id: number }>([
+      turnStatement(deps, run.taskId, run.due),
+      recordStatement(deps, run.taskId, node.id, run.trigger),
+      commandStatement(deps),
+      linkStatement(deps),
+      auditIfChanged(deps, actor, { action: "task.run", entity: "backup_task", entityId: run.taskId }),
+    ])
+    .catch(async (error: unknown) => {
+      throw violates(error, "backup_records.task_id")
+        ? await alreadyRunning(deps, run.taskId, task.name)
+        : error;
+    });
+  const recordId = results[1]?.results[0]?.id;
+  const commandId = results[2]?.results[0]?.id;
+  if (recordId === undefined || commandId === undefined) {
+    if (run.due) return null;
+    throw new DomainError("BACKUP_TASK_NOT_FOUND", `task ${run.taskId} or its node has just been removed`);
+  }
+  await deps.bell.ring([node.id]);
+  return { recordId, commandId, nodeId: node.id };
+}
+
+async function taskToRun({ db }: Deps, id: number): Promise<TaskToRun> {
+  const task = await db
+    .prepare(
+      `select name, node_id as nodeId, pool_label as poolLabel, pipeline ->> 'compression' as compression
+       from backup_tasks where id = ?`,
+    )
+    .bind(id)
+    .first<TaskToRun>();
+  if (!task) throw new DomainError("BACKUP_TASK_NOT_FOUND", `there is no task ${id}`);
+  return task;
+}
+
+function requireKnownCompression(task: TaskToRun, node: Awaited<ReturnType<typeof chooseNode>>): void {
+  if (node.isGoAgent && task.compression === "zstd") {
+    throw new DomainError(
+      "NODE_CANNOT_RUN_TASK",
+      `${node.name} runs a BackupX Go agent, which does not know zstd: set the task's compression to gzip or none, or install backupx-agent on it`,
+    );
+  }
+}
+
+/** Takes the turn, or (by hand) only touches the task: either way the next statement looks whether a row changed. */
+function turnStatement({ db, now }: Deps, taskId: number, due: Due | undefined): D1PreparedStatement {
+  return due
+    ? db
+        .prepare("update backup_tasks set next_run_at = ? where id = ? and next_run_at = ? and enabled = 1")
+        .bind(due.next, taskId, due.expected)
+    : db.prepare("update backup_tasks set updated_at = updated_at where id = ?").bind(taskId);
+}
+
+function recordStatement(
+  { db, now }: Deps,
+  taskId: number,
+  nodeId: number,
+  trigger: string,
+): D1PreparedStatement {
+  return db
+    .prepare(
+      `insert into backup_records
+         (task_id, task_name, node_id, status, trigger, source_type, compression, source, target_ids, created_at)
+       select t.id, t.name, n.id, 'queued', ?3, t.source ->> 'type', t.pipeline ->> 'compression', t.source,
+         (select json_group_array(target_id) from (
+            select target_id from task_targets where task_id = t.id order by position)), ?4
+       from backup_tasks t join nodes n on n.id = ?2
+       where changes() > 0 and t.id = ?1
+       returning id`,
+    )
+    .bind(taskId, nodeId, trigger, now());
+}
+
+function commandStatement({ db, now }: Deps): D1PreparedStatement {
+  return db
+    .prepare(
+      `insert into agent_commands (node_id, type, lane, payload, record_id, created_at, updated_at)
+       select node_id, 'run_task', 'work', json_object('taskId', task_id, 'recordId', id), id, ?1, ?1
+       from backup_records where changes() > 0 and id = last_insert_rowid()
+       returning id`,
+    )
+    .bind(now());
+}
+
+function linkStatement({ db }: Deps): D1PreparedStatement {
+  return db.prepare(
+    `update backup_records set command_id = last_insert_rowid()
+     where changes() > 0 and id = (select record_id from agent_commands where id = last_insert_rowid())`,
+  );
+}
+
+async function alreadyRunning({ db }: Deps, taskId: number, name: string): Promise<DomainError> {
+  const active = await db
+    .prepare("select id from backup_records where task_id = ? and status in ('queued', 'running')")
+    .bind(taskId)
+    .first<{ id: number }>();
+  return new DomainError(
+    "TASK_ALREADY_RUNNING",
+    `task ${name} is already running: record ${active?.id ?? "just ended"}`,
+    active ? { details: { recordId: active.id } } : {},
+  );
+}

@@ -1,0 +1,193 @@
+import type { z } from "zod";
+import { type agentApi, objects, timing } from "../../protocol/index.ts";
+import type { Deps } from "../deps.ts";
+import { DomainError } from "../errors.ts";
+import type { AgentNode } from "../nodes/authenticate.ts";
+import { abortUploads } from "../vault/abort-uploads.ts";
+import { appendLogStatements } from "./log.ts";
+import { requireOwnKey } from "./object-key.ts";
+import { cameTooLate, type HeldRecord, isOpen, recordOfNode, requireLease } from "./of-node.ts";
+
+type Report = z.output<typeof agentApi.updateRecord.body>;
+type Upload = NonNullable<Report["storageUploadResults"]>[number];
+type Ending = "success" | "failed";
+
+const MAX_WARNINGS_KEPT = 200;
+
+/**
+ * Takes an agent's report of its backup; any order, any number. A record that is closed stays as it is, though a late
+ * log is kept; only one that was given up for silence still learns that it succeeded.
+ */
+export async function updateRecord(deps: Deps, node: AgentNode, id: number, report: Report): Promise<void> {
+  const held = await recordOfNode(deps, node, id);
+  requireLease(held, report.leaseToken);
+  const status = parseStatus(report.status);
+  requireValid(report, held);
+  const log = appendLogStatements(deps, "backup", id, report);
+  if (!isOpen(held)) {
+    if (log.length > 0) await deps.db.batch(log);
+    return;
+  }
+  const ending = status === "success" || status === "failed" ? status : null;
+  const statements = ending
+    ? endStatements(deps, held, ending, report)
+    : cameTooLate(held)
+      ? []
+      : [progressStatement(deps, held, report)];
+  await deps.db.batch([...statements, ...log, ...keepAlive(deps, node, held)]);
+  if (ending === "failed") await abortUploads(deps, id);
+}
+
+function parseStatus(status: string | undefined): "running" | Ending | null {
+  if (status === undefined || status === "") return null;
+  if (status === "running" || status === "success" || status === "failed") return status;
+  throw new DomainError("BACKUP_RECORD_STATUS_INVALID", "status: must be running, success or failed");
+}
+
+function requireValid(report: Report, held: HeldRecord): void {
+  if (report.checksum && !objects.sha256.safeParse(report.checksum).success) {
+    throw new DomainError("INVALID_INPUT", "checksum: must be 64 lower-case hex characters");
+  }
+  if (report.fileName && /[/\\\0]/.test(report.fileName)) {
+    throw new DomainError("AGENT_ARTIFACT_INVALID_PATH", "fileName: must not contain a slash");
+  }
+  const paths = [
+    report.storagePath,
+    ...(report.storageUploadResults ?? []).map((upload) => upload.storagePath),
+  ];
+  for (const path of paths) if (path) requireOwnKey(path, held);
+  const targets = [
+    report.storageTargetId,
+    ...(report.storageUploadResults ?? []).map((u) => u.storageTargetId),
+  ];
+  for (const id of targets) {
+    if (id && !held.targetIds.includes(id)) {
+      throw new DomainError("BACKUP_STORAGE_TARGET_FORBIDDEN", `target ${id} is not a target of this record`);
+    }
+  }
+}
+
+function progressStatement({ db, now }: Deps, held: HeldRecord, report: Report): D1PreparedStatement {
+  return db
+    .prepare(
+      `update backup_records set status = 'running', started_at = coalesce(started_at, ?1),
+         attempt = coalesce((select attempt from agent_commands where id = command_id), attempt),
+         progress = coalesce(?2, progress), file_name = coalesce(?3, file_name),
+         size_bytes = coalesce(?4, size_bytes), checksum = coalesce(?5, checksum)
+       where id = ?6 and status in ('queued', 'running')`,
+    )
+    .bind(
+      now(),
+      report.progress ? JSON.stringify(report.progress) : null,
+      report.fileName || null,
+      report.fileSize ?? null,
+      report.checksum || null,
+      held.id,
+    );
+}
+
+/** A record's end: the condition on its state comes first, and the rest of the batch happens only if that one won. */
+function endStatements(deps: Deps, held: HeldRecord, ending: Ending, report: Report): D1PreparedStatement[] {
+  const uploads = uploadsOf(held, report);
+  const stored = uploads.some((upload) => upload.status === "success");
+  const outcome = ending === "success" && !stored ? "failed" : ending;
+  const reason =
+    ending === "success" && !stored
+      ? "the agent reported success but named no stored copy"
+      : report.errorMessage;
+  const late = cameTooLate(held);
+  // A late failure says nothing that the record does not say already.
+  if (late && outcome === "failed") return [];
+  return [
+    closeStatement(deps, held, outcome, reason ?? "", late, report),
+    ...uploads.flatMap((upload) => copyStatements(deps, held.id, upload, report)),
+  ];
+}
+
+function closeStatement(
+  { db, now }: Deps,
+  held: HeldRecord,
+  outcome: Ending,
+  reason: string,
+  late: boolean,
+  report: Report,
+): D1PreparedStatement {
+  return db
+    .prepare(
+      `update backup_records set status = ?1, error_message = ?2, late = ?3, progress = null,
+         started_at = coalesce(started_at, ?4), finished_at = ?4,
+         attempt = coalesce((select attempt from agent_commands where id = command_id), attempt),
+         file_name = coalesce(?5, file_name), size_bytes = coalesce(?6, size_bytes),
+         checksum = coalesce(?7, checksum), source_bytes = coalesce(?8, source_bytes),
+         entries = coalesce(?9, entries), warnings = coalesce(?10, warnings),
+         warning_count = coalesce(?11, warning_count), timings = coalesce(?12, timings)
+       where id = ?13 and status in (${late ? "'failed'" : "'queued', 'running'"})`,
+    )
+    .bind(
+      outcome,
+      outcome === "success" ? "" : reason || "the agent gave no reason",
+      late ? 1 : 0,
+      now(),
+      report.fileName || null,
+      report.fileSize ?? null,
+      report.checksum || null,
+      report.sourceBytes ?? null,
+      report.entries ?? null,
+      report.warnings ? JSON.stringify(report.warnings.slice(0, MAX_WARNINGS_KEPT)) : null,
+      report.warningCount ?? report.warnings?.length ?? null,
+      report.timings ? JSON.stringify(report.timings) : null,
+      held.id,
+    );
+}
+
+/** First-generation agents name one path and no results: then that is the one copy. */
+function uploadsOf(held: HeldRecord, report: Report): Upload[] {
+  const uploads = report.storageUploadResults ?? [];
+  if (uploads.length > 0) return uploads;
+  const targetId = report.storageTargetId || held.targetIds[0];
+  if (!report.storagePath || targetId === undefined) return [];
+  return [{ storageTargetId: targetId, status: "success", storagePath: report.storagePath }];
+}
+
+/** Each copy is counted into its target's use exactly once, when its row is made. */
+function copyStatements(
+  { db, now }: Deps,
+  recordId: number,
+  upload: Upload,
+  report: Report,
+): D1PreparedStatement[] {
+  const ok = upload.status === "success";
+  const size = ok ? (upload.fileSize ?? report.fileSize ?? 0) : 0;
+  return [
+    db
+      .prepare(
+        `insert into record_copies (record_id, target_id, target_name, status, storage_path, size_bytes, checksum, error, updated_at)
+         select r.id, ?2, coalesce((select name from storage_targets where id = ?2), ''), ?3, ?4, ?5, ?6, ?7, ?8
+         from backup_records r where r.id = ?1 and r.finished_at = ?8
+         on conflict do nothing`,
+      )
+      .bind(
+        recordId,
+        upload.storageTargetId,
+        ok ? "success" : "failed",
+        upload.storagePath ?? report.storagePath ?? "",
+        size,
+        ok ? (upload.checksum ?? (report.checksum || null)) : null,
+        upload.error ?? "",
+        now(),
+      ),
+    db
+      .prepare("update storage_targets set used_bytes = used_bytes + ?1 where changes() > 0 and id = ?2")
+      .bind(size, upload.storageTargetId),
+  ];
+}
+
+/** A record that moves keeps its command alive, for agents that know of no lease. */
+function keepAlive({ db, now }: Deps, node: AgentNode, held: HeldRecord): D1PreparedStatement[] {
+  if (node.protocolVersion !== null || held.commandStatus !== "dispatched") return [];
+  return [
+    db
+      .prepare("update agent_commands set lease_expires_at = ? where id = ? and status = 'dispatched'")
+      .bind(now() + timing.leaseSeconds * 1000, held.commandId),
+  ];
+}

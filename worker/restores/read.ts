@@ -1,0 +1,49 @@
+import type { z } from "zod";
+import type { adminApi, objects } from "../../protocol/index.ts";
+import type { Deps } from "../deps.ts";
+import { DomainError } from "../errors.ts";
+
+type Restore = z.input<typeof objects.restore>;
+type Row = Omit<Restore, "progress" | "selectedPaths"> & {
+  progress: string | null;
+  selectedPaths: string | null;
+  warnings: string;
+};
+
+const columns = `s.id, s.record_id as recordId, s.target_id as targetId, s.node_id as nodeId, n.name as nodeName,
+  s.command_id as commandId, s.status, s.destination, s.selected_paths as selectedPaths, s.conflict, s.entries,
+  s.bytes, s.warnings, s.warning_count as warningCount, s.error_message as errorMessage, s.progress,
+  s.created_at as createdAt, s.started_at as startedAt, s.finished_at as finishedAt`;
+const from = "from restore_records s left join nodes n on n.id = s.node_id";
+
+/** A page of restores, newest first, of all records or of one. */
+export async function listRestores(
+  { db }: Deps,
+  page: z.output<typeof adminApi.listRestores.query>,
+): Promise<{ items: Restore[]; next: number | null }> {
+  const ofRecord = page.recordId === undefined ? "?3 is null" : "s.record_id = ?3";
+  const { results } = await db
+    .prepare(`select ${columns} ${from} where s.id < ?1 and ${ofRecord} order by s.id desc limit ?2`)
+    .bind(page.before ?? Number.MAX_SAFE_INTEGER, page.limit, page.recordId ?? null)
+    .all<Row>();
+  return {
+    items: results.map(toRestore),
+    next: results.length === page.limit ? (results.at(-1)?.id ?? null) : null,
+  };
+}
+
+/** One restore with its warnings; RESTORE_RECORD_NOT_FOUND when there is none. */
+export async function readRestore(
+  { db }: Deps,
+  id: number,
+): Promise<z.input<typeof adminApi.getRestore.reply>> {
+  const row = await db.prepare(`select ${columns} ${from} where s.id = ?`).bind(id).first<Row>();
+  if (!row) throw new DomainError("RESTORE_RECORD_NOT_FOUND", `there is no restore ${id}`);
+  return { ...toRestore(row), warnings: JSON.parse(row.warnings) };
+}
+
+const toRestore = (row: Row): Restore => ({
+  ...row,
+  progress: row.progress === null ? null : JSON.parse(row.progress),
+  selectedPaths: row.selectedPaths === null ? null : JSON.parse(row.selectedPaths),
+});

@@ -1,0 +1,81 @@
+import type { z } from "zod";
+import { type agentApi, objects, type states } from "../../protocol/index.ts";
+import type { Deps } from "../deps.ts";
+import { DomainError } from "../errors.ts";
+import type { AgentNode } from "../nodes/authenticate.ts";
+import { forGoAgents } from "../records/spec.ts";
+import { openTargetById } from "../targets/open-target.ts";
+import { openArtifact } from "../vault/download.ts";
+import { restoreInHand } from "./of-node.ts";
+
+type Row = {
+  recordId: number;
+  taskId: number;
+  taskName: string;
+  source: string;
+  compression: string;
+  fileName: string;
+  storagePath: string;
+  sizeBytes: number;
+  checksum: string | null;
+  destination: string | null;
+  selectedPaths: string | null;
+  conflict: z.output<typeof states.conflictPolicy>;
+};
+
+/** What to restore, where from and where to, secrets opened: only while this node has its command in hand. */
+export async function restoreSpec(
+  deps: Deps,
+  node: AgentNode,
+  id: number,
+): Promise<z.input<typeof agentApi.restoreSpec.reply>> {
+  const held = await restoreInHand(deps, node, id);
+  const row = await copyToRestore(deps, id);
+  const source = objects.source.parse(JSON.parse(row.source));
+  return {
+    restoreRecordId: id,
+    backupRecordId: row.recordId,
+    taskId: row.taskId,
+    taskName: row.taskName,
+    ...forGoAgents(source),
+    sourcePaths: source.type === "file" ? source.paths : [],
+    compression: row.compression,
+    encrypt: false,
+    storage: await openTargetById(deps, held.targetId),
+    storagePath: row.storagePath,
+    fileName: row.fileName,
+    checksum: row.checksum ?? "",
+    fileSize: row.sizeBytes,
+    destination: row.destination,
+    selectedPaths: row.selectedPaths === null ? null : JSON.parse(row.selectedPaths),
+    conflict: row.conflict,
+  };
+}
+
+/** The vault's bytes of the copy that this restore reads. */
+export async function restoreArtifact(
+  deps: Deps,
+  node: AgentNode,
+  id: number,
+  range: { offset: number; length?: number } | null,
+) {
+  await restoreInHand(deps, node, id);
+  const row = await copyToRestore(deps, id);
+  return openArtifact(deps, row.storagePath, range);
+}
+
+async function copyToRestore({ db }: Deps, id: number): Promise<Row> {
+  const row = await db
+    .prepare(
+      `select r.id as recordId, r.task_id as taskId, r.task_name as taskName, r.source, r.compression,
+         r.file_name as fileName, c.storage_path as storagePath, c.size_bytes as sizeBytes,
+         coalesce(c.checksum, r.checksum) as checksum, s.destination, s.selected_paths as selectedPaths, s.conflict
+       from restore_records s join backup_records r on r.id = s.record_id
+         join record_copies c on c.record_id = s.record_id and c.target_id = s.target_id and c.status = 'success'
+       where s.id = ?`,
+    )
+    .bind(id)
+    .first<Row>();
+  if (!row) throw new DomainError("ARTIFACT_NOT_FOUND", "the copy to restore from has been removed");
+  return row;
+}

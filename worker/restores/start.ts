@@ -1,0 +1,146 @@
+import type { z } from "zod";
+import type { adminApi } from "../../protocol/index.ts";
+import { auditIfChanged } from "../audit/entry.ts";
+import type { Deps } from "../deps.ts";
+import { DomainError } from "../errors.ts";
+import type { Actor } from "../users/actor.ts";
+
+type Request = z.output<typeof adminApi.restoreRecord.body>;
+type Copy = { targetId: number; targetName: string; type: string };
+type Restorable = { nodeId: number | null; status: string; deletedAt: number | null };
+type Node = { id: number; name: string; lastSeen: number | null; protocolVersion: number | null };
+
+/**
+ * Starts a restore: its row, command and audit entry in one batch. The copy is the one asked for, or the one that the
+ * node reaches best; what lies on a node's own disk can be restored by that node alone.
+ */
+export async function startRestore(
+  deps: Deps,
+  actor: Actor,
+  recordId: number,
+  request: Request,
+): Promise<{ restoreId: number; commandId: number; nodeId: number }> {
+  const record = await restorableRecord(deps, recordId);
+  const node = await restoringNode(deps, request.nodeId ?? record.nodeId);
+  requireAbleAgent(node, request);
+  const copy = await chooseCopy(deps, recordId, request.targetId, node, record.nodeId);
+  const results = await deps.db.batch<{ id: number }>([
+    restoreStatement(deps, recordId, copy.targetId, node.id, request),
+    commandStatement(deps),
+    deps.db.prepare(
+      `update restore_records set command_id = last_insert_rowid()
+       where changes() > 0 and id = (select restore_id from agent_commands where id = last_insert_rowid())`,
+    ),
+    auditIfChanged(deps, actor, {
+      action: "record.restore",
+      entity: "backup_record",
+      entityId: recordId,
+      after: { node: node.name, target: copy.targetName, ...request },
+    }),
+  ]);
+  const restoreId = results[0]?.results[0]?.id;
+  const commandId = results[1]?.results[0]?.id;
+  if (restoreId === undefined || commandId === undefined) {
+    throw new DomainError("RECORD_NOT_RESTORABLE", `record ${recordId} has just been removed`);
+  }
+  await deps.bell.ring([node.id]);
+  return { restoreId, commandId, nodeId: node.id };
+}
+
+async function restorableRecord({ db }: Deps, id: number): Promise<Restorable> {
+  const record = await db
+    .prepare("select node_id as nodeId, status, deleted_at as deletedAt from backup_records where id = ?")
+    .bind(id)
+    .first<Restorable>();
+  if (!record) throw new DomainError("BACKUP_RECORD_NOT_FOUND", `there is no record ${id}`);
+  if (record.status !== "success" || record.deletedAt !== null) {
+    const state = record.deletedAt === null ? record.status : "being deleted";
+    throw new DomainError("RECORD_NOT_RESTORABLE", `record ${id} cannot be restored: it is ${state}`);
+  }
+  return record;
+}
+
+async function restoringNode({ db }: Deps, id: number | null): Promise<Node> {
+  const node = await db
+    .prepare(
+      "select id, name, last_seen as lastSeen, protocol_version as protocolVersion from nodes where id = ?",
+    )
+    .bind(id)
+    .first<Node>();
+  if (!node)
+    throw new DomainError("NODE_NOT_FOUND", `there is no node ${id ?? "of this record any more"}: name one`);
+  return node;
+}
+
+function requireAbleAgent(node: Node, request: Request): void {
+  const isGoAgent = node.lastSeen !== null && node.protocolVersion === null;
+  if (!isGoAgent || (request.destination === null && request.selectedPaths === null)) return;
+  throw new DomainError(
+    "NODE_CANNOT_RUN_TASK",
+    `${node.name} runs a BackupX Go agent, which restores whole backups to their own place only`,
+  );
+}
+
+async function chooseCopy(
+  { db }: Deps,
+  recordId: number,
+  targetId: number | undefined,
+  node: Node,
+  recordNodeId: number | null,
+): Promise<Copy> {
+  const { results } = await db
+    .prepare(
+      `select c.target_id as targetId, t.name as targetName, t.type from record_copies c
+       join storage_targets t on t.id = c.target_id
+       where c.record_id = ?1 and c.status = 'success' and (?2 is null or c.target_id = ?2)
+       order by t.type = 'local_disk' desc, t.type = 'vault', c.target_id`,
+    )
+    .bind(recordId, targetId ?? null)
+    .all<Copy>();
+  const reachable = results.find((copy) => copy.type !== "local_disk" || node.id === recordNodeId);
+  if (reachable) return reachable;
+  throw new DomainError(
+    "RECORD_NOT_RESTORABLE",
+    results.length === 0
+      ? `record ${recordId} has no copy${targetId === undefined ? "" : ` in target ${targetId}`}`
+      : `the only copy lies on the disk of node ${recordNodeId}; ${node.name} cannot reach it`,
+  );
+}
+
+function restoreStatement(
+  { db, now }: Deps,
+  recordId: number,
+  targetId: number,
+  nodeId: number,
+  request: Request,
+): D1PreparedStatement {
+  return db
+    .prepare(
+      `insert into restore_records
+         (record_id, target_id, node_id, status, destination, selected_paths, conflict, created_at)
+       select r.id, ?2, n.id, 'queued', ?4, ?5, ?6, ?7
+       from backup_records r join nodes n on n.id = ?3
+       where r.id = ?1 and r.status = 'success' and r.deleted_at is null
+       returning id`,
+    )
+    .bind(
+      recordId,
+      targetId,
+      nodeId,
+      request.destination,
+      request.selectedPaths === null ? null : JSON.stringify(request.selectedPaths),
+      request.conflict,
+      now(),
+    );
+}
+
+function commandStatement({ db, now }: Deps): D1PreparedStatement {
+  return db
+    .prepare(
+      `insert into agent_commands (node_id, type, lane, payload, restore_id, created_at, updated_at)
+       select node_id, 'restore_record', 'work', json_object('restoreRecordId', id), id, ?1, ?1
+       from restore_records where changes() > 0 and id = last_insert_rowid()
+       returning id`,
+    )
+    .bind(now());
+}
