@@ -6,7 +6,11 @@ export type SourceSpec =
   | { type: "sqlite"; paths: string[] };
 
 export type Compression = "zstd" | "gzip" | "none";
-export type PipelineSpec = { compression: Compression; level: number | null; bandwidthBytesPerSecond: number | null };
+export type PipelineSpec = {
+  compression: Compression;
+  level: number | null;
+  bandwidthBytesPerSecond: number | null;
+};
 
 /** One thing that went differently from what was asked, while the run went on. */
 export type Warning = { path: string; reason: string };
@@ -45,6 +49,8 @@ export type BackupJob = {
   targets: BackupTarget[];
   /** A directory of this job alone, mode 0700, for what cannot be streamed; the caller removes it. */
   workDir: string;
+  /** Directories of the agent (its state) that a backup of files leaves out, beside `workDir`. */
+  ownPaths?: readonly string[];
   report: Reporter;
   signal: AbortSignal;
 };
@@ -80,6 +86,8 @@ export type RestoreJob = {
   destination: string | null;
   /** Absolute paths as they were backed up; a directory selects what is below it. Null restores everything. */
   selectedPaths: string[] | null;
+  /** The source's paths when it was backed up: a single SQLite database has no name inside its artifact. */
+  originalPaths?: readonly string[];
   conflict: "fail" | "keep" | "overwrite";
   workDir: string;
   report: Reporter;

@@ -1,0 +1,281 @@
+import { spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  ftruncateSync,
+  futimesSync,
+  lchownSync,
+  linkSync,
+  lutimesSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeSync,
+} from "node:fs";
+import { ConfinedTree } from "./confined-tree.ts";
+import { DamagedArtifact } from "./damaged.ts";
+import { errorCode } from "./error-code.ts";
+import { type MemberPath, pathKey, type Selection, splitMemberPath } from "./member-path.ts";
+import type { RestoreJob } from "./pipeline.ts";
+import { type Plan, RestoreConflict } from "./plan-extraction.ts";
+import type { TarEntry } from "./tar-entry.ts";
+import type { TarHandler } from "./untar.ts";
+import type { WarningList } from "./warnings.ts";
+
+const fileFlags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+
+export type ExtractOptions = {
+  destination: string;
+  plan: Plan;
+  selection: Selection;
+  conflict: RestoreJob["conflict"];
+  warnings: WarningList;
+  /** Called with a complete file before it takes its place; what it throws keeps the file from doing so. */
+  approve?: (temporaryPath: string, finalPath: string) => void;
+};
+
+type OpenFile = { entry: TarEntry; path: MemberPath; fd: number; temporary: Buffer };
+type Attributes = Pick<TarEntry, "mode" | "uid" | "gid" | "mtimeNs">;
+
+/**
+ * Writes an archive's members below the destination, and nowhere else. A file is written under a temporary name and
+ * takes its own only when it is complete. Directories get their modes and times at the end, in `finish`.
+ */
+export class Extractor implements TarHandler {
+  entries = 0;
+  bytes = 0;
+  kept = 0;
+  currentPath: Buffer | null = null;
+  readonly #options: ExtractOptions;
+  readonly #tree: ConfinedTree;
+  #targets: ConfinedTree | null = null;
+  readonly #isRoot = process.geteuid?.() === 0;
+  readonly #directories: { path: MemberPath; attributes: Attributes }[] = [];
+  /** Members that were linked to and where their content really is. */
+  readonly #restoredTargets = new Map<string, MemberPath>();
+  #file: OpenFile | null = null;
+
+  constructor(options: ExtractOptions) {
+    this.#options = options;
+    this.#tree = ConfinedTree.create(options.destination);
+  }
+
+  entry(entry: TarEntry): void {
+    this.currentPath = entry.path;
+    const path = splitMemberPath(entry.path);
+    if (path.length === 0) return;
+    const key = pathKey(path);
+    const relation = this.#options.selection.relation(key);
+    if (relation === "ancestor" && entry.type === "directory") this.#makeAncestor(path, entry);
+    const standIn = entry.type === "file" ? this.#options.plan.standIns.get(key) : undefined;
+    if (standIn) this.#beginFile(entry, standIn, key);
+    else if (relation === "inside") this.#restore(entry, path, key);
+  }
+
+  data(bytes: Buffer, offset: number): void {
+    if (!this.#file) return;
+    this.#writing(this.#file.path, () => writeFully(this.#file?.fd ?? -1, bytes, offset));
+    this.bytes += bytes.length;
+  }
+
+  endEntry(): void {
+    const file = this.#file;
+    if (!file) return;
+    this.#writing(file.path, () => {
+      if (file.entry.sparse) ftruncateSync(file.fd, file.entry.sparse.realSize);
+      this.#applyTo(file.fd, file.entry, file.path);
+    });
+    closeSync(file.fd);
+    this.#file = { ...file, fd: -1 };
+    this.#options.approve?.(file.temporary.toString(), this.#tree.display(file.path));
+    this.#place(file.path, file.temporary);
+    this.#file = null;
+  }
+
+  /** Gives directories their own modes and times, the inner ones first. */
+  finish(): void {
+    for (const { path, attributes } of this.#directories.reverse()) {
+      const fd = this.#tree.open(path, false);
+      if (fd !== null) this.#applyTo(fd, attributes, path);
+    }
+  }
+
+  /** Leaves no half-written file behind, however the restore ended. */
+  close(): void {
+    if (this.#file) {
+      if (this.#file.fd >= 0) closeSync(this.#file.fd);
+      rmSync(this.#file.temporary, { force: true });
+      this.#file = null;
+    }
+    this.#tree.close();
+    this.#targets?.close();
+  }
+
+  #restore(entry: TarEntry, path: MemberPath, key: string): void {
+    switch (entry.type) {
+      case "directory":
+        this.#makeDirectory(path, entry);
+        break;
+      case "file":
+        this.#beginFile(entry, path, key);
+        break;
+      case "link":
+        this.#makeLink(entry, path);
+        break;
+      case "symlink":
+        this.#makeSymlink(entry, path);
+        break;
+      default:
+        this.#makeNode(entry, path);
+    }
+  }
+
+  #makeAncestor(path: MemberPath, entry: TarEntry): void {
+    if (this.#tree.stat(path.slice(0, -1), path.at(-1) as Buffer) === null) this.#makeDirectory(path, entry);
+  }
+
+  #makeDirectory(path: MemberPath, entry: TarEntry): void {
+    const exists = this.#tree.stat(path.slice(0, -1), path.at(-1) as Buffer) !== null;
+    if (!exists) this.#writing(path, () => mkdirSync(this.#at(path), 0o700));
+    this.#tree.open(path, false);
+    this.entries += 1;
+    // A directory that was there is somebody's own when what is in it is kept.
+    if (exists && this.#options.conflict === "keep") return;
+    this.#directories.push({ path, attributes: entry });
+  }
+
+  #beginFile(entry: TarEntry, path: MemberPath, key: string): void {
+    if (!this.#isFree(path)) return;
+    if (this.#options.plan.linkTargets.has(key)) this.#restoredTargets.set(key, path);
+    const temporary = this.#temporaryBeside(path);
+    const fd = this.#writing(path, () => openSync(temporary, fileFlags, 0o600));
+    this.#file = { entry, path, fd, temporary };
+  }
+
+  #makeLink(entry: TarEntry, path: MemberPath): void {
+    const target = splitMemberPath(entry.linkPath as Buffer);
+    const content = this.#restoredTargets.get(pathKey(target));
+    if (content && pathKey(content) === pathKey(path)) return;
+    if (!this.#isFree(path)) return;
+    if (!content)
+      throw new DamagedArtifact(`${entry.path} links to ${entry.linkPath}, which is not before it`);
+    const temporary = this.#temporaryBeside(path);
+    // By a tree of its own: entering the target's directory would close the one that `temporary` lies in.
+    this.#targets ??= ConfinedTree.create(this.#options.destination);
+    const source = this.#targets.at(content.slice(0, -1), content.at(-1) as Buffer, false);
+    if (source === null) throw new DamagedArtifact(`${entry.path} links to ${entry.linkPath}, which is gone`);
+    this.#writing(path, () => linkSync(source, temporary));
+    this.#place(path, temporary);
+  }
+
+  #makeSymlink(entry: TarEntry, path: MemberPath): void {
+    if (!this.#isFree(path)) return;
+    const temporary = this.#temporaryBeside(path);
+    this.#writing(path, () => symlinkSync(entry.linkPath as Buffer, temporary));
+    if (this.#isRoot) this.#tolerating(path, "owner", () => lchownSync(temporary, entry.uid, entry.gid));
+    const seconds = toSeconds(entry.mtimeNs);
+    this.#tolerating(path, "time", () => lutimesSync(temporary, seconds, seconds));
+    this.#place(path, temporary);
+  }
+
+  /** Pipes and devices, which only the system's own tools can make. */
+  #makeNode(entry: TarEntry, path: MemberPath): void {
+    if (!this.#isFree(path)) return;
+    const temporary = this.#temporaryBeside(path);
+    // The tool sees the directory that is open here by way of this process.
+    const visible = temporary.toString("latin1").replace("/proc/self/", `/proc/${process.pid}/`);
+    const device =
+      entry.type === "fifo"
+        ? ["p"]
+        : [entry.type === "char" ? "c" : "b", `${entry.devMajor}`, `${entry.devMinor}`];
+    const made = spawnSync("mknod", ["-m", entry.mode.toString(8), visible, ...device], { encoding: "utf8" });
+    if (made.status !== 0) {
+      this.#options.warnings.add(this.#tree.display(path), `this ${entry.type} could not be created`);
+      return;
+    }
+    if (this.#isRoot) this.#tolerating(path, "owner", () => lchownSync(temporary, entry.uid, entry.gid));
+    const seconds = toSeconds(entry.mtimeNs);
+    this.#tolerating(path, "time", () => lutimesSync(temporary, seconds, seconds));
+    this.#place(path, temporary);
+  }
+
+  #isFree(path: MemberPath): boolean {
+    const existing = this.#tree.stat(path.slice(0, -1), path.at(-1) as Buffer);
+    if (!existing || this.#options.conflict === "overwrite") return true;
+    if (this.#options.conflict === "fail") throw new RestoreConflict([this.#tree.display(path)], 1);
+    this.kept += 1;
+    return false;
+  }
+
+  #place(path: MemberPath, temporary: Buffer): void {
+    try {
+      this.#writing(path, () => renameSync(temporary, this.#at(path)));
+    } catch (error) {
+      rmSync(temporary, { force: true });
+      throw error;
+    }
+    this.entries += 1;
+  }
+
+  #at(path: MemberPath): Buffer {
+    return this.#tree.at(path.slice(0, -1), path.at(-1) as Buffer, true) as Buffer;
+  }
+
+  #temporaryBeside(path: MemberPath): Buffer {
+    const name = Buffer.from(`.backupx-${randomBytes(9).toString("hex")}`);
+    return this.#writing(path, () => this.#tree.at(path.slice(0, -1), name, true) as Buffer);
+  }
+
+  #applyTo(fd: number, attributes: Attributes, path: MemberPath): void {
+    const owned =
+      this.#isRoot && this.#tolerating(path, "owner", () => fchownSync(fd, attributes.uid, attributes.gid));
+    // A program that ran as its owner must not come to run as somebody else.
+    const mode = owned || attributes.uid === process.geteuid?.() ? attributes.mode : attributes.mode & 0o1777;
+    this.#tolerating(path, "mode", () => fchmodSync(fd, mode));
+    const seconds = toSeconds(attributes.mtimeNs);
+    this.#tolerating(path, "time", () => futimesSync(fd, seconds, seconds));
+  }
+
+  /** Some file systems have no owners or modes: the content matters more. */
+  #tolerating(path: MemberPath, what: string, apply: () => void): boolean {
+    try {
+      apply();
+      return true;
+    } catch (error) {
+      this.#options.warnings.add(
+        this.#tree.display(path),
+        `its ${what} could not be restored: ${errorCode(error)}`,
+      );
+      return false;
+    }
+  }
+
+  /** Says in plain words which file met a full disk or a missing permission. */
+  #writing<Result>(path: MemberPath, write: () => Result): Result {
+    try {
+      return write();
+    } catch (error) {
+      const code = errorCode(error);
+      const place = this.#tree.display(path);
+      if (code === "ENOSPC" || code === "EDQUOT")
+        throw new Error(`no space left to restore ${place}`, { cause: error });
+      if (/^E[A-Z]+$/.test(code))
+        throw new Error(`${place} could not be restored: ${code}`, { cause: error });
+      throw error;
+    }
+  }
+}
+
+function writeFully(fd: number, bytes: Buffer, offset: number): void {
+  for (let done = 0; done < bytes.length; ) {
+    done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
+  }
+}
+
+/** Node takes times as floating-point seconds, which keeps them to about a quarter of a microsecond. */
+const toSeconds = (ns: bigint): number => Number(ns / 1_000_000_000n) + Number(ns % 1_000_000_000n) / 1e9;

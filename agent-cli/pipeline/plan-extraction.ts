@@ -1,0 +1,128 @@
+import type { BigIntStats } from "node:fs";
+import { ConfinedTree, OutsideDestination } from "./confined-tree.ts";
+import { DamagedArtifact } from "./damaged.ts";
+import { type MemberPath, pathKey, type Selection, splitMemberPath } from "./member-path.ts";
+import type { RestoreJob } from "./pipeline.ts";
+import { contentSize, type TarEntry } from "./tar-entry.ts";
+import type { TarHandler } from "./untar.ts";
+
+const namedConflicts = 5;
+
+/** Something stands where a file is to be restored, and may not be replaced. Nothing was written. */
+export class RestoreConflict extends Error {
+  constructor(paths: readonly string[], count: number) {
+    const more = count > paths.length ? ` and ${count - paths.length} more` : "";
+    super(`the restore would replace what exists: ${paths.join(", ")}${more}`);
+    this.name = "RestoreConflict";
+  }
+}
+
+/** What the first reading of an archive finds out for the second one, which writes. */
+export type Plan = {
+  entries: number;
+  bytes: number;
+  /** Members that other names link to. */
+  linkTargets: ReadonlySet<string>;
+  /** Where the content of a link's target goes when the target itself is not restored: to its first link. */
+  standIns: ReadonlyMap<string, MemberPath>;
+};
+
+/**
+ * Reads an archive without writing: checks every name against the destination, finds conflicts and unmatched
+ * selections. What it refuses was refused before the first byte is restored.
+ */
+export class Planner implements TarHandler {
+  readonly #tree: ConfinedTree | null;
+  readonly #selection: Selection;
+  readonly #conflict: RestoreJob["conflict"];
+  readonly #conflicts: string[] = [];
+  #conflictCount = 0;
+  #entries = 0;
+  #bytes = 0;
+  readonly #symlinks = new Set<string>();
+  readonly #linkTargets = new Set<string>();
+  readonly #links: { target: string; path: MemberPath }[] = [];
+  /** Under "keep": what exists and stays. */
+  readonly #kept = new Set<string>();
+
+  constructor(destination: string, selection: Selection, conflict: RestoreJob["conflict"]) {
+    this.#tree = ConfinedTree.openExisting(destination);
+    this.#selection = selection;
+    this.#conflict = conflict;
+  }
+
+  entry(entry: TarEntry): void {
+    const path = splitMemberPath(entry.path);
+    const key = pathKey(path);
+    this.#refuseBelowSymlink(key, entry);
+    if (path.length === 0) {
+      if (entry.type !== "directory") throw new DamagedArtifact("a member has no proper name");
+      return;
+    }
+    if (entry.type === "symlink") this.#symlinks.add(key);
+    const target = entry.type === "link" && entry.linkPath ? pathKey(splitMemberPath(entry.linkPath)) : null;
+    if (this.#selection.relation(key) !== "inside") return;
+    this.#entries += 1;
+    if (entry.type === "file") this.#bytes += contentSize(entry);
+    const kept = this.#checkPlace(path, key, entry);
+    if (target !== null && !kept) {
+      this.#linkTargets.add(target);
+      this.#links.push({ target, path });
+    }
+  }
+
+  data(): void {}
+  endEntry(): void {}
+
+  /** To be called when the archive was read to its end. */
+  finish(): Plan {
+    this.#selection.requireAllFound();
+    if (this.#conflictCount > 0) throw new RestoreConflict(this.#conflicts, this.#conflictCount);
+    const stand: Map<string, MemberPath> = new Map();
+    for (const { target, path } of this.#links) {
+      const restored = this.#selection.relation(target) === "inside" && !this.#kept.has(target);
+      if (!restored && !stand.has(target)) stand.set(target, path);
+    }
+    return { entries: this.#entries, bytes: this.#bytes, linkTargets: this.#linkTargets, standIns: stand };
+  }
+
+  close(): void {
+    this.#tree?.close();
+  }
+
+  #refuseBelowSymlink(key: string, entry: TarEntry): void {
+    if (this.#symlinks.size === 0) return;
+    for (let slash = key.indexOf("/"); slash > 0; slash = key.indexOf("/", slash + 1)) {
+      if (this.#symlinks.has(key.slice(0, slash))) {
+        throw new OutsideDestination(`in the archive, ${entry.path} lies behind a symbolic link`);
+      }
+    }
+  }
+
+  /** True when what is there stays. */
+  #checkPlace(path: MemberPath, key: string, entry: TarEntry): boolean {
+    const name = path.at(-1) as Buffer;
+    const existing = this.#tree?.stat(path.slice(0, -1), name) ?? null;
+    if (!existing || (existing.isDirectory() && entry.type === "directory")) return false;
+    if (existing.isDirectory() || entry.type === "directory") throw this.#otherKind(path, existing);
+    if (this.#conflict === "fail") {
+      this.#conflictCount += 1;
+      if (this.#conflicts.length < namedConflicts) this.#conflicts.push(this.#display(path));
+    } else if (this.#conflict === "keep") this.#kept.add(key);
+    return this.#conflict === "keep";
+  }
+
+  #otherKind(path: MemberPath, existing: BigIntStats): Error {
+    if (existing.isSymbolicLink()) {
+      return new OutsideDestination(`${this.#display(path)} is a symbolic link, which is not followed`);
+    }
+    const kinds = existing.isDirectory()
+      ? "a directory, the backup has a file"
+      : "a file, the backup has a directory";
+    return new RestoreConflict([`${this.#display(path)} (it is ${kinds} there)`], 1);
+  }
+
+  #display(path: MemberPath): string {
+    return this.#tree?.display(path) ?? pathKey(path);
+  }
+}

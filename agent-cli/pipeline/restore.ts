@@ -1,0 +1,148 @@
+import { isAbsolute } from "node:path";
+import { looksLikeSqlite } from "../sources/sqlite-file.ts";
+import { DamagedArtifact } from "./damaged.ts";
+import { Extractor } from "./extract.ts";
+import { type Artifact, openArtifact } from "./fetch-artifact.ts";
+import { decompress } from "./frames.ts";
+import { Selection } from "./member-path.ts";
+import type { Progress, RestoreJob, RestoreResult } from "./pipeline.ts";
+import { Planner } from "./plan-extraction.ts";
+import { reportEvery } from "./report-every.ts";
+import { approveDatabase, restoreDatabase } from "./restore-sqlite.ts";
+import { type TarHandler, TarReader } from "./untar.ts";
+import { WarningList } from "./warnings.ts";
+
+/** What is shared by the steps of one restore. */
+export type Restoring = {
+  job: RestoreJob;
+  artifact: Artifact;
+  selection: Selection;
+  warnings: WarningList;
+  progress: Progress;
+};
+
+/**
+ * Runs one restore. The artifact is read twice: first its size, hash and structure are proven and the destination is
+ * checked, and nothing is written; then it is extracted. A restore that fails half-way leaves complete files and no
+ * partial ones.
+ */
+export async function runRestore(job: RestoreJob): Promise<RestoreResult> {
+  job.signal.throwIfAborted();
+  if (job.destination !== null && !isAbsolute(job.destination))
+    throw new Error("the destination must be absolute");
+  const selection = new Selection(job.selectedPaths);
+  const warnings = new WarningList(({ path, reason }) => job.report.log("warn", `${path}: ${reason}`));
+  const artifact = await openArtifact(job);
+  const progress = startProgress();
+  const reporter = reportEvery(job.report, () => ({ ...progress, artifactBytes: artifact.fetchedBytes }));
+  try {
+    const restoring = { job, artifact, selection, warnings, progress };
+    const { entries, bytes } = await restoreByKind(restoring);
+    return { entries, bytes, warnings: warnings.kept, warningCount: warnings.count };
+  } catch (error) {
+    throw job.signal.aborted ? job.signal.reason : error;
+  } finally {
+    await artifact.close();
+    reporter.stop();
+  }
+}
+
+async function restoreByKind(restoring: Restoring): Promise<{ entries: number; bytes: number }> {
+  const { job, artifact } = restoring;
+  const content = decompress(artifact.first(), job.compression);
+  if (job.sourceType === "file") return await restoreArchive(restoring, content);
+  const { start, all } = await peek(content);
+  return looksLikeSqlite(start)
+    ? await restoreDatabase(restoring, all)
+    : await restoreArchive(restoring, all);
+}
+
+async function restoreArchive(
+  restoring: Restoring,
+  first: AsyncIterable<Uint8Array>,
+): Promise<{ entries: number; bytes: number }> {
+  const { job, artifact, selection, warnings, progress } = restoring;
+  const destination = job.destination ?? "/";
+  const plan = await planArchive(first, new Planner(destination, selection, job.conflict), job.signal);
+  Object.assign(progress, { phase: "restoring", totalEntries: plan.entries, totalSourceBytes: plan.bytes });
+  const approve = job.sourceType === "sqlite" ? { approve: approveDatabase } : {};
+  const extractor = new Extractor({
+    destination,
+    plan,
+    selection,
+    conflict: job.conflict,
+    warnings,
+    ...approve,
+  });
+  try {
+    await readArchive(decompress(artifact.second(), job.compression), extractor, job.signal, () => {
+      progress.entries = extractor.entries;
+      progress.sourceBytes = extractor.bytes;
+      progress.currentPath = extractor.currentPath?.toString() ?? null;
+    });
+    extractor.finish();
+  } finally {
+    extractor.close();
+  }
+  if (extractor.kept > 0) job.report.log("info", `${extractor.kept} existing files were kept as they are`);
+  return { entries: extractor.entries, bytes: extractor.bytes };
+}
+
+async function planArchive(content: AsyncIterable<Uint8Array>, planner: Planner, signal: AbortSignal) {
+  try {
+    await readArchive(content, planner, signal, () => {});
+    return planner.finish();
+  } finally {
+    planner.close();
+  }
+}
+
+async function readArchive(
+  content: AsyncIterable<Uint8Array>,
+  handler: TarHandler,
+  signal: AbortSignal,
+  onChunk: () => void,
+): Promise<void> {
+  const reader = new TarReader(handler);
+  for await (const chunk of content) {
+    signal.throwIfAborted();
+    reader.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+    onChunk();
+  }
+  reader.end();
+}
+
+/** The first bytes of a stream, and the whole stream with them. */
+async function peek(
+  content: AsyncIterable<Uint8Array>,
+): Promise<{ start: Buffer; all: AsyncIterable<Uint8Array> }> {
+  const chunks = content[Symbol.asyncIterator]();
+  const read: Uint8Array[] = [];
+  let bytes = 0;
+  while (bytes < 16) {
+    const { done, value } = await chunks.next();
+    if (done) break;
+    read.push(value);
+    bytes += value.length;
+  }
+  if (bytes === 0) throw new DamagedArtifact("it holds nothing");
+  async function* all() {
+    try {
+      yield* read;
+      for (let next = await chunks.next(); !next.done; next = await chunks.next()) yield next.value;
+    } finally {
+      await chunks.return?.();
+    }
+  }
+  return { start: Buffer.concat(read), all: all() };
+}
+
+const startProgress = (): Progress => ({
+  phase: "verifying",
+  sourceBytes: 0,
+  entries: 0,
+  artifactBytes: 0,
+  totalSourceBytes: null,
+  totalEntries: null,
+  currentPath: null,
+});

@@ -1,0 +1,22 @@
+/** One member of a tar archive, the same for the writer and the reader. Names are bytes: they need not be UTF-8. */
+export type TarEntry = {
+  path: Buffer;
+  type: "file" | "link" | "symlink" | "directory" | "char" | "block" | "fifo";
+  /** Permission bits, at most 0o7777. */
+  mode: number;
+  uid: number;
+  gid: number;
+  userName: string | null;
+  groupName: string | null;
+  /** Bytes of content in the archive; for a sparse file its map and its data without the holes. */
+  size: number;
+  mtimeNs: bigint;
+  /** Target of a link or symlink. */
+  linkPath: Buffer | null;
+  devMajor: number;
+  devMinor: number;
+  sparse: { realSize: number } | null;
+};
+
+/** The size the file has on disk. */
+export const contentSize = (entry: TarEntry): number => entry.sparse?.realSize ?? entry.size;

@@ -1,0 +1,264 @@
+import type { TarEntry } from "./tar-entry.ts";
+
+export const blockBytes = 512;
+/** One slab becomes one zstd frame; larger ones compress no better and cost memory for each frame in flight. */
+export const slabBytes = 4 * 1024 * 1024;
+
+const maxOctal7 = 0o7777777;
+const maxOctal11 = 0o77777777777;
+const nsPerSecond = 1_000_000_000n;
+const recordBytes = 10_240;
+const zeroBlock = Buffer.alloc(blockBytes);
+
+const typeFlags: Record<TarEntry["type"], string> = {
+  file: "0",
+  link: "1",
+  symlink: "2",
+  char: "3",
+  block: "4",
+  directory: "5",
+  fifo: "6",
+};
+
+/**
+ * Writes a tar stream (ustar, with PAX records only for what ustar cannot say) into slabs.
+ *
+ * It is synchronous on purpose: a tree of small files is packed without one promise per file. The producer reads file
+ * content straight into `slab` at `used`, calls `advance`, and hands on what `take` returns.
+ */
+export class TarWriter {
+  slab = Buffer.allocUnsafeSlow(slabBytes);
+  used = 0;
+  #full: Buffer[] = [];
+  #written = 0;
+
+  get room(): number {
+    return slabBytes - this.used;
+  }
+
+  /** Slabs that are complete; they belong to the caller. */
+  take(): Buffer[] {
+    const full = this.#full;
+    if (full.length > 0) this.#full = [];
+    return full;
+  }
+
+  /** Says that `bytes` bytes were put into `slab` at `used`. */
+  advance(bytes: number): void {
+    this.used += bytes;
+    this.#written += bytes;
+    if (this.used < slabBytes) return;
+    this.#full.push(this.slab);
+    this.slab = Buffer.allocUnsafeSlow(slabBytes);
+    this.used = 0;
+  }
+
+  write(bytes: Uint8Array): void {
+    for (let from = 0; from < bytes.length; ) {
+      const count = Math.min(bytes.length - from, this.room);
+      this.slab.set(bytes.subarray(from, from + count), this.used);
+      this.advance(count);
+      from += count;
+    }
+  }
+
+  /** Zeros, at most one slab of them at a time, so that the caller can hand slabs on in between. */
+  writeZeros(bytes: number): number {
+    const count = Math.min(bytes, this.room);
+    this.slab.fill(0, this.used, this.used + count);
+    this.advance(count);
+    return count;
+  }
+
+  writeHeader(entry: TarEntry): void {
+    const records = paxRecords(entry);
+    if (records.length > 0) this.#writePax(Buffer.concat(records));
+    if (this.room < blockBytes) {
+      const header = Buffer.alloc(blockBytes);
+      fillHeader(header, 0, entry);
+      this.write(header);
+      return;
+    }
+    fillHeader(this.slab, this.used, entry);
+    this.advance(blockBytes);
+  }
+
+  /** Pads to the next block after content of `size` bytes. */
+  pad(size: number): void {
+    const rest = size % blockBytes;
+    if (rest > 0) this.write(zeroBlock.subarray(rest));
+  }
+
+  /** End of archive: two zero blocks, then zeros to a full record as other tars write it. */
+  finish(): Buffer[] {
+    this.write(zeroBlock);
+    this.write(zeroBlock);
+    const rest = this.#written % recordBytes;
+    if (rest > 0) this.write(Buffer.alloc(recordBytes - rest));
+    if (this.used > 0) this.#full.push(this.slab.subarray(0, this.used));
+    this.used = 0;
+    return this.take();
+  }
+
+  #writePax(body: Buffer): void {
+    const header = Buffer.alloc(blockBytes);
+    fillFields(header, 0, {
+      name: paxName,
+      prefix: null,
+      mode: 0o644,
+      uid: 0,
+      gid: 0,
+      size: body.length,
+      seconds: 0,
+      flag: "x",
+    });
+    fillChecksum(header, 0);
+    this.write(header);
+    this.write(body);
+    this.pad(body.length);
+  }
+}
+
+const paxName = Buffer.from("PaxHeaders/entry");
+
+/** The map that stands before the data of a sparse file (GNU sparse format 1.0), padded to whole blocks. */
+export function encodeSparseMap(segments: readonly { offset: number; length: number }[]): Buffer {
+  const lines = [String(segments.length)];
+  for (const { offset, length } of segments) lines.push(String(offset), String(length));
+  const text = Buffer.from(`${lines.join("\n")}\n`);
+  const padding = (blockBytes - (text.length % blockBytes)) % blockBytes;
+  return Buffer.concat([text, Buffer.alloc(padding)]);
+}
+
+function paxRecords(entry: TarEntry): Buffer[] {
+  const records: Buffer[] = [];
+  const binary: Buffer[] = [];
+  const name = (key: string, value: Buffer) => {
+    records.push(paxRecord(key, value));
+    binary.push(value);
+  };
+  if (entry.sparse) {
+    records.push(paxRecord("GNU.sparse.major", "1"), paxRecord("GNU.sparse.minor", "0"));
+    name("GNU.sparse.name", entry.path);
+    records.push(paxRecord("GNU.sparse.realsize", String(entry.sparse.realSize)));
+  } else if (splitName(entry.path) === null) name("path", entry.path);
+  if (entry.linkPath && entry.linkPath.length > 100) name("linkpath", entry.linkPath);
+  if (entry.size > maxOctal11) records.push(paxRecord("size", String(entry.size)));
+  if (entry.uid > maxOctal7) records.push(paxRecord("uid", String(entry.uid)));
+  if (entry.gid > maxOctal7) records.push(paxRecord("gid", String(entry.gid)));
+  if (needsPaxTime(entry.mtimeNs)) records.push(paxRecord("mtime", decimalSeconds(entry.mtimeNs)));
+  // PAX values are UTF-8 unless the header says otherwise; file names can be any bytes.
+  if (binary.some((value) => !isUtf8Text(value))) records.unshift(paxRecord("hdrcharset", "BINARY"));
+  return records;
+}
+
+const isUtf8Text = (bytes: Buffer): boolean => Buffer.from(bytes.toString()).equals(bytes);
+
+/** `<length> <key>=<value>\n`, where the length counts itself. */
+function paxRecord(key: string, value: string | Buffer): Buffer {
+  const bytes = typeof value === "string" ? Buffer.from(value) : value;
+  const rest = key.length + bytes.length + 3;
+  let total = rest + String(rest).length;
+  if (String(total).length > String(rest).length) total = rest + String(total).length;
+  return Buffer.concat([Buffer.from(`${total} ${key}=`), bytes, newline]);
+}
+
+const newline = Buffer.from("\n");
+
+function needsPaxTime(mtimeNs: bigint): boolean {
+  return mtimeNs < 0n || mtimeNs % nsPerSecond !== 0n || mtimeNs / nsPerSecond > BigInt(maxOctal11);
+}
+
+function decimalSeconds(ns: bigint): string {
+  const size = ns < 0n ? -ns : ns;
+  const fraction = String(size % nsPerSecond).padStart(9, "0");
+  return `${ns < 0n ? "-" : ""}${size / nsPerSecond}.${fraction}`;
+}
+
+function fillHeader(target: Buffer, at: number, entry: TarEntry): void {
+  const fitting = entry.sparse ? null : splitName(entry.path);
+  const seconds = needsPaxTime(entry.mtimeNs)
+    ? wholeSeconds(entry.mtimeNs)
+    : Number(entry.mtimeNs / nsPerSecond);
+  fillFields(target, at, {
+    name: fitting?.name ?? shortenedName(entry.path),
+    prefix: fitting?.prefix ?? null,
+    mode: entry.mode,
+    uid: entry.uid > maxOctal7 ? 0 : entry.uid,
+    gid: entry.gid > maxOctal7 ? 0 : entry.gid,
+    size: entry.size > maxOctal11 ? 0 : entry.size,
+    seconds,
+    flag: typeFlags[entry.type],
+  });
+  entry.linkPath?.copy(target, at + 157, 0, Math.min(100, entry.linkPath.length));
+  if (entry.userName) target.write(entry.userName, at + 265, 31);
+  if (entry.groupName) target.write(entry.groupName, at + 297, 31);
+  if (entry.type === "char" || entry.type === "block") {
+    writeOctal(target, at + 329, 8, entry.devMajor);
+    writeOctal(target, at + 337, 8, entry.devMinor);
+  }
+  fillChecksum(target, at);
+}
+
+const wholeSeconds = (ns: bigint): number => {
+  const seconds = Number(ns / nsPerSecond);
+  return seconds < 0 || seconds > maxOctal11 ? 0 : seconds;
+};
+
+type Fields = {
+  name: Buffer;
+  prefix: Buffer | null;
+  mode: number;
+  uid: number;
+  gid: number;
+  size: number;
+  seconds: number;
+  flag: string;
+};
+
+function fillFields(target: Buffer, at: number, fields: Fields): void {
+  target.fill(0, at, at + blockBytes);
+  fields.name.copy(target, at);
+  writeOctal(target, at + 100, 8, fields.mode);
+  writeOctal(target, at + 108, 8, fields.uid);
+  writeOctal(target, at + 116, 8, fields.gid);
+  writeOctal(target, at + 124, 12, fields.size);
+  writeOctal(target, at + 136, 12, fields.seconds);
+  target[at + 156] = fields.flag.charCodeAt(0);
+  target.write("ustar\x0000", at + 257, 8, "latin1");
+  fields.prefix?.copy(target, at + 345);
+}
+
+function writeOctal(target: Buffer, at: number, width: number, value: number): void {
+  let rest = value;
+  for (let i = at + width - 2; i >= at; i -= 1) {
+    target[i] = 48 + (rest % 8);
+    rest = Math.floor(rest / 8);
+  }
+  target[at + width - 1] = 0;
+}
+
+function fillChecksum(target: Buffer, at: number): void {
+  target.fill(32, at + 148, at + 156);
+  writeOctal(target, at + 148, 7, headerSum(target, at));
+}
+
+/** The sum of a header's bytes with its checksum field read as spaces. */
+export function headerSum(block: Buffer, at: number): number {
+  let sum = 8 * 32;
+  for (let i = at; i < at + 148; i += 1) sum += block[i] as number;
+  for (let i = at + 156; i < at + blockBytes; i += 1) sum += block[i] as number;
+  return sum;
+}
+
+/** The ustar name and prefix of a path, null when it needs a PAX record. */
+function splitName(path: Buffer): { name: Buffer; prefix: Buffer | null } | null {
+  if (path.length <= 100) return { name: path, prefix: null };
+  if (path.length > 256) return null;
+  const cut = path.indexOf(47, path.length - 101);
+  if (cut < 1 || cut > 155 || cut >= path.length - 1) return null;
+  return { name: path.subarray(cut + 1), prefix: path.subarray(0, cut) };
+}
+
+/** What a reader without PAX would see: the end of the name, which keeps a directory's trailing slash. */
+const shortenedName = (path: Buffer): Buffer => path.subarray(Math.max(0, path.length - 100));

@@ -1,0 +1,145 @@
+import { type BigIntStats, type Dirent, lstatSync, readdirSync, realpathSync, statSync } from "node:fs";
+import { resolve } from "node:path";
+import { errorCode } from "../pipeline/error-code.ts";
+import type { WarningList } from "../pipeline/warnings.ts";
+import type { Excludes } from "./excludes.ts";
+
+export type Found =
+  | { path: Buffer; kind: "directory"; stat: BigIntStats }
+  | { path: Buffer; kind: "file" | "special" };
+
+export type WalkOptions = {
+  excludes: Excludes | null;
+  oneFileSystem: boolean;
+  /** Directories that are left out wherever they turn up. */
+  ownPaths: readonly string[];
+  warnings: WarningList;
+};
+
+type Level = { path: Buffer; entries: Dirent<Buffer>[]; next: number; device: bigint };
+
+/**
+ * Yields everything below the given paths, each path once and before what is in it, in a stable order; never follows a
+ * symbolic link. Names are bytes. Paths that lie in one another are walked once. Throws when none of the paths exists.
+ */
+export function* walk(paths: readonly string[], options: WalkOptions): Generator<Found> {
+  // An outer path sorts before what is in it.
+  const roots = [...new Set(paths.map((path) => resolve(path)))].sort();
+  const own = identities(options.ownPaths);
+  const uncovered = new Set(roots);
+  let missing = 0;
+  for (const root of roots) {
+    if (!uncovered.delete(root)) continue;
+    const stat = statOf(Buffer.from(root), options.warnings);
+    if (stat === "missing") missing += 1;
+    else if (stat) yield* walkRoot(Buffer.from(root), stat, options, own, uncovered);
+  }
+  if (missing === roots.length) throw new Error(`nothing to back up: ${roots.join(", ")} does not exist`);
+}
+
+function statOf(path: Buffer, warnings: WarningList): BigIntStats | "missing" | null {
+  try {
+    const stat = lstatSync(path, { bigint: true });
+    if (stat.isSymbolicLink() && pointsToDirectory(path)) {
+      warnings.add(path, "is a symbolic link: the link is stored, not what it points to");
+    }
+    return stat;
+  } catch (error) {
+    const code = errorCode(error);
+    warnings.add(path, code === "ENOENT" ? "does not exist" : `skipped: ${code}`);
+    return code === "ENOENT" || code === "ENOTDIR" ? "missing" : null;
+  }
+}
+
+const pointsToDirectory = (path: Buffer): boolean =>
+  statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+
+function* walkRoot(
+  root: Buffer,
+  stat: BigIntStats,
+  options: WalkOptions,
+  own: ReadonlySet<string>,
+  uncovered: Set<string>,
+): Generator<Found> {
+  if (!stat.isDirectory()) {
+    yield { path: root, kind: stat.isFile() ? "file" : "special" };
+    return;
+  }
+  if (own.has(identity(stat))) return;
+  yield { path: root, kind: "directory", stat };
+  const levels = [readLevel(root, stat, options.warnings)];
+  // A stack of our own: nested generators would pass every file through every level above it.
+  for (let level = levels.at(-1); level; level = levels.at(-1)) {
+    const entry = level.entries[level.next];
+    if (!entry) {
+      levels.pop();
+      continue;
+    }
+    level.next += 1;
+    const path = join(level.path, entry.name);
+    const isDirectory = entry.isDirectory();
+    if (options.excludes?.(path.toString(), isDirectory)) continue;
+    if (uncovered.size > 0) uncovered.delete(path.toString());
+    if (!isDirectory) {
+      yield { path, kind: entry.isFile() ? "file" : "special" };
+      continue;
+    }
+    const found = directoryStat(path, options.warnings);
+    if (!found || own.has(identity(found))) continue;
+    yield { path, kind: "directory", stat: found };
+    // Like tar, the mount point itself is stored, what is mounted there is not.
+    if (options.oneFileSystem && found.dev !== level.device) continue;
+    levels.push(readLevel(path, found, options.warnings));
+  }
+}
+
+function directoryStat(path: Buffer, warnings: WarningList): BigIntStats | null {
+  try {
+    const stat = lstatSync(path, { bigint: true });
+    if (stat.isDirectory()) return stat;
+    warnings.add(path, "skipped: it was replaced while the backup ran");
+  } catch (error) {
+    warnings.add(path, vanishedOr(error));
+  }
+  return null;
+}
+
+function readLevel(path: Buffer, stat: BigIntStats, warnings: WarningList): Level {
+  const level: Level = { path, entries: [], next: 0, device: stat.dev };
+  try {
+    level.entries = readdirSync(path, { withFileTypes: true, encoding: "buffer" });
+    level.entries.sort((a, b) => Buffer.compare(a.name, b.name));
+  } catch (error) {
+    warnings.add(path, `what is in this directory was skipped: ${vanishedOr(error)}`);
+  }
+  return level;
+}
+
+/** Words for a file that cannot be had, the same wherever that is noticed. */
+export function vanishedOr(error: unknown): string {
+  const code = errorCode(error);
+  if (code === "ENOENT") return "skipped: it vanished before it was read";
+  if (code === "EACCES" || code === "EPERM") return "skipped: permission denied";
+  return `skipped: ${code}`;
+}
+
+const slash = Buffer.from("/");
+
+function join(parent: Buffer, name: Buffer): Buffer {
+  return parent.length === 1 ? Buffer.concat([parent, name]) : Buffer.concat([parent, slash, name]);
+}
+
+const identity = (stat: BigIntStats): string => `${stat.dev}:${stat.ino}`;
+
+/** Directories by what they are, so that another way to the same directory is recognised. */
+function identities(paths: readonly string[]): ReadonlySet<string> {
+  const found = new Set<string>();
+  for (const path of paths) {
+    try {
+      found.add(identity(statSync(realpathSync(path), { bigint: true })));
+    } catch (error) {
+      if (errorCode(error) !== "ENOENT") throw error;
+    }
+  }
+  return found;
+}
