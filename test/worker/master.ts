@@ -1,5 +1,5 @@
 import { env, exports } from "cloudflare:workers";
-import { type Endpoint, type Envelope, fillPath, type Params } from "../../protocol/index.ts";
+import { adminApi, type Endpoint, type Envelope, fillPath, type Params } from "../../protocol/index.ts";
 import { makeDeps } from "../../worker/deps.ts";
 import { hashToken, randomHex } from "../../worker/secrets/hash.ts";
 
@@ -60,4 +60,38 @@ export async function aNode(options: { ours?: boolean; name?: string } = {}) {
     .first<{ id: number }>();
   if (!row) throw new Error("no node was made");
   return { id: row.id, name, token, headers: { "X-Agent-Token": token } };
+}
+
+/** Headers of an address that nobody else in the tests has. */
+export const fromNewAddress = () => ({ "CF-Connecting-IP": `2001:db8:${randomHex(2)}:${randomHex(2)}::1` });
+
+/** A new user, made through the front door by an administrator's key. */
+export async function aUser(role: "viewer" | "operator" | "admin") {
+  const username = `${role}-${randomHex(6)}`;
+  const password = `right ${randomHex(8)}`;
+  const made = await call(await asRole("admin"), adminApi.createUser, { body: { username, password, role } });
+  return { id: made.data.user.id, username, password };
+}
+
+/** Signs a user in and returns the headers that a browser would send from then on. */
+export async function signedIn(user: { username: string; password: string }) {
+  const { username, password } = user;
+  const answer = await call(fromNewAddress(), adminApi.login, { body: { username, password } });
+  const cookie = answer.headers.get("Set-Cookie")?.split(";")[0];
+  if (!cookie) throw new Error(`could not sign in: ${answer.message}`);
+  return { Cookie: cookie };
+}
+
+/** Every table's rows, as text to compare; those that merely being asked may change are left out. */
+export async function everyRow(): Promise<Record<string, string>> {
+  const { results: tables } = await env.DB.prepare(
+    "select name from sqlite_master where type = 'table' and name not like '\\_%' escape '\\' and name not like 'sqlite\\_%' escape '\\' and name <> 'd1_migrations'",
+  ).all<{ name: string }>();
+  const dump: Record<string, string> = {};
+  for (const { name } of tables) {
+    if (name === "login_failures") continue;
+    const { results } = await env.DB.prepare(`select * from "${name}"`).all();
+    dump[name] = JSON.stringify(results.map((row) => ({ ...row, last_used_at: 0 })));
+  }
+  return dump;
 }

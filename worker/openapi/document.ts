@@ -180,19 +180,25 @@ function success(name: string, e: Endpoint, schemas: Json): Json {
 
 /** A schema as JSON Schema; shared objects in it become references, described once in `schemas`. */
 function schemaOf(schema: z.ZodType, io: "input" | "output", schemas: Json): Json {
-  const metadata = z.registry<{ id: string }>();
-  if (io === "output") for (const [id, object] of Object.entries(shared)) metadata.add(object, { id });
-  const { $schema, $defs, id, ...converted } = z.toJSONSchema(schema, {
+  const { $schema, $defs, ...converted } = z.toJSONSchema(schema, {
     io,
-    metadata,
     unrepresentable: "any",
+    metadata: io === "output" ? sharedNames() : z.registry<{ id: string }>(),
     override: ({ jsonSchema }) => {
-      if (jsonSchema.$ref !== undefined) return;
       delete jsonSchema.id;
+      // An answer may have more fields in a later release; a client must not refuse it for that.
+      if (jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties;
     },
   }) as Json & { $defs?: Json };
-  Object.assign(schemas, JSON.parse(JSON.stringify($defs ?? {}).replaceAll("#/$defs/", COMPONENTS)));
-  return JSON.parse(JSON.stringify(converted).replaceAll("#/$defs/", COMPONENTS));
+  Object.assign(schemas, relocate($defs ?? {}));
+  return relocate(converted);
 }
 
-const COMPONENTS = "#/components/schemas/";
+function sharedNames() {
+  const names = z.registry<{ id: string }>();
+  for (const [id, object] of Object.entries(shared)) names.add(object, { id });
+  return names;
+}
+
+const relocate = (schema: Json): Json =>
+  JSON.parse(JSON.stringify(schema).replaceAll("#/$defs/", "#/components/schemas/"));

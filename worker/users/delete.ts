@@ -1,10 +1,10 @@
 import type { Deps } from "../deps.ts";
 import type { Actor } from "./actor.ts";
-import { anotherAdminStays, whyNotChanged } from "./last-admin.ts";
+import { canBeSpared, whyNotChanged } from "./last-admin.ts";
 
 /** Removes a user and their sessions; the last administrator who can sign in cannot be removed: LAST_ADMIN. */
 export async function deleteUser(deps: Deps, actor: Actor, userId: number): Promise<void> {
-  const allowed = `id = ?1 and ${anotherAdminStays}`;
+  const allowed = `id = ?1 and ${canBeSpared}`;
   const [, deleted] = await deps.db.batch([
     deps.db
       .prepare(

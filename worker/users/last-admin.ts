@@ -1,9 +1,9 @@
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 
-/** SQL, for a row of `users`: somebody else would still be an administrator who can sign in. */
-export const anotherAdminStays = `exists (select 1 from users as other
-  where other.role = 'admin' and other.disabled = 0 and other.id <> users.id)`;
+/** SQL, for a row of `users`: without this one there still is an administrator who can sign in, if there was. */
+export const canBeSpared = `(role <> 'admin' or disabled = 1 or exists (select 1 from users as other
+  where other.role = 'admin' and other.disabled = 0 and other.id <> users.id))`;
 
 /** Why a change of a user was not made: there is no such user, or nobody would be left to administer. */
 export async function whyNotChanged({ db }: Deps, userId: number): Promise<DomainError> {

@@ -3,7 +3,7 @@ import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 import { hashPassword } from "../secrets/password.ts";
 import type { Actor } from "./actor.ts";
-import { anotherAdminStays, whyNotChanged } from "./last-admin.ts";
+import { canBeSpared, whyNotChanged } from "./last-admin.ts";
 import { type ShownUser, type ShownUserRow, shownUserColumns, showUser } from "./shown.ts";
 
 type Changes = {
@@ -29,7 +29,7 @@ export async function updateUser(
   const disabled = changes.disabled === undefined ? null : Number(changes.disabled);
   const passwordHash =
     changes.password === undefined ? null : await hashPassword(deps.keys, changes.password);
-  const allowed = `id = ?1 and ((coalesce(?2, role) = 'admin' and coalesce(?3, disabled) = 0) or ${anotherAdminStays})`;
+  const allowed = `id = ?1 and ((coalesce(?2, role) = 'admin' and coalesce(?3, disabled) = 0) or ${canBeSpared})`;
   const [, updated] = await deps.db.batch<ShownUserRow>([
     // Written first, while the row still is what it was before.
     deps.db
