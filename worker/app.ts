@@ -1,10 +1,16 @@
 import { type App, newApp } from "./http.ts";
 import { mountApiKeyRoutes } from "./routes/admin/api-keys.ts";
 import { mountAuditRoutes } from "./routes/admin/audit.ts";
+import { mountCommandRoutes } from "./routes/admin/commands.ts";
 import { mountNotificationRoutes } from "./routes/admin/notifications.ts";
+import { mountRecordRoutes } from "./routes/admin/records.ts";
+import { mountRestoreRoutes } from "./routes/admin/restores.ts";
 import { mountUserRoutes } from "./routes/admin/users.ts";
+import { mountAgentRoutes } from "./routes/agent.ts";
 import { mountAuthRoutes } from "./routes/auth.ts";
+import { mountDoorbellRoutes } from "./routes/doorbell.ts";
 import { mountPublicRoutes } from "./routes/public.ts";
+import { mountVaultRoutes } from "./routes/vault.ts";
 
 /** The whole master: every call of `protocol/`, mounted. */
 export function makeApp(): App {
@@ -15,5 +21,11 @@ export function makeApp(): App {
   mountApiKeyRoutes(app);
   mountAuditRoutes(app);
   mountNotificationRoutes(app);
+  mountDoorbellRoutes(app);
+  mountAgentRoutes(app);
+  mountVaultRoutes(app);
+  mountRecordRoutes(app);
+  mountRestoreRoutes(app);
+  mountCommandRoutes(app);
   return app;
 }

@@ -3,7 +3,8 @@ import { type agentApi, objects } from "../../protocol/index.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 import type { AgentNode } from "../nodes/authenticate.ts";
-import { openTargets } from "../targets/open-target.ts";
+import { openTarget } from "../targets/open-target.ts";
+import { readTarget } from "../targets/read.ts";
 import { fileNameStem, objectPrefix } from "./object-key.ts";
 
 type Spec = z.input<typeof agentApi.taskSpec.reply>;
@@ -32,7 +33,7 @@ export async function taskSpec(
   if (!row) throw await whyNot(deps, taskId);
   const source = objects.source.parse(JSON.parse(row.source));
   const pipeline = objects.pipeline.parse(JSON.parse(row.pipeline));
-  const targets = await openTargets(deps, JSON.parse(row.targetIds) as number[]);
+  const targets = await openAll(deps, JSON.parse(row.targetIds));
   const bandwidth = lowest(pipeline.bandwidthBytesPerSecond, row.nodeBandwidth);
   return {
     taskId: row.taskId,
@@ -70,6 +71,14 @@ async function whyNot({ db }: Deps, taskId: number): Promise<DomainError> {
   return exists
     ? new DomainError("BACKUP_TASK_FORBIDDEN", `this node has no command for task ${taskId} in hand`)
     : new DomainError("BACKUP_TASK_NOT_FOUND", `there is no task ${taskId}`);
+}
+
+const openAll = (deps: Deps, ids: number[]) => Promise.all(ids.map((id) => openWithRoom(deps, id)));
+
+async function openWithRoom(deps: Deps, id: number) {
+  const row = await readTarget(deps, id);
+  const room = row.quotaBytes === null ? null : Math.max(0, row.quotaBytes - row.usedBytes);
+  return { ...(await openTarget(deps, row)), quotaRemainingBytes: room };
 }
 
 const lowest = (a: number | null, b: number | null) => (a === null ? b : b === null ? a : Math.min(a, b));
