@@ -95,3 +95,20 @@ export async function everyRow(): Promise<Record<string, string>> {
   }
   return dump;
 }
+
+/** A new task of a node that backs up /etc into a vault of its own. */
+export async function aTask(node: { id: number }, options: { compression?: "zstd" | "gzip" } = {}) {
+  const admin = await asRole("admin");
+  const target = await call(admin, adminApi.createTarget, { body: { name: `vault ${randomHex(6)}`, type: "vault" } });
+  const task = await call(admin, adminApi.createTask, {
+    body: {
+      name: `task ${randomHex(6)}`,
+      nodeId: node.id,
+      source: { type: "file", paths: ["/etc"] },
+      pipeline: { compression: options.compression ?? "zstd" },
+      targetIds: [target.data.id],
+    },
+  });
+  if (task.status !== 200) throw new Error(`no task was made: ${task.message}`);
+  return { id: task.data.id, targetId: target.data.id, name: task.data.name };
+}
