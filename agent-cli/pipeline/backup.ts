@@ -5,6 +5,7 @@ import { FanOut } from "./fan-out.ts";
 import { compress } from "./frames.ts";
 import type { BackupJob, BackupResult, Compression, SourceSpec } from "./pipeline.ts";
 import { reportEvery } from "./report-every.ts";
+import { SlabPool } from "./slabs.ts";
 import { throttle } from "./throttle.ts";
 import { WarningList } from "./warnings.ts";
 
@@ -26,17 +27,19 @@ export async function runBackup(job: BackupJob): Promise<BackupResult> {
   const startedAt = performance.now();
   job.signal.throwIfAborted();
   const warnings = new WarningList(({ path, reason }) => job.report.log("warn", `${path}: ${reason}`));
+  const slabs = new SlabPool();
   const source = await openSource(job.source, {
     workDir: job.workDir,
     ownPaths: job.ownPaths ?? [],
     warnings,
+    slabs,
     signal: job.signal,
   });
   const made: Made = { hash: createHash("sha256"), bytes: 0 };
   const fanOut = new FanOut(job.targets, job.signal);
   const reporter = reportEvery(job.report, () => progressOf(source.tally, made, fanOut));
   try {
-    const packed = compress(source.bytes, job.pipeline.compression, job.pipeline.level);
+    const packed = compress(source.bytes, job.pipeline.compression, job.pipeline.level, slabs);
     const paced = throttle(packed, job.pipeline.bandwidthBytesPerSecond, job.signal, () => fanOut.live);
     const targets = await fanOut.run(counted(paced, made));
     return {

@@ -4,10 +4,11 @@ import { constants, gzip, zstdCompress } from "node:zlib";
 import { gunzipMembers } from "./gunzip.ts";
 import { mapInOrder } from "./map-in-order.ts";
 import type { Compression } from "./pipeline.ts";
+import { type SlabPool, slabBytes } from "./slabs.ts";
 import { decodeZstd } from "./unzstd.ts";
 
-/** 4 MiB frames compress as well as larger ones; gzip has a window of 32 KiB, so smaller members lose nothing. */
-const zstdFrameBytes = 4 * 1024 * 1024;
+/** gzip has a window of 32 KiB, so smaller members lose nothing. */
+const zstdFrameBytes = slabBytes;
 const gzipMemberBytes = 1024 * 1024;
 const defaultLevel = { zstd: 1, gzip: 6 };
 const levelRange = { zstd: [1, 22], gzip: [1, 9] } as const;
@@ -20,27 +21,39 @@ const compressGzip = promisify(gzip);
 
 /**
  * Compresses a stream into what the standard tools read: independent zstd frames, independent gzip members, or as it is.
- * Pieces are compressed in parallel and come out in order; memory is bounded whatever the length.
+ * Pieces are compressed in parallel and come out in order; memory is bounded whatever the length. What was compressed
+ * goes back to `slabs`, so the source must not look at a chunk again that it has handed out.
  */
 export function compress(
   source: AsyncIterable<Uint8Array>,
   compression: Compression,
   level: number | null,
+  slabs: SlabPool,
 ): AsyncIterable<Uint8Array> {
   switch (compression) {
     case "none":
       return source;
     case "gzip": {
       const options = { level: checkedLevel("gzip", level) };
-      return mapInOrder(inPieces(source, gzipMemberBytes), framesInFlight(), (piece) =>
-        compressGzip(piece, options),
+      return mapInOrder(
+        inPieces(source, gzipMemberBytes, () => Buffer.allocUnsafeSlow(gzipMemberBytes)),
+        framesInFlight(),
+        (piece) => compressGzip(piece, options),
       );
     }
     case "zstd": {
       const options = zstdOptions(checkedLevel("zstd", level));
       // A whole frame per call: the stream class loses data with workers and adds empty frames of its own.
-      return mapInOrder(inPieces(source, zstdFrameBytes), framesInFlight(), (piece) =>
-        compressZstd(piece, { ...options, pledgedSrcSize: piece.length, chunkSize: zstdBound(piece.length) }),
+      const packFrame = async (piece: Uint8Array) => {
+        const sizes = { pledgedSrcSize: piece.length, chunkSize: zstdBound(piece.length) };
+        const frame = await compressZstd(piece, { ...options, ...sizes });
+        slabs.give(piece);
+        return frame;
+      };
+      return mapInOrder(
+        inPieces(source, zstdFrameBytes, () => slabs.take()),
+        framesInFlight(),
+        packFrame,
       );
     }
   }
@@ -82,7 +95,11 @@ function zstdOptions(level: number) {
 const zstdBound = (size: number): number => size + Math.ceil(size / 128) + 1024;
 
 /** The same bytes in pieces of exactly `size`, the last one shorter; at least one piece, if an empty one. */
-async function* inPieces(source: AsyncIterable<Uint8Array>, size: number): AsyncGenerator<Uint8Array> {
+async function* inPieces(
+  source: AsyncIterable<Uint8Array>,
+  size: number,
+  allocate: () => Buffer,
+): AsyncGenerator<Uint8Array> {
   let piece: Buffer | null = null;
   let used = 0;
   let any = false;
@@ -95,7 +112,7 @@ async function* inPieces(source: AsyncIterable<Uint8Array>, size: number): Async
         rest = rest.subarray(size);
         continue;
       }
-      piece ??= Buffer.allocUnsafeSlow(size);
+      piece ??= allocate();
       const part = rest.subarray(0, size - used);
       piece.set(part, used);
       used += part.length;

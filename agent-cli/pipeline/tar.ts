@@ -1,8 +1,7 @@
+import { type SlabPool, slabBytes } from "./slabs.ts";
 import type { TarEntry } from "./tar-entry.ts";
 
 export const blockBytes = 512;
-/** One slab becomes one zstd frame; larger ones compress no better and cost memory for each frame in flight. */
-export const slabBytes = 4 * 1024 * 1024;
 
 const maxOctal7 = 0o7777777;
 const maxOctal11 = 0o77777777777;
@@ -27,10 +26,16 @@ const typeFlags: Record<TarEntry["type"], string> = {
  * content straight into `slab` at `used`, calls `advance`, and hands on what `take` returns.
  */
 export class TarWriter {
-  slab = Buffer.allocUnsafeSlow(slabBytes);
+  slab: Buffer;
   used = 0;
   #full: Buffer[] = [];
   #written = 0;
+  readonly #pool: SlabPool;
+
+  constructor(pool: SlabPool) {
+    this.#pool = pool;
+    this.slab = pool.take();
+  }
 
   get room(): number {
     return slabBytes - this.used;
@@ -49,7 +54,7 @@ export class TarWriter {
     this.#written += bytes;
     if (this.used < slabBytes) return;
     this.#full.push(this.slab);
-    this.slab = Buffer.allocUnsafeSlow(slabBytes);
+    this.slab = this.#pool.take();
     this.used = 0;
   }
 

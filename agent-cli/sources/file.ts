@@ -39,7 +39,7 @@ export const fileSource: Source<{
       ownPaths: [context.workDir, ...context.ownPaths],
       warnings,
     });
-    const slabs = pack(found, new FilePacker(warnings, tally));
+    const slabs = pack(found, new FilePacker(new TarWriter(context.slabs), warnings, tally));
     return { bytes: breathing(slabs, context.signal), tally };
   },
 };
@@ -66,14 +66,15 @@ const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLO
 
 /** Writes one found thing after the other into the archive. Its generators yield whenever slabs are to be taken. */
 class FilePacker {
-  readonly tar = new TarWriter();
+  readonly tar: TarWriter;
   readonly #warnings: WarningList;
   readonly #tally: Tally;
   readonly #names: AccountNames = readAccountNames();
   /** Files with several names: where the first one was stored, and how many are still to come. */
   readonly #linked = new Map<string, { path: Buffer; left: number }>();
 
-  constructor(warnings: WarningList, tally: Tally) {
+  constructor(tar: TarWriter, warnings: WarningList, tally: Tally) {
+    this.tar = tar;
     this.#warnings = warnings;
     this.#tally = tally;
   }

@@ -1,4 +1,5 @@
 import type { SourceSpec } from "../pipeline/pipeline.ts";
+import type { SlabPool } from "../pipeline/slabs.ts";
 import type { WarningList } from "../pipeline/warnings.ts";
 
 /** What a source has read so far. It is filled while `bytes` is read, and complete once that has ended. */
@@ -10,6 +11,8 @@ export type SourceContext = {
   /** Directories of the agent itself, which are never part of a backup. */
   ownPaths: readonly string[];
   warnings: WarningList;
+  /** Where large buffers come from; the reader of `bytes` gives them back. */
+  slabs: SlabPool;
   signal: AbortSignal;
 };
 

@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { backup, DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { errorCode } from "../pipeline/error-code.ts";
-import { slabBytes, TarWriter } from "../pipeline/tar.ts";
+import { TarWriter } from "../pipeline/tar.ts";
 import type { TarEntry } from "../pipeline/tar-entry.ts";
 import { readAccountNames } from "./account-names.ts";
 import { memberName } from "./file.ts";
@@ -53,7 +53,7 @@ async function* plain(paths: string[], context: SourceContext, tally: Tally): As
 }
 
 async function* archive(paths: string[], context: SourceContext, tally: Tally): AsyncGenerator<Uint8Array> {
-  const tar = new TarWriter();
+  const tar = new TarWriter(context.slabs);
   for (const path of paths) {
     yield* withCopy(path, context, tally, async function* (copy) {
       const { size } = await stat(copy);
@@ -133,7 +133,7 @@ function explain(path: string, error: unknown): Error {
 }
 
 async function* readFile(path: string, tally: Tally): AsyncGenerator<Uint8Array> {
-  for await (const chunk of createReadStream(path, { highWaterMark: slabBytes / 4 })) {
+  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 })) {
     tally.sourceBytes += (chunk as Buffer).length;
     yield chunk as Buffer;
   }
