@@ -1,0 +1,29 @@
+import { statfsSync } from "node:fs";
+
+export type Capabilities = { sources: string[]; storages: string[]; engines: Record<string, string> };
+
+/** What this machine can really do, found by trying and not by assuming. */
+export async function capabilities(): Promise<Capabilities> {
+  const sqlite = await import("node:sqlite").then(
+    () => true,
+    () => false,
+  );
+  const engines: Record<string, string> = { node: process.versions.node };
+  if (process.versions.zstd) engines.zstd = process.versions.zstd;
+  if (sqlite && process.versions.sqlite) engines.sqlite = process.versions.sqlite;
+  return {
+    sources: sqlite ? ["file", "sqlite"] : ["file"],
+    storages: ["local_disk", "vault", "s3"],
+    engines,
+  };
+}
+
+/** Bytes that this user may still write below a directory; null where that cannot be told. */
+export function freeDiskBytes(folder: string): number | null {
+  try {
+    const { bavail, bsize } = statfsSync(folder);
+    return bavail * bsize;
+  } catch {
+    return null;
+  }
+}

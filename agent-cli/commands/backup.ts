@@ -1,0 +1,64 @@
+import { mkdir } from "node:fs/promises";
+import { hostname } from "node:os";
+import { resolve } from "node:path";
+import { ExitError } from "../exit-codes.ts";
+import { artifactExtension, runBackup } from "../pipeline/backup.ts";
+import type { Compression, SourceSpec } from "../pipeline/pipeline.ts";
+import { runOnce, shownWarnings } from "./once.ts";
+import { openPlace } from "./place.ts";
+import { formatBytes, printJson, printLine } from "./print.ts";
+
+type Options = {
+  to: string;
+  name?: string;
+  exclude: string[];
+  oneFileSystem: boolean;
+  sqlite: boolean;
+  compression: Compression;
+  level?: string;
+  json?: boolean;
+};
+
+/** Makes one backup without any master. */
+export async function backUpOnce(paths: string[], options: Options): Promise<void> {
+  const full = paths.map((path) => resolve(path));
+  const source: SourceSpec = options.sqlite
+    ? { type: "sqlite", paths: full }
+    : { type: "file", paths: full, excludes: options.exclude, oneFileSystem: options.oneFileSystem };
+  const pipeline = { compression: options.compression, level: levelOf(options.level), bandwidthBytesPerSecond: null };
+  const fileName = `${stemOf(options.name)}${artifactExtension(source, options.compression)}`;
+  if (!options.to.startsWith("s3://")) await makeFolder(options.to);
+  const result = await runOnce(async (run) => {
+    const { storage, key, shown } = await openPlace(options.to, fileName);
+    const target = { id: 1, name: options.to, storage, key, quotaRemainingBytes: null };
+    const made = await runBackup({ source, pipeline, targets: [target], ...run });
+    return { artifact: shown, ...made };
+  });
+  const { targets: _one, ...made } = result;
+  if (options.json) return printJson(made);
+  printLine(`${made.artifact}`);
+  printLine(`${made.entries} entries, ${formatBytes(made.sourceBytes)} in, ${formatBytes(made.sizeBytes)} stored`);
+  printLine(`SHA-256 ${made.sha256}`);
+  if (made.warningCount === 0) return;
+  printLine(`${made.warningCount} warnings:`);
+  for (const line of shownWarnings(made.warnings, made.warningCount)) printLine(line);
+}
+
+function levelOf(text: string | undefined): number | null {
+  if (text === undefined) return null;
+  const level = Number(text);
+  if (!Number.isInteger(level) || level < 1 || level > 19) throw new ExitError("usage", "--level must be 1 to 19");
+  return level;
+}
+
+function stemOf(name: string | undefined): string {
+  const base = name ?? hostname();
+  if (!/^[^/\0]{1,100}$/.test(base)) throw new ExitError("usage", "--name must be 1 to 100 characters without a slash");
+  return `${base}-${new Date().toISOString().replace(/[-:]|\.\d+/g, "")}`;
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+    throw new ExitError("failed", `--to ${folder}: ${error.code}`);
+  });
+}

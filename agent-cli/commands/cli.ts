@@ -1,0 +1,145 @@
+import { Command, CommanderError, Option } from "commander";
+import type { Flags } from "../config.ts";
+import { ExitError, exitCodes, exitCodeTable, type ExitName } from "../exit-codes.ts";
+import { agentVersion } from "../version.ts";
+
+/** Runs one command line; the process ends with a code of the table, once nothing is left to do. */
+export async function runCli(args: string[]): Promise<void> {
+  const outcome = await outcomeOf(args);
+  // Whoever asked twice does not want to wait for connections and children to end by themselves.
+  if (outcome === "interrupted") process.exit(exitCodes.interrupted.code);
+  process.exitCode = exitCodes[outcome].code;
+}
+
+async function outcomeOf(args: string[]): Promise<ExitName> {
+  let outcome: ExitName = "ok";
+  const program = buildProgram((ended) => {
+    outcome = ended;
+  });
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return outcome;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? "ok" : "usage";
+    if (!(error instanceof ExitError)) throw error;
+    process.stderr.write(`backupx-agent: ${error.message}\n`);
+    return error.exit;
+  }
+}
+
+function buildProgram(ended: (outcome: ExitName) => void): Command {
+  const program = new Command("backupx-agent")
+    .description("Backs up this machine for a BackupX master, and restores it.")
+    .version(agentVersion)
+    .addHelpText("after", `\n${exitCodeTable()}`)
+    .exitOverride()
+    .showHelpAfterError("(backupx-agent --help shows all commands and options)");
+
+  withNetwork(program.command("run", { isDefault: true }))
+    .description("stay connected to the master and do what it asks for (default)")
+    .addOption(new Option("--token <token>", "this node's token; seen by everybody in the process list"))
+    .option("--token-file <path>", "a file that holds this node's token")
+    .option("--state-dir <path>", "where the agent remembers what it has in hand")
+    .option("--temp-dir <path>", "where jobs put temporary files (default: the state directory)")
+    .option("--heartbeat-interval <duration>", "such as 15s (default: as the master says)")
+    .option("--poll-interval <duration>", "such as 5s, while no socket is up (default: as the master says)")
+    .option("--stall-timeout <duration>", "end a job that has moved no bytes for so long (default: 30m)")
+    .option("--grace <duration>", "how long jobs may go on after a stop signal (default: 60s)")
+    .option("--max-concurrent <n>", "most backups and restores at a time (default: 4)")
+    .option("--log-format <format>", "text or json (default: text on a terminal)")
+    .action(async (options) => {
+      const { runAgent } = await import("./run.ts");
+      ended(await runAgent(flagsOf(options)));
+    });
+
+  withNetwork(program.command("enroll"))
+    .description("trade an enrolment code for a token and write the configuration")
+    .option("--code <code>", "the code; better from BACKUPX_AGENT_CODE or standard input")
+    .option("--token-file <path>", "where to write the token")
+    .option("--state-dir <path>", "state directory to write into the configuration")
+    .option("--force", "overwrite an existing token and configuration")
+    .option("--json", "answer in JSON")
+    .action(async (options) => {
+      const { enroll } = await import("./enroll.ts");
+      await enroll(flagsOf(options), options);
+    });
+
+  program
+    .command("status")
+    .description("show what the agent on this machine is doing, without asking the master")
+    .option("--config <path>", "configuration file")
+    .option("--state-dir <path>", "the agent's state directory")
+    .option("--json", "answer in JSON")
+    .action(async (options) => {
+      const { showStatus } = await import("./status.ts");
+      ended(showStatus(flagsOf(options), options));
+    });
+
+  withNetwork(program.command("doctor"))
+    .description("check that this machine is ready: master, token, clock, directories, tools")
+    .addOption(new Option("--token <token>", "this node's token").hideHelp())
+    .option("--token-file <path>", "a file that holds this node's token")
+    .option("--state-dir <path>", "the agent's state directory")
+    .option("--temp-dir <path>", "the jobs' temporary directory")
+    .option("--json", "answer in JSON")
+    .action(async (options) => {
+      const { runDoctor } = await import("./doctor.ts");
+      ended(await runDoctor(flagsOf(options), options));
+    });
+
+  program
+    .command("backup")
+    .description("make one backup without a master; prints its SHA-256")
+    .argument("<path...>", "what to back up")
+    .requiredOption("--to <place>", "a directory, or s3://bucket/prefix (credentials: AWS_* variables)")
+    .option("--name <name>", "start of the artifact's name (default: this machine's name)")
+    .option("--exclude <pattern...>", "leave out what matches", [])
+    .option("--one-file-system", "do not cross into other file systems", false)
+    .option("--sqlite", "the paths are SQLite databases", false)
+    .addOption(new Option("--compression <method>", "how to compress").choices(["zstd", "gzip", "none"]).default("zstd"))
+    .option("--level <n>", "compression level")
+    .option("--json", "answer in JSON")
+    .action(async (paths, options) => {
+      const { backUpOnce } = await import("./backup.ts");
+      await backUpOnce(paths, options);
+    });
+
+  program
+    .command("restore")
+    .description("restore an artifact without a master")
+    .argument("<artifact>", "a file, or s3://bucket/key")
+    .requiredOption("--to <directory>", "where to restore to")
+    .option("--path <path...>", "only these paths, as they were backed up")
+    .option("--sha256 <hash>", "refuse an artifact with another SHA-256")
+    .addOption(
+      new Option("--conflict <policy>", "what to do with files that exist")
+        .choices(["fail", "keep", "overwrite"])
+        .default("fail"),
+    )
+    .option("--json", "answer in JSON")
+    .action(async (artifact, options) => {
+      const { restoreOnce } = await import("./restore.ts");
+      await restoreOnce(artifact, options);
+    });
+
+  program
+    .command("version")
+    .description("print the version")
+    .action(() => void process.stdout.write(`${agentVersion}\n`));
+  for (const command of program.commands) command.exitOverride();
+  return program;
+}
+
+const withNetwork = (command: Command): Command =>
+  command
+    .option("--master <url>", "address of the master, such as https://backup.example.com")
+    .option("--config <path>", "configuration file (default: /etc/backupx-agent/agent.yaml)")
+    .option("--proxy-url <url>", "reach the master through this http, https or socks5 proxy")
+    .option("--ca-cert <path>", "trust this CA too")
+    .option("--insecure-tls", "do not check TLS certificates");
+
+/** Two flags are shorter than their keys. */
+function flagsOf({ insecureTls, caCert, ...rest }: Record<string, string | boolean | undefined>): Flags {
+  const { code: _code, force: _force, json: _json, ...flags } = rest;
+  return { ...flags, insecureSkipTlsVerify: insecureTls, caCertFile: caCert } as Flags;
+}

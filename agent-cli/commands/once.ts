@@ -1,0 +1,57 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ExitError } from "../exit-codes.ts";
+import type { Progress, Reporter, Warning } from "../pipeline/pipeline.ts";
+import { formatBytes } from "./print.ts";
+
+type Run = { workDir: string; signal: AbortSignal; report: Reporter };
+
+/** Runs one job in this process: with a private directory, a line of progress on a terminal, and a way to stop it. */
+export async function runOnce<T>(job: (run: Run) => Promise<T>): Promise<T> {
+  const workDir = await mkdtemp(join(tmpdir(), "backupx-"));
+  const stop = new AbortController();
+  const onSignal = () => stop.abort(new ExitError("interrupted", "stopped"));
+  for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, onSignal);
+  const line = progressLine();
+  const report: Reporter = {
+    progress: line.show,
+    log: (level, text) => {
+      if (level === "info") return;
+      line.clear();
+      process.stderr.write(`${level}: ${text}\n`);
+    },
+  };
+  try {
+    return await job({ workDir, signal: stop.signal, report });
+  } catch (error) {
+    if (error instanceof ExitError) throw error;
+    throw new ExitError("failed", (error as Error).message || String(error));
+  } finally {
+    line.clear();
+    for (const name of ["SIGINT", "SIGTERM"] as const) process.off(name, onSignal);
+    await rm(workDir, { recursive: true, force: true });
+  }
+}
+
+/** Most lines about warnings that are worth a person's screen; all of them are in the JSON answer. */
+const SHOWN_WARNINGS = 20;
+
+export function shownWarnings(warnings: Warning[], count: number): string[] {
+  const lines = warnings.slice(0, SHOWN_WARNINGS).map(({ path, reason }) => `  ${JSON.stringify(path)}: ${reason}`);
+  return count > lines.length ? [...lines, `  and ${count - lines.length} more`] : lines;
+}
+
+function progressLine() {
+  const { stderr } = process;
+  return {
+    show({ phase, entries, sourceBytes, artifactBytes }: Progress) {
+      if (!stderr.isTTY) return;
+      const bytes = `${formatBytes(sourceBytes)} read, ${formatBytes(artifactBytes)} of artifact`;
+      stderr.write(`\r\x1b[K${phase}: ${entries} entries, ${bytes}`);
+    },
+    clear() {
+      if (stderr.isTTY) stderr.write("\r\x1b[K");
+    },
+  };
+}

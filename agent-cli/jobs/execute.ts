@@ -1,0 +1,94 @@
+import { rm } from "node:fs/promises";
+import { type Agent, type Held, StopReason } from "../agent.ts";
+import type { Delivery, JournalEntry } from "../journal.ts";
+import { makeWorkDir } from "../state-dir.ts";
+import { FailedRun, messageOf, type Outcome } from "./outcome.ts";
+import { payloads, PayloadError, readPayload } from "./payloads.ts";
+import { lastSequence } from "./report.ts";
+import { restoreRecord } from "./restore-record.ts";
+import { runInChild } from "./run-in-child.ts";
+import { runTask } from "./run-task.ts";
+
+/** Runs a claimed command to its end, which it writes to the journal before anybody is told. Never throws. */
+export async function execute(agent: Agent, held: Held): Promise<void> {
+  const { entry } = held;
+  let workDir: string | null = null;
+  const startedAt = performance.now();
+  try {
+    held.abort.signal.throwIfAborted();
+    workDir = makeWorkDir(agent.workRoot);
+    entry.state = { name: "started", workDir };
+    agent.journal.save(entry);
+    agent.log.info("command started", { command: entry.id, type: entry.type });
+    const outcome = await perform(agent, held, workDir);
+    await rm(workDir, { recursive: true, force: true });
+    finish(agent, held, outcome, startedAt);
+  } catch (error) {
+    if (workDir !== null) await rm(workDir, { recursive: true, force: true }).catch(() => {});
+    finish(agent, held, failure(error), startedAt);
+  }
+}
+
+/** Ends a command that is not to be started at all. */
+export const refuse = (agent: Agent, held: Held, reason: string): void =>
+  finish(agent, held, failure(new Error(reason)), performance.now());
+
+/** What the master is told about a command that an earlier start of the agent left unfinished. */
+export function interrupted(entry: JournalEntry): Delivery[] {
+  const errorMessage = "interrupted: the agent was restarted while this was running";
+  const log = [{ seq: lastSequence(entry.attempt), text: `error: ${errorMessage}\n` }];
+  const { subject } = entry;
+  const report = subject.kind === "none" ? [] : [{ ...subject, body: { status: "failed", errorMessage, log } }];
+  return [...report, { kind: "result", body: { success: false, errorMessage } }];
+}
+
+async function perform(agent: Agent, held: Held, workDir: string): Promise<Outcome> {
+  const { payload, entry, abort } = held;
+  const options = { workDir, signal: abort.signal };
+  switch (entry.type) {
+    case "run_task":
+      return runTask(agent, held, readPayload(payloads.run_task, payload), workDir);
+    case "restore_record":
+      return restoreRecord(agent, held, readPayload(payloads.restore_record, payload), workDir);
+    case "list_dir": {
+      const { path } = readPayload(payloads.list_dir, payload);
+      return succeeded(await runInChild(agent, { kind: "list_dir", path }, options));
+    }
+    case "test_target": {
+      const target = readPayload(payloads.test_target, payload);
+      return succeeded(await runInChild(agent, { kind: "test_target", ...target }, options));
+    }
+    case "delete_storage_object": {
+      const { storagePath, ...target } = readPayload(payloads.delete_storage_object, payload);
+      return succeeded(await runInChild(agent, { kind: "delete_object", key: storagePath, ...target }, options));
+    }
+    default:
+      throw new PayloadError(`unknown command type: ${entry.type}`);
+  }
+}
+
+const succeeded = (result: unknown): Outcome => ({ reports: [], result: { success: true, errorMessage: "", result } });
+
+function failure(error: unknown): Outcome {
+  const reports = error instanceof FailedRun ? error.reports : [];
+  const cause = error instanceof FailedRun ? error.cause : error;
+  const cancelled = cause instanceof StopReason && cause.kind === "cancelled" ? { cancelled: true } : {};
+  return { reports, result: { success: false, errorMessage: messageOf(cause), ...cancelled } };
+}
+
+function finish(agent: Agent, { entry }: Held, outcome: Outcome, startedAt: number): void {
+  const { reports, result } = outcome;
+  entry.state = { name: "finished", deliveries: [...reports, { kind: "result", body: result }] };
+  try {
+    agent.journal.save(entry);
+  } catch (error) {
+    agent.log.error("cannot write the journal", { command: entry.id, reason: messageOf(error) });
+  }
+  agent.log[result.success ? "info" : "warn"]("command finished", {
+    command: entry.id,
+    type: entry.type,
+    success: result.success,
+    seconds: Math.round((performance.now() - startedAt) / 100) / 10,
+    reason: result.errorMessage || undefined,
+  });
+}

@@ -1,0 +1,51 @@
+import type { z } from "zod";
+import type { agentApi } from "../../protocol/agent-api.ts";
+import type { NetworkSettings } from "../network.ts";
+import type { BackupResult, Progress, RestoreResult } from "../pipeline/pipeline.ts";
+
+export type TaskSpec = z.output<typeof agentApi.taskSpec.reply>;
+export type RestoreSpec = z.output<typeof agentApi.restoreSpec.reply>;
+type StorageSettings = { targetType: string; targetConfig: Record<string, unknown> };
+
+export type DirectoryListing = {
+  entries: { name: string; path: string; isDir: boolean; size: number }[];
+  /** Set when there are more entries than these. */
+  truncated?: true;
+};
+
+/** What a child process is asked to do. It holds secrets, so it travels over the IPC channel and nowhere else. */
+export type Job =
+  | { kind: "backup"; recordId: number; spec: TaskSpec }
+  | { kind: "restore"; restoreId: number; spec: RestoreSpec }
+  | { kind: "list_dir"; path: string }
+  | ({ kind: "test_target" } & StorageSettings)
+  | ({ kind: "delete_object"; key: string } & StorageSettings);
+
+/** A backup, and where its artifact is in every target that took it. */
+export type StoredBackup = BackupResult & { key: string; fileName: string };
+
+export type JobResults = {
+  backup: StoredBackup;
+  restore: RestoreResult;
+  list_dir: DirectoryListing;
+  test_target: { milliseconds: number };
+  delete_object: { deleted: true };
+};
+
+export type JobEnvelope = {
+  job: Job;
+  workDir: string;
+  /** What belongs to the agent itself, and into no backup. */
+  ownPaths: string[];
+  master: string;
+  token: string;
+  network: NetworkSettings;
+};
+
+export type FromChild =
+  | { type: "progress"; progress: Progress }
+  | { type: "log"; level: "info" | "warn" | "error"; text: string }
+  /** No bytes move, for a reason that is known and bounded: the watchdog shall wait. */
+  | { type: "waiting" }
+  | { type: "done"; result: unknown }
+  | { type: "failed"; message: string };

@@ -1,0 +1,36 @@
+import { z } from "zod";
+import { id } from "../../protocol/objects.ts";
+import type { DeliveredCommand } from "../../protocol/agent-api.ts";
+import type { Subject } from "../journal.ts";
+
+const storage = { targetType: z.string().min(1).max(64), targetConfig: z.record(z.string(), z.unknown()) };
+
+/** What each command carries. */
+export const payloads = {
+  run_task: z.object({ taskId: id, recordId: id }),
+  restore_record: z.object({ restoreRecordId: id }),
+  list_dir: z.object({ path: z.string().max(4096) }),
+  delete_storage_object: z.object({ ...storage, storagePath: z.string().min(1).max(1024) }),
+  test_target: z.object(storage),
+};
+
+export class PayloadError extends Error {}
+
+export function readPayload<T>(schema: z.ZodType<T>, payload: unknown): T {
+  const parsed = schema.safeParse(payload);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  // Names the field and never its value: payloads may hold a storage's secrets.
+  throw new PayloadError(`invalid payload: ${issue?.path.join(".") || "it"}: ${issue?.message ?? "is wrong"}`);
+}
+
+/** The record or restore that a command works on, as far as its payload tells. */
+export function subjectOf({ type, payload }: DeliveredCommand): Subject {
+  const run = payloads.run_task.safeParse(payload);
+  if (type === "run_task" && run.success) return { kind: "record", id: run.data.recordId };
+  const restore = payloads.restore_record.safeParse(payload);
+  if (type === "restore_record" && restore.success) {
+    return { kind: "restore", id: restore.data.restoreRecordId };
+  }
+  return { kind: "none" };
+}

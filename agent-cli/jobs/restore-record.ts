@@ -1,0 +1,41 @@
+import { hostname } from "node:os";
+import { agentApi } from "../../protocol/agent-api.ts";
+import type { Agent, Held } from "../agent.ts";
+import type { Delivery } from "../journal.ts";
+import { FailedRun, type Outcome } from "./outcome.ts";
+import { boundWarnings, openReport } from "./report.ts";
+import { runInChild } from "./run-in-child.ts";
+import { failureReport } from "./run-task.ts";
+import { untilAnswered } from "./until-answered.ts";
+
+/** Restores one artifact. Whatever happens, the restore is told before its command is closed. */
+export async function restoreRecord(
+  agent: Agent,
+  held: Held,
+  { restoreRecordId }: { restoreRecordId: number },
+  workDir: string,
+): Promise<Outcome> {
+  const { signal } = held.abort;
+  const report = openReport(agent, held, { kind: "restore", id: restoreRecordId });
+  const about = (body: Record<string, unknown>): Delivery => ({ kind: "restore", id: restoreRecordId, body });
+  try {
+    const spec = await untilAnswered(signal, () =>
+      agent.client.call(agentApi.restoreSpec, { params: { id: restoreRecordId }, signal }),
+    );
+    const place = spec.destination ?? "the original place";
+    report.log("info", `restore of ${spec.taskName}, record ${spec.backupRecordId}, on ${hostname()} to ${place}`);
+    const { entries, bytes, warnings, warningCount } = await runInChild(
+      agent,
+      { kind: "restore", restoreId: restoreRecordId, spec },
+      { workDir, signal, onProgress: report.progress, onLog: report.log },
+    );
+    report.log("info", `done: ${entries} entries, ${bytes} bytes, ${warningCount} warnings`);
+    const final = { status: "success", errorMessage: "", entries, bytes, warningCount };
+    return {
+      reports: [about({ ...final, warnings: boundWarnings(warnings), log: await report.close() })],
+      result: { success: true, errorMessage: "", result: { restoreRecordId } },
+    };
+  } catch (error) {
+    throw new FailedRun([about(await failureReport(error, report))], error);
+  }
+}

@@ -1,0 +1,43 @@
+import type { Reporter, RestoreResult } from "../pipeline/pipeline.ts";
+import { runRestore } from "../pipeline/restore.ts";
+import { openStorage, type StorageEnv } from "../storage/open-storage.ts";
+import { retrying } from "../storage/retrying.ts";
+import type { Storage } from "../storage/storage.ts";
+import { vault } from "../storage/vault.ts";
+import { downloadClient, type VaultContext, vaultRetryPolicy } from "../vault-client.ts";
+import type { Job } from "./job.ts";
+import { restorable } from "./restorable.ts";
+
+type Run = { workDir: string; report: Reporter; signal: AbortSignal };
+type RestoreJob = Extract<Job, { kind: "restore" }>;
+
+/** Brings back what a restore's spec asks for. */
+export async function restore(
+  job: RestoreJob,
+  run: Run,
+  context: VaultContext,
+  env: StorageEnv,
+): Promise<RestoreResult> {
+  const { spec } = job;
+  const { sourceType, compression } = restorable(spec);
+  return runRestore({
+    sourceType,
+    compression,
+    storage: await openSource(job, context, env),
+    key: spec.storagePath,
+    // The Go agent's records may know neither of these.
+    expected: { sha256: spec.checksum || null, sizeBytes: spec.fileSize > 0 ? spec.fileSize : null },
+    destination: spec.destination,
+    selectedPaths: spec.selectedPaths,
+    originalPaths: spec.sourcePaths,
+    conflict: spec.conflict,
+    ...run,
+  });
+}
+
+async function openSource({ spec, restoreId }: RestoreJob, context: VaultContext, env: StorageEnv): Promise<Storage> {
+  const { type, config, transferMode } = spec.storage;
+  if (transferMode === "direct" && type !== "vault") return openStorage(type, config, env);
+  const client = downloadClient(context, restoreId, spec.fileSize);
+  return retrying(vault(client, { retryPolicy: vaultRetryPolicy }));
+}

@@ -1,0 +1,99 @@
+import { hostname } from "node:os";
+import { agentApi } from "../../protocol/agent-api.ts";
+import { type Agent, type Held, StopReason } from "../agent.ts";
+import type { Delivery } from "../journal.ts";
+import type { TargetResult } from "../pipeline/pipeline.ts";
+import { FailedRun, type Outcome } from "./outcome.ts";
+import type { StoredBackup, TaskSpec } from "./job.ts";
+import { boundWarnings, openReport, type Report } from "./report.ts";
+import { runInChild } from "./run-in-child.ts";
+import { untilAnswered } from "./until-answered.ts";
+
+/** Makes one backup. Whatever happens, its record is told before its command is closed. */
+export async function runTask(
+  agent: Agent,
+  held: Held,
+  { taskId, recordId }: { taskId: number; recordId: number },
+  workDir: string,
+): Promise<Outcome> {
+  const { signal } = held.abort;
+  const report = openReport(agent, held, { kind: "record", id: recordId });
+  const about = (body: Record<string, unknown>): Delivery => ({ kind: "record", id: recordId, body });
+  try {
+    const spec = await untilAnswered(signal, () =>
+      agent.client.call(agentApi.taskSpec, { params: { id: taskId }, query: { recordId }, signal }),
+    );
+    report.log("info", `backup of ${spec.name} on ${hostname()}: ${spec.source.paths.join(", ")}`);
+    const result = await runInChild(
+      agent,
+      { kind: "backup", recordId, spec },
+      { workDir, signal, onProgress: report.progress, onLog: report.log },
+    );
+    const final = finalReport(spec, result, report);
+    return {
+      reports: [about({ ...final, log: await report.close() })],
+      result:
+        final.status === "success"
+          ? { success: true, errorMessage: "", result: { taskId, recordId } }
+          : { success: false, errorMessage: final.errorMessage },
+    };
+  } catch (error) {
+    throw new FailedRun([about(await failureReport(error, report))], error);
+  }
+}
+
+/** A cancelled run's state is set by its command's result; anything else that fails says so here. */
+export async function failureReport(error: unknown, report: Report): Promise<Record<string, unknown>> {
+  const message = error instanceof Error ? error.message : String(error);
+  report.log("error", message);
+  const log = await report.close();
+  if (error instanceof StopReason && error.kind === "cancelled") return { log };
+  return { status: "failed", errorMessage: message.slice(0, 8000), log };
+}
+
+function finalReport(spec: TaskSpec, result: StoredBackup, report: Report) {
+  const stored = result.targets.find(({ status }) => status === "success");
+  const problems = result.targets.filter(({ status }) => status === "failed");
+  for (const { name, error } of problems) report.log("error", `${name}: ${error ?? "failed"}`);
+  const modes = new Map(spec.targets.map(({ id, transferMode }) => [id, transferMode]));
+  const uploads = result.targets.map((target) => uploadResult(result, target, modes.get(target.id)));
+  const success = stored !== undefined;
+  const reasons = problems.map(({ name, error }) => `${name}: ${error ?? "failed"}`).join("; ");
+  if (success) {
+    const size = `${result.entries} entries, ${result.sourceBytes} bytes in, ${result.sizeBytes} bytes stored`;
+    report.log("info", `done: ${size}, SHA-256 ${result.sha256}, ${result.warningCount} warnings`);
+  }
+  return {
+    status: success ? "success" : "failed",
+    errorMessage: success ? "" : `nothing was stored: ${reasons || "there is no target"}`.slice(0, 8000),
+    storageUploadResults: uploads,
+    sourceBytes: result.sourceBytes,
+    entries: result.entries,
+    warnings: boundWarnings(result.warnings),
+    warningCount: result.warningCount,
+    timings: result.timings,
+    ...(stored && {
+      fileName: result.fileName,
+      fileSize: result.sizeBytes,
+      checksum: result.sha256,
+      storagePath: result.key,
+      storageTargetId: stored.id,
+      storageTransferMode: modes.get(stored.id) ?? "direct",
+    }),
+  };
+}
+
+function uploadResult(
+  result: StoredBackup,
+  { id, name, status, sizeBytes, error }: TargetResult,
+  transferMode: string | undefined,
+) {
+  const common = {
+    storageTargetId: id,
+    storageTargetName: name.slice(0, 200),
+    status,
+    transferMode: transferMode ?? "direct",
+  };
+  if (status === "failed") return { ...common, error: (error ?? "failed").slice(0, 2000) };
+  return { ...common, storagePath: result.key, fileSize: sizeBytes, checksum: result.sha256 };
+}

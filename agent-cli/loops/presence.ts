@@ -1,0 +1,78 @@
+import { timing } from "../../protocol/states.ts";
+import type { Agent } from "../agent.ts";
+import { backoffMs, fullJitter, pause } from "../backoff.ts";
+import { capabilities as findCapabilities } from "../capabilities.ts";
+import { holdSocket } from "./doorbell.ts";
+import { firstHeartbeat, heartbeatMs, sendHeartbeat, type Told } from "./heartbeat.ts";
+
+/** How this node is connected right now, and what the master last told it. */
+export type Presence = { socketUp: boolean; told: Told | null };
+
+type Change = (presence: Presence) => void;
+
+const SOCKET_TRIES = 3;
+const SOCKET_RETRY_MS = 5 * 60_000;
+
+/** Keeps the master knowing that this node lives: by a socket where one can be had, else by heartbeats. */
+export async function keepPresence(agent: Agent, presence: Presence, onChange: Change): Promise<void> {
+  const capabilities = await findCapabilities();
+  presence.told = await firstHeartbeat(agent, capabilities);
+  if (presence.told === null) return;
+  agent.log.info("connected to the master", { node: presence.told.name, nodeId: presence.told.nodeId });
+  let beatAt = performance.now();
+  onChange(presence);
+  const beat = async () => {
+    presence.told = await sendHeartbeat(agent, capabilities);
+    beatAt = performance.now();
+  };
+  await Promise.all([keepBeating(agent, presence, beat), keepSocket(agent, presence, onSocket)]);
+
+  function onSocket(up: boolean): void {
+    presence.socketUp = up;
+    onChange(presence);
+    agent.workBell.ring();
+    const stale = performance.now() - beatAt > timing.heartbeatSeconds * 1000;
+    if (up && stale) beat().catch((error) => agent.link.failed(error, 0));
+  }
+}
+
+async function keepBeating(agent: Agent, presence: Presence, beat: () => Promise<void>): Promise<void> {
+  let failures = 0;
+  let waitMs = heartbeatMs(agent, presence.told as Told);
+  while (!agent.stopped.aborted) {
+    await pause(waitMs, agent.stopped);
+    waitMs = heartbeatMs(agent, presence.told as Told);
+    if (agent.stopped.aborted || presence.socketUp) continue;
+    try {
+      await beat();
+      failures = 0;
+    } catch (error) {
+      if (agent.stopped.aborted) return;
+      waitMs = Math.max(waitMs, agent.link.failed(error, failures++).waitMs);
+    }
+  }
+}
+
+async function keepSocket(agent: Agent, presence: Presence, onSocket: (up: boolean) => void): Promise<void> {
+  let failures = 0;
+  while (!agent.stopped.aborted) {
+    const path = presence.told?.doorbell ?? null;
+    if (path === null || !/^\/(?!\/)/.test(path)) {
+      await pause(heartbeatMs(agent, presence.told as Told), agent.stopped);
+      continue;
+    }
+    const ended = await holdSocket(agent, path, onSocket);
+    if (agent.stopped.aborted) return;
+    failures = ended.opened ? 0 : failures + 1;
+    if (failures === SOCKET_TRIES) {
+      agent.log.warn("no socket to the master can be had: polling instead", { reason: ended.reason });
+    }
+    await pause(reconnectMs(ended, failures), agent.stopped);
+  }
+}
+
+/** After 1006 and 1012 a whole fleet may come back at once, so it spreads over half a minute. */
+function reconnectMs({ opened, code }: { opened: boolean; code: number }, failures: number): number {
+  if (opened) return code === 1006 || code === 1012 ? Math.random() * 30_000 : fullJitter(0, 1000, 1000);
+  return failures >= SOCKET_TRIES ? SOCKET_RETRY_MS * (0.8 + Math.random() * 0.4) : backoffMs(failures);
+}
