@@ -1,5 +1,6 @@
 export { adminApi } from "./admin-api.ts";
 export { agentApi, type DeliveredCommand, type Order } from "./agent-api.ts";
+export * from "./doorbell.ts";
 export * from "./endpoint.ts";
 export * from "./errors.ts";
 export * as objects from "./objects.ts";

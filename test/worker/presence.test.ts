@@ -52,8 +52,8 @@ describe("a node with a socket", () => {
     await openSocket(node.headers);
     await sweepPresence();
     const { deps: counted, count } = counting(deps);
-    await sweepPresence(counted);
-    expect(count).toMatchObject({ rowsRead: 0, rowsWritten: 0 });
+    await syncPresence(counted);
+    expect(count).toEqual({ queries: 0, rowsRead: 0, rowsWritten: 0 });
     expect((await deps.bell.census())[0]).toMatchObject({ version: null, arrived: [], gone: [] });
   });
 
