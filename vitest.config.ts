@@ -6,6 +6,8 @@ const MASTER_KEY = btoa("a master key of tests, 32 bytes!");
 
 export default defineConfig({
   test: {
+    reporters: ["default", "./test/closing-line.ts"],
+    maxWorkers: 2,
     projects: [
       {
         test: {
