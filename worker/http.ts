@@ -109,7 +109,7 @@ export function newApp(): App {
   });
   app.onError(onError);
   app.notFound((c) => {
-    throw new DomainError("NOT_FOUND", `there is no ${c.req.method} ${c.req.path}`);
+    throw new DomainError("NOT_FOUND", `there is no ${c.req.method} ${c.req.path.slice(0, 200)}`);
   });
   return app;
 }
@@ -161,9 +161,11 @@ function parseWith(schema: z.ZodType, value: unknown, what: string): unknown {
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues
     .slice(0, 5)
-    .map((issue) => `${issue.path.map(String).join(".") || what}: ${issue.message}`);
+    .map((issue) => `${issue.path.map(String).join(".") || what}: ${inWords(issue.message)}`);
   throw new DomainError("INVALID_INPUT", problems.join("; ").slice(0, 1000));
 }
+
+const inWords = (message: string) => (message.endsWith("received undefined") ? "is missing" : message);
 
 async function readJson(c: Context<HonoEnv>, e: Endpoint): Promise<unknown> {
   const text = new TextDecoder().decode(await readBounded(c.req.raw, e.maxBodyBytes));
