@@ -91,7 +91,7 @@ export async function everyRow(): Promise<Record<string, string>> {
   for (const { name } of tables) {
     if (name === "login_failures") continue;
     const { results } = await env.DB.prepare(`select * from "${name}"`).all();
-    dump[name] = JSON.stringify(results.map((row) => ({ ...row, last_used_at: 0 })));
+    dump[name] = JSON.stringify(results.map((row) => ({ ...row, last_used_at: 0, last_seen: 0 })));
   }
   return dump;
 }
@@ -99,7 +99,9 @@ export async function everyRow(): Promise<Record<string, string>> {
 /** A new task of a node that backs up /etc into a vault of its own. */
 export async function aTask(node: { id: number }, options: { compression?: "zstd" | "gzip" } = {}) {
   const admin = await asRole("admin");
-  const target = await call(admin, adminApi.createTarget, { body: { name: `vault ${randomHex(6)}`, type: "vault" } });
+  const target = await call(admin, adminApi.createTarget, {
+    body: { name: `vault ${randomHex(6)}`, type: "vault" },
+  });
   const task = await call(admin, adminApi.createTask, {
     body: {
       name: `task ${randomHex(6)}`,
