@@ -239,7 +239,7 @@ describe("changing one's password", () => {
     expect((await tryPassword(user.username, user.password, fromNewAddress())).status).toBe(401);
     expect((await tryPassword(user.username, "another password", fromNewAddress())).status).toBe(200);
     const audit = await auditOf("user", user.id);
-    expect(audit.map((entry) => entry.action)).toContain("change_password");
+    expect(audit.map((entry) => entry.action)).toContain("user.change_password");
     expect(JSON.stringify(audit)).not.toContain("another password");
   });
 
@@ -282,7 +282,7 @@ describe("users", () => {
     });
     expect(again).toMatchObject({ status: 409, code: "NAME_TAKEN" });
     expect(await auditOf("user", user.id)).toMatchObject([
-      { action: "create", after: JSON.stringify({ username: user.username, role: "operator" }) },
+      { action: "user.create", after: JSON.stringify({ username: user.username, role: "operator" }) },
     ]);
   });
 
@@ -301,7 +301,7 @@ describe("users", () => {
       .bind(user.id)
       .first<{ n: number }>();
     expect(sessions?.n).toBe(0);
-    const audit = (await auditOf("user", user.id)).find((entry) => entry.action === "update");
+    const audit = (await auditOf("user", user.id)).find((entry) => entry.action === "user.update");
     expect(JSON.parse(audit?.before ?? "null")).toEqual({ role: "operator", disabled: false });
     expect(audit?.after).not.toContain("another password");
   });
@@ -325,7 +325,7 @@ describe("users", () => {
     expect((await call(cookie, adminApi.me)).status).toBe(401);
     const again = await call(admin, adminApi.deleteUser, { params: { id: user.id } });
     expect(again).toMatchObject({ status: 404, code: "USER_NOT_FOUND" });
-    const deletion = (await auditOf("user", user.id)).filter((entry) => entry.action === "delete");
+    const deletion = (await auditOf("user", user.id)).filter((entry) => entry.action === "user.delete");
     expect(deletion).toHaveLength(1);
     expect(JSON.parse(deletion[0]?.before ?? "null")).toEqual({ username: user.username, role: "admin" });
   });
@@ -363,14 +363,17 @@ describe("the last administrator who can sign in", () => {
     const answer = await call(key, adminApi.updateUser, { params: { id: only.id }, body });
     expect(answer).toMatchObject({ status: 409, code: "LAST_ADMIN" });
     expect((await call(cookie, adminApi.listUsers)).status).toBe(200);
-    expect((await auditOf("user", only.id)).map((entry) => entry.action)).toEqual(["create", "login"]);
+    expect((await auditOf("user", only.id)).map((entry) => entry.action)).toEqual([
+      "user.create",
+      "user.login",
+    ]);
   });
 
   it("cannot be removed", async () => {
     const { only, key } = await onlyOneAdmin();
     const answer = await call(key, adminApi.deleteUser, { params: { id: only.id } });
     expect(answer).toMatchObject({ status: 409, code: "LAST_ADMIN" });
-    expect((await auditOf("user", only.id)).map((entry) => entry.action)).toEqual(["create"]);
+    expect((await auditOf("user", only.id)).map((entry) => entry.action)).toEqual(["user.create"]);
   });
 
   it("can still get a new password, and others can be removed", async () => {
@@ -427,7 +430,7 @@ describe("API keys", () => {
     const again = await call(admin, adminApi.deleteApiKey, { params: { id } });
     expect(again).toMatchObject({ status: 404, code: "API_KEY_NOT_FOUND" });
     const audit = await auditOf("api_key", id);
-    expect(audit.map((entry) => entry.action)).toEqual(["create", "delete"]);
+    expect(audit.map((entry) => entry.action)).toEqual(["api_key.create", "api_key.delete"]);
     expect(JSON.stringify(audit)).not.toContain(made.data.key);
   });
 
@@ -460,7 +463,7 @@ describe("lists", () => {
     expect(next).toBe(first.data.items[1]?.id);
     const second = await call(admin, adminApi.listAudit, { query: { limit: 2, before: next ?? 0 } });
     expect(second.data.items[0]?.id).toBeLessThan(next ?? 0);
-    expect(first.data.items[0]).toMatchObject({ action: "create", entity: "user", before: null });
+    expect(first.data.items[0]).toMatchObject({ action: "user.create", entity: "user", before: null });
   });
 
   it("page notifications by key, newest first", async () => {

@@ -33,7 +33,9 @@ describe("first-run setup", () => {
     expect(answers.filter((answer) => answer.code === "ALREADY_SET_UP")).toHaveLength(7);
     const { results } = await env.DB.prepare("select username, role from users").all();
     expect(results).toEqual([{ username: won[0]?.data.user.username, role: "admin" }]);
-    const audit = await env.DB.prepare("select actor, after from audit_logs where action = 'setup'").all();
+    const audit = await env.DB.prepare(
+      "select actor, after from audit_logs where action = 'user.setup'",
+    ).all();
     expect(audit.results).toHaveLength(1);
     expect(JSON.stringify(audit.results)).not.toContain(password);
   });

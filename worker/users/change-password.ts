@@ -26,7 +26,7 @@ export async function changePassword(
       .prepare("update users set password_hash = ? where id = ? and password_hash = ?")
       .bind(await hashPassword(deps.keys, next), actor.id, stored),
     auditIfChanged(deps, actor, {
-      action: "change_password",
+      action: "user.change_password",
       entity: "user",
       entityId: actor.id,
       after: { passwordChanged: true },

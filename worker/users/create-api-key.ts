@@ -28,7 +28,7 @@ export async function createApiKey(
         )
         .bind(name, await hashToken(key), role, deps.now(), expiresAt),
       auditIfChanged(deps, actor, {
-        action: "create",
+        action: "api_key.create",
         entity: "api_key",
         entityId: null,
         after: { name, role, expiresAt },

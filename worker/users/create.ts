@@ -21,7 +21,7 @@ export async function createUser(
         )
         .bind(username, await hashPassword(deps.keys, password), role, deps.now()),
       auditIfChanged(deps, actor, {
-        action: "create",
+        action: "user.create",
         entity: "user",
         entityId: null,
         after: { username, role },

@@ -8,7 +8,7 @@ export async function deleteApiKey(deps: Deps, actor: Actor, id: number): Promis
     deps.db
       .prepare(
         `insert into audit_logs (at, actor, action, entity, entity_id, before, ip_address)
-         select ?2, ?3, 'delete', 'api_key', id,
+         select ?2, ?3, 'api_key.delete', 'api_key', id,
            json_object('name', name, 'role', role, 'expiresAt', expires_at), ?4 from api_keys where id = ?1`,
       )
       .bind(id, deps.now(), actor.name, actor.ipAddress),

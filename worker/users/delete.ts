@@ -9,7 +9,7 @@ export async function deleteUser(deps: Deps, actor: Actor, userId: number): Prom
     deps.db
       .prepare(
         `insert into audit_logs (at, actor, action, entity, entity_id, before, ip_address)
-         select ?2, ?3, 'delete', 'user', id, json_object('username', username, 'role', role), ?4
+         select ?2, ?3, 'user.delete', 'user', id, json_object('username', username, 'role', role), ?4
          from users where ${allowed}`,
       )
       .bind(userId, deps.now(), actor.name, actor.ipAddress),

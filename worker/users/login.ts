@@ -39,7 +39,7 @@ export async function login(
     auditIfChanged(
       deps,
       { kind: "user", id: user.id, name: user.username, role: user.role, ipAddress },
-      { action: "login", entity: "user", entityId: user.id },
+      { action: "user.login", entity: "user", entityId: user.id },
     ),
     deps.db
       .prepare("update users set last_login_at = ? where id = ? and changes() > 0")

@@ -9,6 +9,6 @@ export async function logout(deps: Deps, actor: Actor, token: string): Promise<v
     deps.db
       .prepare("delete from sessions where token_sha256 = ? and user_id = ?")
       .bind(await hashToken(token), actor.id),
-    auditIfChanged(deps, actor, { action: "logout", entity: "user", entityId: actor.id }),
+    auditIfChanged(deps, actor, { action: "user.logout", entity: "user", entityId: actor.id }),
   ]);
 }

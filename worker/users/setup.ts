@@ -26,7 +26,7 @@ export async function makeFirstAdmin(
       )
       .bind(username, await hashPassword(deps.keys, password), deps.now()),
     auditIfChanged(deps, actor, {
-      action: "setup",
+      action: "user.setup",
       entity: "user",
       entityId: null,
       after: { username, role: "admin" },

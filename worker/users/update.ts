@@ -35,7 +35,7 @@ export async function updateUser(
     deps.db
       .prepare(
         `insert into audit_logs (at, actor, action, entity, entity_id, before, after, ip_address)
-         select ?4, ?5, 'update', 'user', id, ${asJson}, ?6, ?7 from users where ${allowed}`,
+         select ?4, ?5, 'user.update', 'user', id, ${asJson}, ?6, ?7 from users where ${allowed}`,
       )
       .bind(userId, role, disabled, deps.now(), actor.name, toldOf(changes), actor.ipAddress),
     deps.db
