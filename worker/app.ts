@@ -2,13 +2,17 @@ import { type App, newApp } from "./http.ts";
 import { mountApiKeyRoutes } from "./routes/admin/api-keys.ts";
 import { mountAuditRoutes } from "./routes/admin/audit.ts";
 import { mountCommandRoutes } from "./routes/admin/commands.ts";
+import { mountNodeRoutes } from "./routes/admin/nodes.ts";
 import { mountNotificationRoutes } from "./routes/admin/notifications.ts";
 import { mountRecordRoutes } from "./routes/admin/records.ts";
 import { mountRestoreRoutes } from "./routes/admin/restores.ts";
+import { mountTargetRoutes } from "./routes/admin/targets.ts";
+import { mountTaskRoutes } from "./routes/admin/tasks.ts";
 import { mountUserRoutes } from "./routes/admin/users.ts";
 import { mountAgentRoutes } from "./routes/agent.ts";
 import { mountAuthRoutes } from "./routes/auth.ts";
 import { mountDoorbellRoutes } from "./routes/doorbell.ts";
+import { mountEnrollRoutes } from "./routes/enroll.ts";
 import { mountPublicRoutes } from "./routes/public.ts";
 import { mountVaultRoutes } from "./routes/vault.ts";
 
@@ -27,5 +31,9 @@ export function makeApp(): App {
   mountRecordRoutes(app);
   mountRestoreRoutes(app);
   mountCommandRoutes(app);
+  mountNodeRoutes(app);
+  mountTargetRoutes(app);
+  mountTaskRoutes(app);
+  mountEnrollRoutes(app);
   return app;
 }

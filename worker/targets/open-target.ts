@@ -1,0 +1,53 @@
+import type { Deps } from "../deps.ts";
+import { readTarget, readTargets } from "./read.ts";
+import { openSecrets } from "./seal-secrets.ts";
+
+export type TargetToOpen = {
+  id: number;
+  type: string;
+  name: string;
+  config: string;
+  secrets: string | null;
+  sealId: string;
+  quotaBytes: number | null;
+  usedBytes: number;
+};
+export type OpenedTarget = {
+  id: number;
+  type: string;
+  name: string;
+  /** Settings and secrets together, as agents take them. */
+  config: Record<string, unknown>;
+  transferMode: "direct" | "master_relay";
+  quotaRemainingBytes: number | null;
+};
+
+/** A target as an agent gets it, secrets included. Only for a node that has a command for it in hand. */
+export async function openTarget(deps: Deps, row: TargetToOpen): Promise<OpenedTarget> {
+  const config = { ...JSON.parse(row.config), ...(await openSecrets(deps, row)) };
+  return {
+    id: row.id,
+    type: row.type,
+    name: row.name,
+    config: { ...config, ...goNames(row.type, config) },
+    transferMode: row.type === "vault" ? "master_relay" : "direct",
+    quotaRemainingBytes: row.quotaBytes === null ? null : Math.max(0, row.quotaBytes - row.usedBytes),
+  };
+}
+
+/** The same by id. Throws STORAGE_TARGET_NOT_FOUND. */
+export async function openTargetById(deps: Deps, id: number): Promise<OpenedTarget> {
+  return openTarget(deps, await readTarget(deps, id));
+}
+
+/** Those of these targets that exist, in the order asked for; one query for all. */
+export async function openTargets(deps: Deps, ids: number[]): Promise<OpenedTarget[]> {
+  return Promise.all((await readTargets(deps, ids)).map((row) => openTarget(deps, row)));
+}
+
+/** The settings that BackupX Go agents call differently; ours ignore what they do not know. */
+function goNames(type: string, config: Record<string, unknown>): Record<string, unknown> {
+  if (type === "local_disk") return { basePath: config["path"] };
+  if (type === "s3") return { forcePathStyle: config["pathStyle"] };
+  return {};
+}

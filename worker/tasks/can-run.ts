@@ -1,0 +1,63 @@
+import { z } from "zod";
+import { objects, type states } from "../../protocol/index.ts";
+
+/** What a task asks of the node that runs it. */
+export type Needs = {
+  source: objects.Source;
+  compression: z.output<typeof states.compression>;
+  targets: { name: string; type: string; config: string; secretNames: string }[];
+};
+
+/** What a node's row tells of what its agent can do. */
+export type Able = {
+  name: string;
+  lastSeen: number | null;
+  protocolVersion: number | null;
+  /** JSON as its agent reported it; null while nothing is known. */
+  capabilities: string | null;
+};
+
+/** A BackupX Go agent has been seen, yet never said which version of our protocol it speaks. */
+export const isGoAgent = (node: { lastSeen: number | null; protocolVersion: number | null }): boolean =>
+  node.lastSeen !== null && node.protocolVersion === null;
+
+/** Why this node cannot run such a task, in words that end with what to do; null when nothing is known against it. */
+export function whyItCannotRun(node: Able, needs: Needs): string | null {
+  return isGoAgent(node) ? goAgentLacks(node.name, needs) : agentLacks(node, needs);
+}
+
+function goAgentLacks(name: string, { source, compression, targets }: Needs): string | null {
+  const agent = `${name} runs a BackupX Go agent, which`;
+  const orOurs = "or install backupx-agent on it";
+  if (compression === "zstd") return `${agent} does not know zstd: choose gzip or none, ${orOurs}`;
+  if (source.type === "sqlite" && source.paths.length > 1) {
+    return `${agent} backs up one SQLite file per task: make a task for each, ${orOurs}`;
+  }
+  if (source.type === "file" && source.oneFileSystem) {
+    return `${agent} cannot stay on one file system: exclude the other ones by path, ${orOurs}`;
+  }
+  const unknown = targets.find(hasMoreThanGoKnows);
+  return unknown
+    ? `${agent} knows neither prefix nor session token of the S3 target ${unknown.name}: use another target, ${orOurs}`
+    : null;
+}
+
+function hasMoreThanGoKnows({ type, config, secretNames }: Needs["targets"][number]): boolean {
+  if (type !== "s3") return false;
+  const { prefix } = z.object({ prefix: z.string().default("") }).parse(JSON.parse(config));
+  return prefix !== "" || z.array(z.string()).parse(JSON.parse(secretNames)).includes("sessionToken");
+}
+
+function agentLacks({ name, capabilities }: Able, { source, targets }: Needs): string | null {
+  if (capabilities === null) return null;
+  const { sources, storages } = objects.capabilities.parse(JSON.parse(capabilities));
+  if (!sources.includes(source.type)) {
+    return `the agent of ${name} cannot back up ${source.type} sources (it can: ${list(sources)}): update it`;
+  }
+  const lacking = targets.find(({ type }) => !storages.includes(type));
+  return lacking
+    ? `the agent of ${name} cannot store to ${lacking.type} targets such as ${lacking.name} (it can: ${list(storages)}): update it`
+    : null;
+}
+
+const list = (names: string[]) => names.join(", ") || "none";

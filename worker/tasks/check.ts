@@ -1,0 +1,66 @@
+import type { objects } from "../../protocol/index.ts";
+import type { Deps } from "../deps.ts";
+import { DomainError } from "../errors.ts";
+import { readNode } from "../nodes/read.ts";
+import { nextRun, validateSchedule } from "../schedules/expression.ts";
+import { readTargets } from "../targets/read.ts";
+import { whyItCannotRun } from "./can-run.ts";
+
+/** What a person says of a task. */
+export type TaskSettings = {
+  name: string;
+  source: objects.Source;
+  pipeline: objects.Pipeline;
+  nodeId: number | null;
+  poolLabel: string | null;
+  targetIds: number[];
+  schedule: string | null;
+  timeZone: string;
+  enabled: boolean;
+};
+
+const GZIP_LEVELS = 9;
+
+/** Refuses settings that contradict themselves, whatever the master knows of nodes and targets. */
+export function checkSettings(task: TaskSettings): void {
+  if ((task.nodeId === null) === (task.poolLabel === null)) {
+    throw invalid("nodeId: give either a node or a poolLabel, not both");
+  }
+  if (new Set(task.targetIds).size !== task.targetIds.length) throw invalid("targetIds: one is there twice");
+  const { compression, level } = task.pipeline;
+  if (compression === "gzip" && level !== null && level > GZIP_LEVELS) {
+    throw invalid(`pipeline.level: gzip has levels 1 to ${GZIP_LEVELS}`);
+  }
+  if (compression === "none" && level !== null) throw invalid("pipeline.level: nothing is compressed");
+  // A time zone is checked also while there is no schedule, for one may follow.
+  validateSchedule(task.schedule ?? "0 0 * * *", task.timeZone);
+}
+
+/** Refuses a node or targets that are not there, and a node whose agent is known to be unable to run it. */
+export async function checkSurroundings(deps: Deps, task: TaskSettings): Promise<void> {
+  const targets = await readTargets(deps, task.targetIds);
+  const missing = task.targetIds.filter((id) => !targets.some((target) => target.id === id));
+  if (missing.length > 0) {
+    throw new DomainError("STORAGE_TARGET_NOT_FOUND", `there is no storage target ${missing.join(", ")}`);
+  }
+  // Who is in a pool changes; its nodes are asked when a run starts.
+  if (task.nodeId === null) return;
+  const node = await readNode(deps, task.nodeId);
+  const needs = { source: task.source, compression: task.pipeline.compression, targets };
+  const obstacle = whyItCannotRun(node, needs);
+  if (obstacle) throw new DomainError("NODE_CANNOT_RUN_TASK", obstacle);
+}
+
+/** When its schedule says so next; null while it has none or is disabled. */
+export function nextRunOf(
+  task: Pick<TaskSettings, "schedule" | "timeZone" | "enabled">,
+  now: number,
+): number | null {
+  return task.enabled && task.schedule !== null ? nextRun(task.schedule, task.timeZone, now) : null;
+}
+
+/** The same checks of nodes and targets as conditions of the statement that writes: ?1 a node's id, ?2 targets as JSON. */
+export const surroundingsAreThere = `(?1 is null or exists (select 1 from nodes where id = ?1))
+  and not exists (select 1 from json_each(?2) where value not in (select id from storage_targets))`;
+
+const invalid = (message: string) => new DomainError("INVALID_INPUT", message);

@@ -1,0 +1,66 @@
+import { and, desc, eq, lt } from "drizzle-orm";
+import { backupRecords, backupTasks } from "../db/schema.ts";
+import type { Deps } from "../deps.ts";
+import { DomainError } from "../errors.ts";
+import { type ShownTask, showTasks } from "./shown.ts";
+
+type Page = { before?: number | undefined; limit: number; nodeId?: number | undefined };
+type Recent = { runs: number; succeeded: number; successRate: number | null };
+
+const RECENT_RECORDS = 30;
+
+/** A page of tasks, newest first. */
+export async function listTasks(
+  deps: Deps,
+  page: Page,
+): Promise<{ items: ShownTask[]; next: number | null }> {
+  const rows = await deps.orm
+    .select()
+    .from(backupTasks)
+    .where(
+      and(
+        lt(backupTasks.id, page.before ?? Number.MAX_SAFE_INTEGER),
+        page.nodeId === undefined ? undefined : eq(backupTasks.nodeId, page.nodeId),
+      ),
+    )
+    .orderBy(desc(backupTasks.id))
+    .limit(page.limit);
+  return {
+    items: await showTasks(deps, rows),
+    next: rows.length === page.limit ? (rows.at(-1)?.id ?? null) : null,
+  };
+}
+
+/** One task and how its last runs went. */
+export async function getTask(deps: Deps, id: number): Promise<ShownTask & { recent: Recent }> {
+  return { ...(await readTask(deps, id)), recent: await recentRuns(deps, id) };
+}
+
+/** One task. Throws BACKUP_TASK_NOT_FOUND. */
+export async function readTask(deps: Deps, id: number): Promise<ShownTask> {
+  const [task] = await showTasks(
+    deps,
+    await deps.orm.select().from(backupTasks).where(eq(backupTasks.id, id)),
+  );
+  if (!task) throw noSuchTask(id);
+  return task;
+}
+
+export const noSuchTask = (id: number) =>
+  new DomainError("BACKUP_TASK_NOT_FOUND", `there is no backup task ${id}`);
+
+/** A missed record counts for every run it stands for; one that a person cancelled says nothing of success. */
+async function recentRuns({ orm }: Deps, taskId: number): Promise<Recent> {
+  const records = await orm
+    .select({ status: backupRecords.status, runs: backupRecords.runs })
+    .from(backupRecords)
+    .where(eq(backupRecords.taskId, taskId))
+    .orderBy(desc(backupRecords.id))
+    // One more: at most one record of a task is not finished.
+    .limit(RECENT_RECORDS + 1);
+  const finished = records.filter(({ status }) => status !== "queued" && status !== "running");
+  const counted = finished.slice(0, RECENT_RECORDS).filter(({ status }) => status !== "cancelled");
+  const runs = counted.reduce((sum, record) => sum + record.runs, 0);
+  const succeeded = counted.filter(({ status }) => status === "success").length;
+  return { runs, succeeded, successRate: runs === 0 ? null : succeeded / runs };
+}

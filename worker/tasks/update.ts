@@ -1,0 +1,114 @@
+import { auditIfChanged } from "../audit/entry.ts";
+import type { Deps } from "../deps.ts";
+import { violates } from "../errors.ts";
+import type { Actor } from "../users/actor.ts";
+import {
+  checkSettings,
+  checkSurroundings,
+  nextRunOf,
+  surroundingsAreThere,
+  type TaskSettings,
+} from "./check.ts";
+import { taskNameTaken, vanished } from "./create.ts";
+import { readTask } from "./read.ts";
+import type { ShownTask } from "./shown.ts";
+
+export type TaskChanges = { [K in keyof TaskSettings]?: TaskSettings[K] | undefined };
+
+const ATTEMPTS = 3;
+
+/**
+ * Changes what was given. Runs that have started keep what they started with. A turn that is already due is not lost
+ * by a change of anything but the schedule.
+ */
+export async function updateTask(
+  deps: Deps,
+  actor: Actor,
+  id: number,
+  changes: TaskChanges,
+): Promise<ShownTask> {
+  let next: TaskSettings | undefined;
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const before = await readTask(deps, id);
+    next = { ...settingsOf(before), ...withoutUndefined(changes) };
+    checkSettings(next);
+    if (touches(changes, ["nodeId", "source", "pipeline", "targetIds"])) await checkSurroundings(deps, next);
+    if (await write(deps, actor, before, next)) return readTask(deps, id);
+  }
+  throw await vanished(deps, next as TaskSettings);
+}
+
+/** Writes unless the task has changed since it was read; says whether it did. */
+async function write(deps: Deps, actor: Actor, before: ShownTask, next: TaskSettings): Promise<boolean> {
+  const [updated] = await deps.db
+    .batch([
+      updateStatement(deps, before, next),
+      auditIfChanged(deps, actor, {
+        action: "task.update",
+        entity: "backup_task",
+        entityId: before.id,
+        before: settingsOf(before),
+        after: next,
+      }),
+      // Each only when the one before it did something: the audit entry, then the removal of at least one target.
+      deps.db.prepare("delete from task_targets where changes() > 0 and task_id = ?").bind(before.id),
+      deps.db
+        .prepare(
+          `insert into task_targets (task_id, target_id, position)
+           select ?1, value, key from json_each(?2) where changes() > 0`,
+        )
+        .bind(before.id, JSON.stringify(next.targetIds)),
+    ])
+    .catch((error: unknown) => {
+      throw violates(error, "backup_tasks.name") ? taskNameTaken(next.name) : error;
+    });
+  return updated?.meta.changes === 1;
+}
+
+function updateStatement({ db, now }: Deps, before: ShownTask, next: TaskSettings): D1PreparedStatement {
+  const reschedule =
+    before.schedule !== next.schedule || before.timeZone !== next.timeZone || before.enabled !== next.enabled;
+  return db
+    .prepare(
+      `update backup_tasks set node_id = ?1, name = ?3, source = ?4, pipeline = ?5, pool_label = ?6, schedule = ?7,
+         time_zone = ?8, next_run_at = case when ?9 then ?10 else next_run_at end, enabled = ?11, updated_at = ?12
+       where id = ?13 and updated_at = ?14 and ${surroundingsAreThere}`,
+    )
+    .bind(
+      next.nodeId,
+      JSON.stringify(next.targetIds),
+      next.name,
+      JSON.stringify(next.source),
+      JSON.stringify(next.pipeline),
+      next.poolLabel,
+      next.schedule,
+      next.timeZone,
+      Number(reschedule),
+      nextRunOf(next, now()),
+      Number(next.enabled),
+      // Also two changes within a millisecond must tell each other apart.
+      Math.max(now(), before.updatedAt + 1),
+      before.id,
+      before.updatedAt,
+    );
+}
+
+const settingsOf = (task: ShownTask): TaskSettings => ({
+  name: task.name,
+  source: task.source as TaskSettings["source"],
+  pipeline: task.pipeline as TaskSettings["pipeline"],
+  nodeId: task.nodeId,
+  poolLabel: task.poolLabel,
+  targetIds: task.targetIds,
+  schedule: task.schedule,
+  timeZone: task.timeZone,
+  enabled: task.enabled,
+});
+
+const touches = (changes: TaskChanges, fields: (keyof TaskSettings)[]) =>
+  fields.some((field) => changes[field] !== undefined);
+
+const withoutUndefined = (changes: TaskChanges) =>
+  Object.fromEntries(
+    Object.entries(changes).filter(([, value]) => value !== undefined),
+  ) as Partial<TaskSettings>;
