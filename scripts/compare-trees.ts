@@ -19,7 +19,8 @@ function compareEntry(a: string, b: string, excludes: Set<string>, result: Compa
   const differ = (what: string) => result.differences.push(`${a}: ${what}`);
   if (!y) return void differ("is missing");
   if (kindOf(x) !== kindOf(y)) return void differ(`is a ${kindOf(x)}, was restored as a ${kindOf(y)}`);
-  if (x.mode !== y.mode && !x.isSymbolicLink()) differ(`has mode ${x.mode.toString(8)}, restored ${y.mode.toString(8)}`);
+  if (x.mode !== y.mode && !x.isSymbolicLink())
+    differ(`has mode ${x.mode.toString(8)}, restored ${y.mode.toString(8)}`);
   if (x.isSymbolicLink()) {
     if (readlinkSync(a) !== readlinkSync(b)) differ("links elsewhere");
   } else if (x.isDirectory()) {
@@ -40,7 +41,13 @@ function compareDirectory(a: string, b: string, excludes: Set<string>, result: C
   }
 }
 
-function compareFile(a: string, b: string, x: BigIntStats, y: BigIntStats, differ: (what: string) => void): void {
+function compareFile(
+  a: string,
+  b: string,
+  x: BigIntStats,
+  y: BigIntStats,
+  differ: (what: string) => void,
+): void {
   if (x.mtimeNs !== y.mtimeNs) differ("has another modification time");
   if (x.size !== y.size) differ(`has ${x.size} bytes, restored ${y.size}`);
   else if (!readFileSync(a).equals(readFileSync(b))) differ("has other bytes");

@@ -45,12 +45,17 @@ async function main(): Promise<void> {
   const taskId = await ensureTask(call, nodeId);
   const record = await backUp(call, taskId);
   await restoreAndCompare(call, record.id);
-  say(`\nReady after ${((Date.now() - began) / 1000).toFixed(1)} s. Console: ${master.url}/   API: ${master.url}/api/openapi.json`);
+  say(
+    `\nReady after ${((Date.now() - began) / 1000).toFixed(1)} s. Console: ${master.url}/   API: ${master.url}/api/openapi.json`,
+  );
   say("Ctrl-C stops the master and the agent; npm start again goes on with this state.");
 }
 
 function build(): void {
-  const built = spawnSync(process.execPath, [path.join(root, "agent-cli/build.ts")], { cwd: root, stdio: "inherit" });
+  const built = spawnSync(process.execPath, [path.join(root, "agent-cli/build.ts")], {
+    cwd: root,
+    stdio: "inherit",
+  });
   if (built.status !== 0) throw new Error("the agent could not be built: see above");
 }
 
@@ -78,7 +83,8 @@ async function signIn(url: string): Promise<Caller> {
   const stranger = caller(url, () => ({}));
   const { needed } = await stranger(adminApi.setupState);
   if (!needed) {
-    if (!existsSync(keyFile)) throw new Error(`${keyFile} is missing: restore it, or remove ${home} to begin anew`);
+    if (!existsSync(keyFile))
+      throw new Error(`${keyFile} is missing: restore it, or remove ${home} to begin anew`);
     const key = readFileSync(keyFile, "utf8").trim();
     return caller(url, () => ({ Authorization: `Bearer ${key}` }));
   }
@@ -91,7 +97,11 @@ async function signIn(url: string): Promise<Caller> {
     body: { name: "npm start", role: "admin" },
   });
   writeFileSync(keyFile, `${key}\n`, { mode: 0o600 });
-  step(given ? `admin      ${username}, with the password from BACKUPX_ADMIN_PASSWORD` : `admin      ${username}, password ${password}   <- shown this once`);
+  step(
+    given
+      ? `admin      ${username}, with the password from BACKUPX_ADMIN_PASSWORD`
+      : `admin      ${username}, password ${password}   <- shown this once`,
+  );
   return caller(url, () => ({ Authorization: `Bearer ${key}` }));
 }
 
@@ -112,14 +122,17 @@ async function startAgent(url: string, call: Caller): Promise<number> {
   const flags = ["--config", config, "--state-dir", path.join(dir, "state")];
   const idFile = path.join(dir, "node-id");
   if (!existsSync(idFile)) {
-    const { node } = await call(adminApi.createNode, { body: { name: await freeName(call), labels: ["local"] } });
+    const { node } = await call(adminApi.createNode, {
+      body: { name: await freeName(call), labels: ["local"] },
+    });
     const { code } = await call(adminApi.createNodeCode, { params: { id: node.id } });
     mkdirSync(dir, { recursive: true, mode: 0o700 });
     const enrolled = spawnSync(process.execPath, [AGENT, "enroll", "--master", url, ...flags, "--force"], {
       env: { ...process.env, BACKUPX_AGENT_CODE: code },
       encoding: "utf8",
     });
-    if (enrolled.status !== 0) throw new Error(`the agent could not be enrolled: ${enrolled.stderr}${enrolled.stdout}`);
+    if (enrolled.status !== 0)
+      throw new Error(`the agent could not be enrolled: ${enrolled.stderr}${enrolled.stdout}`);
     writeFileSync(idFile, `${node.id}\n`);
   }
   const nodeId = Number(readFileSync(idFile, "utf8"));
@@ -137,7 +150,9 @@ async function startAgent(url: string, call: Caller): Promise<number> {
     return node.status === "online" ? node : null;
   });
   const node = await call(adminApi.getNode, { params: { id: nodeId } });
-  step(`agent      ${node.name} is online (${node.os} ${node.arch}, agent ${node.agentVersion}); its log: ${log}`);
+  step(
+    `agent      ${node.name} is online (${node.os} ${node.arch}, agent ${node.agentVersion}); its log: ${log}`,
+  );
   return nodeId;
 }
 
@@ -174,12 +189,16 @@ async function backUp(call: Caller, taskId: number) {
     const now = await call(adminApi.getRecord, { params: { id: recordId } });
     return now.status === "queued" || now.status === "running" ? null : now;
   });
-  if (record.status !== "success") throw new Error(`backup ${recordId} ${record.status}: ${record.errorMessage}`);
+  if (record.status !== "success")
+    throw new Error(`backup ${recordId} ${record.status}: ${record.errorMessage}`);
   const copy = record.copies[0];
   step(
     `backup     record ${record.id}: ${record.entries} entries, ${mebibytes(record.sourceBytes ?? 0)} -> ${mebibytes(record.sizeBytes)} in ${record.copies.length} copy (${copy?.targetName}: ${copy?.storagePath})`,
   );
-  if (record.warningCount > 0) step(`           with ${record.warningCount} warnings, e.g. ${record.warnings[0]?.path}: ${record.warnings[0]?.reason}`);
+  if (record.warningCount > 0)
+    step(
+      `           with ${record.warningCount} warnings, e.g. ${record.warnings[0]?.path}: ${record.warnings[0]?.reason}`,
+    );
   return record;
 }
 
@@ -187,12 +206,16 @@ async function restoreAndCompare(call: Caller, recordId: number): Promise<void> 
   const destination = path.join(home, "restored");
   rmSync(destination, { recursive: true, force: true });
   mkdirSync(destination, { recursive: true, mode: 0o700 });
-  const { restoreId } = await call(adminApi.restoreRecord, { params: { id: recordId }, body: { destination } });
+  const { restoreId } = await call(adminApi.restoreRecord, {
+    params: { id: recordId },
+    body: { destination },
+  });
   const restore = await until("the restore", RUN_TIMEOUT_MS, async () => {
     const now = await call(adminApi.getRestore, { params: { id: restoreId } });
     return now.status === "queued" || now.status === "running" ? null : now;
   });
-  if (restore.status !== "success") throw new Error(`restore ${restoreId} ${restore.status}: ${restore.errorMessage}`);
+  if (restore.status !== "success")
+    throw new Error(`restore ${restoreId} ${restore.status}: ${restore.errorMessage}`);
   const restored = path.join(destination, root);
   const { files, bytes, differences } = compareTrees(root, restored, EXCLUDES);
   if (differences.length > 0) {

@@ -3,7 +3,10 @@ import { spawnSync } from "node:child_process";
 import path from "node:path";
 
 const root = path.resolve(import.meta.dirname, "..");
-const run = (args: string[]) => spawnSync(process.execPath, args, { cwd: root, stdio: "inherit" }).status ?? 1;
+const run = (args: string[]) =>
+  spawnSync(process.execPath, args, { cwd: root, stdio: "inherit" }).status ?? 1;
 
 const built = run([path.join(root, "agent-cli/build.ts")]);
-process.exit(built || run([path.join(root, "node_modules/vitest/vitest.mjs"), "run", ...process.argv.slice(2)]));
+process.exit(
+  built || run([path.join(root, "node_modules/vitest/vitest.mjs"), "run", ...process.argv.slice(2)]),
+);

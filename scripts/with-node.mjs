@@ -15,7 +15,10 @@ const node = findNode();
 const child = spawn(node, ["--disable-warning=ExperimentalWarning", ...process.argv.slice(2)], {
   cwd: root,
   stdio: "inherit",
-  env: { ...process.env, PATH: [path.dirname(node), path.join(modules, ".bin"), process.env.PATH].join(path.delimiter) },
+  env: {
+    ...process.env,
+    PATH: [path.dirname(node), path.join(modules, ".bin"), process.env.PATH].join(path.delimiter),
+  },
 });
 // A terminal sends Ctrl-C to the child as well; the child decides when it is over.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
@@ -48,6 +51,8 @@ function findNode() {
   if (existsSync(brought)) return brought;
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
   if (major > 22 || (major === 22 && minor >= 19)) return process.execPath;
-  console.error(`This needs Node 22.19 or newer; this is ${process.versions.node}, and none came with the packages.`);
+  console.error(
+    `This needs Node 22.19 or newer; this is ${process.versions.node}, and none came with the packages.`,
+  );
   process.exit(1);
 }
