@@ -115,7 +115,6 @@ const wrongValues: unknown[] = [
   "../../etc/passwd",
   "\ud800",
   "' or 1=1 --",
-  "x".repeat(60_000),
   [],
   [[]],
   [null],
@@ -213,7 +212,7 @@ describe.each(withBody)("a wrong body of %s", (name, e) => {
   it("is refused, field by field, and changes nothing", async () => {
     await changingNothing(async () => {
       for (const field of fieldsOf(e.body)) {
-        for (const value of wrongValues) {
+        for (const value of [...wrongValues, "x".repeat(Math.min(300_000, e.maxBodyBytes / 2))]) {
           const body = { ...bodies[name], [field]: value };
           if (e.body.safeParse(JSON.parse(JSON.stringify(body))).success) continue;
           const refusal = await send(name, e, { raw: JSON.stringify(body) });

@@ -92,7 +92,10 @@ const changes: Partial<Record<keyof typeof adminApi, () => Promise<Change>>> = {
       targetIds: [(await aTarget()).id],
     },
   }),
-  updateTask: async () => ({ params: { id: (await aTask(await aNode({ ours: true }))).id }, body: { enabled: false } }),
+  updateTask: async () => ({
+    params: { id: (await aTask(await aNode({ ours: true }))).id },
+    body: { enabled: false },
+  }),
   deleteTask: async () => ({ params: { id: (await aTask(await aNode({ ours: true }))).id } }),
   runTask: async () => ({ params: { id: (await aTask(await aNode({ ours: true }))).id } }),
   cancelRecord: async () => ({ params: { id: (await aRun()).recordId } }),
