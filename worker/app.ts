@@ -6,6 +6,7 @@ import { mountNodeRoutes } from "./routes/admin/nodes.ts";
 import { mountNotificationRoutes } from "./routes/admin/notifications.ts";
 import { mountRecordRoutes } from "./routes/admin/records.ts";
 import { mountRestoreRoutes } from "./routes/admin/restores.ts";
+import { mountScheduleRoutes } from "./routes/admin/schedules.ts";
 import { mountTargetRoutes } from "./routes/admin/targets.ts";
 import { mountTaskRoutes } from "./routes/admin/tasks.ts";
 import { mountUserRoutes } from "./routes/admin/users.ts";
@@ -35,5 +36,6 @@ export function makeApp(): App {
   mountTargetRoutes(app);
   mountTaskRoutes(app);
   mountEnrollRoutes(app);
+  mountScheduleRoutes(app);
   return app;
 }

@@ -1,4 +1,4 @@
-import { runInDurableObject } from "cloudflare:test";
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, it, vi } from "vitest";
 import { timing } from "../../protocol/index.ts";
@@ -106,7 +106,8 @@ describe("a node with a socket", () => {
     const socket = await openSocket(node.headers);
     await sweepPresence();
     await env.DB.prepare("update nodes set last_seen = 5 where id = ?").bind(node.id).run();
-    await loseSockets(node.id);
+    // As a deploy or a crash does.
+    await evictDurableObject(doorbell(), { webSockets: "close" });
     await socket.closed;
     const before = Date.now();
     await sweepPresence();
@@ -211,11 +212,3 @@ describe("a polling node", () => {
     expect(await nodeRow(node.id)).toMatchObject({ status: "pending" });
   });
 });
-
-/** As a deploy or a crash does: the sockets are gone and no handler ran. */
-async function loseSockets(nodeId: number): Promise<void> {
-  await runInDurableObject(doorbell(), async (instance, state) => {
-    vi.spyOn(instance, "webSocketClose").mockImplementation(() => {});
-    for (const socket of state.getWebSockets(String(nodeId))) socket.close(1012);
-  });
-}

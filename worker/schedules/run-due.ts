@@ -1,0 +1,115 @@
+import type { Deps } from "../deps.ts";
+import { DomainError } from "../errors.ts";
+import { startRun } from "../records/start-run.ts";
+import { system } from "../users/actor.ts";
+import { nextRun } from "./expression.ts";
+import { recordMissed } from "./record-missed.ts";
+
+/**
+ * Tasks started per sweep; the rest waits for the next one. Each costs 3 database calls (5 when turns were missed), and
+ * a Worker on the free plan may make 50 in the minute that its four sweeps share.
+ */
+const MAX_PER_SWEEP = 10;
+/** Missed turns counted one by one, at 0.1 ms of CPU each. */
+const MAX_COUNTED = 100;
+/** A run that starts later than this after its time is called a catch-up. */
+const LATE_MS = 5 * 60_000;
+
+type DueTask = { id: number; name: string; schedule: string; timeZone: string; nextRunAt: number };
+
+/** The turns of a task whose time has come: all but the last are missed, the last one runs now. */
+type Turns = { missed: number; countedAll: boolean; lastMissedAt: number; next: number | null };
+
+/**
+ * Starts the tasks whose time has come, each turn once however many sweeps see it. What cannot be started leaves a
+ * missed record that says why; an unexpected failure leaves the task for the next sweep. Returns how many were due.
+ */
+export async function runDueTasks(deps: Deps): Promise<number> {
+  const tasks = await dueTasks(deps);
+  for (const task of tasks) {
+    try {
+      await runTask(deps, task);
+    } catch (error) {
+      deps.log("scheduled run not started", { taskId: task.id, error: String(error) });
+    }
+  }
+  return tasks.length;
+}
+
+async function dueTasks({ db, now }: Deps): Promise<DueTask[]> {
+  const { results } = await db
+    .prepare(
+      `select id, name, schedule, time_zone as timeZone, next_run_at as nextRunAt from backup_tasks
+       where next_run_at <= ? and enabled = 1 and schedule is not null order by next_run_at limit ?`,
+    )
+    .bind(now(), MAX_PER_SWEEP)
+    .all<DueTask>();
+  return results;
+}
+
+async function runTask(deps: Deps, task: DueTask): Promise<void> {
+  const now = deps.now();
+  const turns = turnsUntil(task, now);
+  if (turns instanceof DomainError)
+    return skip(deps, task, { expected: task.nextRunAt, next: null }, turns.message);
+  if (turns.missed === 0) {
+    const trigger = now - task.nextRunAt > LATE_MS ? "catch_up" : "schedule";
+    return start(deps, task, trigger, { expected: task.nextRunAt, next: turns.next });
+  }
+  // The schedule then stands at `now`: a sweep that dies between the two statements has lost nothing.
+  const won = await recordMissed(deps, {
+    taskId: task.id,
+    taskName: task.name,
+    expected: task.nextRunAt,
+    next: now,
+    runs: turns.missed,
+    reason: describe(task, turns),
+  });
+  if (won) await start(deps, task, "catch_up", { expected: now, next: turns.next });
+}
+
+type Due = { expected: number; next: number | null };
+
+async function start(deps: Deps, task: DueTask, trigger: "schedule" | "catch_up", due: Due): Promise<void> {
+  try {
+    await startRun(deps, system, { taskId: task.id, trigger, due });
+  } catch (error) {
+    if (!(error instanceof DomainError)) throw error;
+    const running = error.code === "TASK_ALREADY_RUNNING";
+    await skip(
+      deps,
+      task,
+      due,
+      running ? "not started: the run before was still going" : `not started: ${error.message}`,
+    );
+  }
+}
+
+async function skip(deps: Deps, task: DueTask, due: Due, reason: string): Promise<void> {
+  await recordMissed(deps, { taskId: task.id, taskName: task.name, ...due, runs: 1, reason });
+}
+
+function turnsUntil(task: DueTask, now: number): Turns | DomainError {
+  try {
+    const after = (at: number) => nextRun(task.schedule, task.timeZone, at);
+    let missed = 0;
+    let lastMissedAt = task.nextRunAt;
+    for (let at = after(task.nextRunAt); at !== null && at <= now && missed < MAX_COUNTED; at = after(at)) {
+      missed += 1;
+      if (missed > 1) lastMissedAt = at;
+    }
+    return { missed, countedAll: missed < MAX_COUNTED, lastMissedAt, next: after(now) };
+  } catch (error) {
+    if (error instanceof DomainError) return error;
+    throw error;
+  }
+}
+
+function describe(task: DueTask, { missed, countedAll, lastMissedAt }: Turns): string {
+  const utc = (at: number) => `${new Date(at).toISOString().slice(0, 16).replace("T", " ")} UTC`;
+  const from = utc(task.nextRunAt);
+  if (missed === 1) return `the master was away: the run of ${from} was missed`;
+  return countedAll
+    ? `the master was away: ${missed} runs from ${from} to ${utc(lastMissedAt)} were missed`
+    : `the master was away: more than ${missed} runs since ${from} were missed`;
+}
