@@ -161,7 +161,7 @@ describe("a whole artifact", () => {
       {
         method: "PUT",
         headers: { ...r.node.headers, "X-BackupX-Object-Key": r.key, "X-BackupX-SHA256": "c".repeat(64) },
-        body: new Blob(["abc"]).stream(),
+        body: new Blob(["abc"]).stream().pipeThrough(new TransformStream()),
       },
     );
     expect(response.status).toBe(411);
@@ -224,6 +224,7 @@ describe("restoring from the vault", () => {
       params: { id: r.run.recordId },
       body: { destination: "/tmp/x", selectedPaths: ["/etc/hosts"] },
     });
+    if (started.status !== 200) throw new Error(`no restore was started: ${started.message}`);
     const restoreId = started.data.restoreId;
     const fetchRange = (range: string) =>
       exports.default.fetch(`${ORIGIN}${fillPath(agentApi.restoreArtifact.path, { id: restoreId })}`, {

@@ -4,6 +4,7 @@ import type { AgentNode } from "../nodes/authenticate.ts";
 import { requireOwnKey } from "../records/object-key.ts";
 import { type HeldRecord, isOpen, recordOfNode } from "../records/of-node.ts";
 import { toHex } from "../secrets/hash.ts";
+import { refusing } from "./refusals.ts";
 
 /** R2 wants all parts but the last to be of one size, at least 5 MiB, and takes 10,000 of them. */
 const PART_BYTES = 16 * 1024 * 1024;
@@ -37,9 +38,8 @@ export async function uploadPart(
     throw new DomainError("BODY_TOO_LARGE", `part: is larger than ${PART_BYTES} bytes`);
   }
   const { body, digest } = digesting(content.body, content.sizeBytes);
-  const stored = await deps.vault
-    .resumeMultipartUpload(place.key, place.uploadId)
-    .uploadPart(place.number, body);
+  const upload = deps.vault.resumeMultipartUpload(place.key, place.uploadId);
+  const stored = await refusing(upload.uploadPart(place.number, body));
   if ((await digest) !== content.sha256) throw mismatch("this part's SHA-256");
   return { etag: stored.etag };
 }
@@ -53,14 +53,13 @@ export async function completeUpload(
 ): Promise<{ sizeBytes: number }> {
   const { target } = await requireVaultRecord(deps, node, place);
   requireRoom(target, whole.sizeBytes);
-  const already = await deps.db
+  const underWay = await deps.db
     .prepare("select 1 from vault_uploads where upload_id = ?")
     .bind(place.uploadId)
     .first();
-  const object = already
-    ? await deps.vault
-        .resumeMultipartUpload(place.key, place.uploadId)
-        .complete(whole.parts.map(({ number, etag }) => ({ partNumber: number, etag })))
+  const upload = deps.vault.resumeMultipartUpload(place.key, place.uploadId);
+  const object = underWay
+    ? await refusing(upload.complete(whole.parts.map(({ number, etag }) => ({ partNumber: number, etag }))))
     : await deps.vault.head(place.key);
   if (!object)
     throw new DomainError("ARTIFACT_NOT_FOUND", "this upload is unknown, aborted or already given up");
