@@ -36,8 +36,6 @@ export type S3Call = {
   /** SHA-256 of the body in hexadecimal, for those who send the same body more than once. */
   sha256?: string;
   signal: AbortSignal;
-  /** How long an answer may take that the server has to work for. */
-  stallMs?: number;
 };
 
 export type S3Answer = {
@@ -52,6 +50,11 @@ export type S3Answer = {
 export type S3Send = (call: S3Call) => Promise<S3Answer>;
 
 const sliceBytes = 256 * 1024;
+/**
+ * The answer to a body may take that many times longer: the system's buffers still hold megabytes of it for a slow
+ * line, and a server may have thousands of parts to join.
+ */
+const answerPatience = 3;
 const maxErrorBytes = 64 * 1024;
 const maxXmlBytes = 8 * 1024 * 1024;
 const emptySha256 = createHash("sha256").digest("hex");
@@ -174,19 +177,21 @@ async function exchange(
   inWords: (text: string) => string,
 ): Promise<S3Answer> {
   const what = `${call.method} ${new URL(url).host}`;
-  const watch = watchForStall(call.stallMs ?? options.stallMs, call.signal, what);
+  const watch = watchForStall(options.stallMs, call.signal, what);
   const body = call.body?.length ? call.body : null;
   try {
     const answer = await undiciRequest(url, {
       method: call.method,
       headers: body ? { ...headers, "content-length": String(body.length) } : headers,
-      body: body ? (slices(body, watch, options.bucket) as unknown as Uint8Array) : null,
+      body: body ? (slices(body, watch, options) as unknown as Uint8Array) : null,
       dispatcher: options.dispatcher,
       signal: watch.signal,
       headersTimeout: 0,
       bodyTimeout: 0,
     });
     watch.pause();
+    // Those who read the body see its errors; without this, closing one that nobody reads would end the process.
+    answer.body.on("error", () => {});
     return {
       status: answer.statusCode,
       headers: flatten(answer.headers),
@@ -206,7 +211,7 @@ async function exchange(
 async function* slices(
   body: Uint8Array,
   watch: StallWatch,
-  bucket?: TokenBucket,
+  { bucket, stallMs }: S3RequestOptions,
 ): AsyncGenerator<Uint8Array> {
   const step = Math.min(sliceBytes, bucket?.sliceBytes ?? sliceBytes);
   for (let offset = 0; offset < body.length; offset += step) {
@@ -218,6 +223,7 @@ async function* slices(
     watch.moved();
     yield slice;
   }
+  watch.moved(stallMs * answerPatience);
 }
 
 async function* watched(
@@ -251,7 +257,7 @@ async function readFault(
   config: S3Config,
   inWords: (text: string) => string,
 ): Promise<Fault> {
-  const text = call.method === "HEAD" ? "" : await readText(answer, maxErrorBytes).catch(() => "");
+  const text = await readText(answer, maxErrorBytes).catch(() => "");
   answer.discard();
   const root = parseOrNull(text);
   const code = root?.name === "Error" ? childText(root, "Code") : "";

@@ -44,8 +44,6 @@ const maxParts = 10_000;
 const partLimits = { maxInFlight: 4, maxBytesInFlight: 64 * MiB };
 /** Parts that are already up must be gone again within this time, whatever the server does. */
 const cleanUpMs = 10_000;
-/** A server joins thousands of parts before it answers, and not all send signs of life meanwhile. */
-const completeMs = 300_000;
 const maxPlainAnswerBytes = 64 * 1024;
 
 /** What the functions below work with. */
@@ -198,14 +196,21 @@ async function putInParts(
   }
 }
 
+/** A try whose answer was lost may have begun an upload that nobody knows of, so those of this key are given up. */
 async function beginUpload(s3: S3, key: string, signal: AbortSignal): Promise<string> {
   const headers = { "content-type": "application/octet-stream" };
-  return retry(s3.retryPolicy, signal, async () => {
-    const answer = await s3.send({ method: "POST", key, query: { uploads: "" }, headers, signal });
-    const uploadId = childText(await readXmlAnswer(answer, "InitiateMultipartUploadResult"), "UploadId");
-    if (!uploadId) throw notS3(answer, "it holds no upload id");
-    return uploadId;
-  });
+  try {
+    return await retry(s3.retryPolicy, signal, async (number) => {
+      if (number > 1) await abortLeftUploads(s3, key, signal);
+      const answer = await s3.send({ method: "POST", key, query: { uploads: "" }, headers, signal });
+      const uploadId = childText(await readXmlAnswer(answer, "InitiateMultipartUploadResult"), "UploadId");
+      if (!uploadId) throw notS3(answer, "it holds no upload id");
+      return uploadId;
+    });
+  } catch (error) {
+    await tidy((tidySignal) => abortLeftUploads(s3, key, tidySignal));
+    throw error;
+  }
 }
 
 async function sendPart(
@@ -249,7 +254,6 @@ async function completeUpload(
     headers: { "content-type": "application/xml" },
     body: Buffer.from(xml),
     signal,
-    stallMs: completeMs,
   } as const;
   await retry(s3.retryPolicy, signal, async (number) => {
     try {
@@ -328,8 +332,8 @@ async function getRange(
   const sizeBytes = objectLength(answer);
   if (answer.status === 206 && sizeBytes === range.length) return exactly(answer, sizeBytes, signal);
   answer.discard();
-  if (answer.status === 206) throw beyondEnd(range);
-  throw new StorageError("invalid", "the server sends whole objects only, although a range was asked for");
+  if (answer.status === 206 && sizeBytes < range.length) throw beyondEnd(range);
+  throw new StorageError("failed", `the server sent ${sizeBytes} bytes for a range of ${range.length}`);
 }
 
 async function nothingOf(

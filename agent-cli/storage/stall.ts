@@ -4,32 +4,34 @@ import { StorageError } from "./storage.ts";
 /** Without a byte for this long a connection counts as dead. */
 export const defaultStallMs = 60_000;
 
-/** Aborts its signal when `moved` was not called for a while. It runs from the start; `pause` holds it until `moved`. */
-export type StallWatch = { signal: AbortSignal; moved(): void; pause(): void; stop(): void };
+/**
+ * Aborts its signal when `moved` was not called for a while, or for the time that its last call allowed. It runs from
+ * the start; `pause` holds it until `moved`.
+ */
+export type StallWatch = {
+  signal: AbortSignal;
+  moved(patienceMs?: number): void;
+  pause(): void;
+  stop(): void;
+};
 
 /** Watches one transfer. The signal also follows `parent`; `stop` must be called at the end. */
 export function watchForStall(stallMs: number, parent: AbortSignal, what: string): StallWatch {
   const scope = abortScope(parent);
-  const expire = () =>
-    scope.abort(
-      new StorageError("unreachable", `${what}: no data moved for ${Math.round(stallMs / 100) / 10} s`),
-    );
-  let timer = setTimeout(expire, stallMs);
-  let state: "running" | "paused" | "stopped" = "running";
+  const expire = (ms: number) =>
+    scope.abort(new StorageError("unreachable", `${what}: no data moved for ${Math.round(ms / 100) / 10} s`));
+  let timer = setTimeout(expire, stallMs, stallMs);
+  let isStopped = false;
   return {
     signal: scope.signal,
-    moved() {
-      if (state === "running") timer.refresh();
-      if (state === "paused") timer = setTimeout(expire, stallMs);
-      if (state !== "stopped") state = "running";
-    },
-    pause() {
+    moved(patienceMs = stallMs) {
       clearTimeout(timer);
-      if (state === "running") state = "paused";
+      if (!isStopped) timer = setTimeout(expire, patienceMs, patienceMs);
     },
+    pause: () => clearTimeout(timer),
     stop() {
       clearTimeout(timer);
-      state = "stopped";
+      isStopped = true;
       scope.end();
     },
   };
