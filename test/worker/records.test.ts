@@ -2,6 +2,8 @@ import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 import { adminApi, agentApi } from "../../protocol/index.ts";
 import { expireCommands } from "../../worker/commands/expire.ts";
+import { authenticateAgent } from "../../worker/nodes/authenticate.ts";
+import { updateRecord } from "../../worker/records/update.ts";
 import { aNode, asRole, aTask, call, deps } from "./master.ts";
 import { A_HASH, aClaimedRun, goodReport, idle } from "./runs.ts";
 
@@ -96,6 +98,16 @@ describe("reports", () => {
     });
     const target = await call(run.operator, adminApi.getTarget, { params: { id: run.task.targetId } });
     expect(target.data.usedBytes).toBe(1234);
+  });
+
+  it("keeps the copies also when the clock ticks between the statements", async () => {
+    const node = await aNode({ ours: true });
+    const run = await aClaimedRun(node);
+    let at = Date.now();
+    const ticking = { ...deps, now: () => at++ };
+    const held = await authenticateAgent(deps, node.token);
+    await updateRecord(ticking, held, run.recordId, agentApi.updateRecord.body.parse(goodReport(run)));
+    expect((await record(run.recordId)).copies).toHaveLength(1);
   });
 
   it("stores each numbered log chunk once and keeps a late one, without opening the record again", async () => {

@@ -16,8 +16,9 @@ export async function removeRecord(deps: Deps, actor: Actor, id: number): Promis
   const record = await readRecord(deps, id);
   const copies = await liveCopies(deps, id);
   const elsewhere = copies.filter((copy) => copy.type !== "vault");
+  const at = deps.now();
   const [marked] = await deps.db.batch([
-    markStatement(deps, id),
+    markStatement(deps, id, at),
     auditIfChanged(deps, actor, {
       action: "record.delete",
       entity: "backup_record",
@@ -35,7 +36,7 @@ export async function removeRecord(deps: Deps, actor: Actor, id: number): Promis
          where record_id = ?2 and status in ('success', 'delete_failed') and exists (
            select 1 from backup_records where id = ?2 and deleted_at = ?1)`,
       )
-      .bind(deps.now(), id),
+      .bind(at, id),
   ]);
   if (marked?.meta.changes !== 1) {
     throw new DomainError("RECORD_BUSY", `record ${id} is running or being restored; cancel that first`);
@@ -58,14 +59,14 @@ async function liveCopies({ db }: Deps, recordId: number): Promise<Copy[]> {
 }
 
 /** Marked again when asked again: what could not be reached before is then tried once more. */
-function markStatement({ db, now }: Deps, id: number): D1PreparedStatement {
+function markStatement({ db }: Deps, id: number, at: number): D1PreparedStatement {
   return db
     .prepare(
       `update backup_records set deleted_at = ?1
        where id = ?2 and status not in ('queued', 'running') and not exists (
          select 1 from restore_records where record_id = ?2 and status in ('queued', 'running'))`,
     )
-    .bind(now(), id);
+    .bind(at, id);
 }
 
 async function deleteFromVault(deps: Deps, recordId: number, copies: Copy[]): Promise<void> {

@@ -1,7 +1,10 @@
+import { objects } from "../../protocol/index.ts";
 import type { Trigger } from "../../protocol/states.ts";
 import { auditIfChanged } from "../audit/entry.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError, violates } from "../errors.ts";
+import { readTargets } from "../targets/read.ts";
+import type { Needs } from "../tasks/can-run.ts";
 import { chooseNode } from "../tasks/choose-node.ts";
 import type { Actor } from "../users/actor.ts";
 
@@ -9,7 +12,7 @@ export type Started = { recordId: number; commandId: number; nodeId: number };
 /** The schedule's turn that this run takes: it starts only if `next_run_at` still is `expected`, and sets it to `next`. */
 export type Due = { expected: number; next: number | null };
 
-type TaskToRun = { name: string; nodeId: number | null; poolLabel: string | null; compression: string };
+type TaskToRun = { name: string; nodeId: number | null; poolLabel: string | null; needs: Needs };
 
 /**
  * Starts a backup: record, command and audit entry in one batch, so there is never one without the others. Throws
@@ -22,8 +25,7 @@ export async function startRun(
   run: { taskId: number; trigger: Trigger; due?: Due },
 ): Promise<Started | null> {
   const task = await taskToRun(deps, run.taskId);
-  const node = await chooseNode(deps, task);
-  requireKnownCompression(task, node);
+  const node = await chooseNode(deps, task, task.needs);
   const results = await deps.db
     .batch<{ id: number }>([
       turnStatement(deps, run.taskId, run.due),
@@ -47,29 +49,26 @@ export async function startRun(
   return { recordId, commandId, nodeId: node.id };
 }
 
-async function taskToRun({ db }: Deps, id: number): Promise<TaskToRun> {
-  const task = await db
+async function taskToRun(deps: Deps, id: number): Promise<TaskToRun> {
+  const row = await deps.db
     .prepare(
-      `select name, node_id as nodeId, pool_label as poolLabel, pipeline ->> 'compression' as compression
-       from backup_tasks where id = ?`,
+      `select name, node_id as nodeId, pool_label as poolLabel, source, pipeline,
+         (select json_group_array(target_id) from task_targets where task_id = ?1) as targetIds
+       from backup_tasks where id = ?1`,
     )
     .bind(id)
-    .first<TaskToRun>();
-  if (!task) throw new DomainError("BACKUP_TASK_NOT_FOUND", `there is no task ${id}`);
-  return task;
-}
-
-function requireKnownCompression(task: TaskToRun, node: Awaited<ReturnType<typeof chooseNode>>): void {
-  if (node.isGoAgent && task.compression === "zstd") {
-    throw new DomainError(
-      "NODE_CANNOT_RUN_TASK",
-      `${node.name} runs a BackupX Go agent, which does not know zstd: set the task's compression to gzip or none, or install backupx-agent on it`,
-    );
-  }
+    .first<Omit<TaskToRun, "needs"> & { source: string; pipeline: string; targetIds: string }>();
+  if (!row) throw new DomainError("BACKUP_TASK_NOT_FOUND", `there is no task ${id}`);
+  const needs = {
+    source: objects.source.parse(JSON.parse(row.source)),
+    compression: objects.pipeline.parse(JSON.parse(row.pipeline)).compression,
+    targets: await readTargets(deps, JSON.parse(row.targetIds)),
+  };
+  return { name: row.name, nodeId: row.nodeId, poolLabel: row.poolLabel, needs };
 }
 
 /** Takes the turn, or (by hand) only touches the task: either way the next statement looks whether a row changed. */
-function turnStatement({ db, now }: Deps, taskId: number, due: Due | undefined): D1PreparedStatement {
+function turnStatement({ db }: Deps, taskId: number, due: Due | undefined): D1PreparedStatement {
   return due
     ? db
         .prepare("update backup_tasks set next_run_at = ? where id = ? and next_run_at = ? and enabled = 1")

@@ -98,18 +98,18 @@ function endStatements(deps: Deps, held: HeldRecord, ending: Ending, report: Rep
   const late = cameTooLate(held);
   // A late failure says nothing that the record does not say already.
   if (late && outcome === "failed") return [];
+  // One reading of the clock: the copies are stored by the time that the record was closed.
+  const at = deps.now();
   return [
-    closeStatement(deps, held, outcome, reason ?? "", late, report),
-    ...uploads.flatMap((upload) => copyStatements(deps, held.id, upload, report)),
+    closeStatement(deps, held, { outcome, reason: reason ?? "", late, at }, report),
+    ...uploads.flatMap((upload) => copyStatements(deps, held.id, upload, report, at)),
   ];
 }
 
 function closeStatement(
-  { db, now }: Deps,
+  { db }: Deps,
   held: HeldRecord,
-  outcome: Ending,
-  reason: string,
-  late: boolean,
+  { outcome, reason, late, at }: { outcome: Ending; reason: string; late: boolean; at: number },
   report: Report,
 ): D1PreparedStatement {
   return db
@@ -127,7 +127,7 @@ function closeStatement(
       outcome,
       outcome === "success" ? "" : reason || "the agent gave no reason",
       late ? 1 : 0,
-      now(),
+      at,
       report.fileName || null,
       report.fileSize ?? null,
       report.checksum || null,
@@ -151,10 +151,11 @@ function uploadsOf(held: HeldRecord, report: Report): Upload[] {
 
 /** Each copy is counted into its target's use exactly once, when its row is made. */
 function copyStatements(
-  { db, now }: Deps,
+  { db }: Deps,
   recordId: number,
   upload: Upload,
   report: Report,
+  at: number,
 ): D1PreparedStatement[] {
   const ok = upload.status === "success";
   const size = ok ? (upload.fileSize ?? report.fileSize ?? 0) : 0;
@@ -174,7 +175,7 @@ function copyStatements(
         size,
         ok ? (upload.checksum ?? (report.checksum || null)) : null,
         upload.error ?? "",
-        now(),
+        at,
       ),
     db
       .prepare("update storage_targets set used_bytes = used_bytes + ?1 where changes() > 0 and id = ?2")
