@@ -296,6 +296,7 @@ const faults: Record<string, [StorageErrorKind, string]> = {
   EPERM: ["denied", "the operation is not permitted"],
   EROFS: ["denied", "the file system is read-only"],
   ENOTDIR: ["invalid", "a part of this path is a file, not a directory"],
+  EEXIST: ["invalid", "a part of this path is a file, not a directory"],
   EISDIR: ["invalid", "a directory of this name exists"],
   ENOTEMPTY: ["invalid", "a directory of this name exists"],
   ENAMETOOLONG: ["invalid", "the path is too long for this file system"],
