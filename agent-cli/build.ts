@@ -28,7 +28,9 @@ async function bundle(): Promise<void> {
     legalComments: "none",
     logLevel: "warning",
     // CommonJS packages inside of an ES module still ask for Node's own modules by `require`.
-    banner: { js: 'import{createRequire as makeRequire}from"node:module";const require=makeRequire(import.meta.url);' },
+    banner: {
+      js: 'import{createRequire as makeRequire}from"node:module";const require=makeRequire(import.meta.url);',
+    },
   });
 }
 

@@ -5,7 +5,7 @@ import { agentVersion } from "./version.ts";
 
 /** A call that did not succeed, in words for people, and whether the same call can succeed later. */
 export class MasterError extends Error {
-  /** The master's code, or UNREACHABLE, REDIRECTED, NOT_BACKUPX, UNEXPECTED_ANSWER. */
+  /** The master's code, or UNREACHABLE, MASTER_UNAVAILABLE, REDIRECTED, NOT_BACKUPX, UNEXPECTED_ANSWER. */
   readonly code: string;
   /** Zero when there was no answer at all. */
   readonly status: number;
@@ -17,13 +17,21 @@ export class MasterError extends Error {
     this.code = code;
     this.status = status;
     this.retryAfterMs = more.retryAfterMs ?? null;
-    this.retryable = status === 0 ? code === "UNREACHABLE" : retryableStatuses.has(status);
+    this.retryable =
+      code === "MASTER_UNAVAILABLE" ||
+      (status === 0 ? code === "UNREACHABLE" : retryableStatuses.has(status));
   }
 }
 
 const retryableStatuses = new Set([408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 530]);
 
-export type ClientOptions = { master: URL; token: string | null; dispatcher: Dispatcher };
+export type ClientOptions = {
+  master: URL;
+  token: string | null;
+  dispatcher: Dispatcher;
+  /** Where a socket needs another way than calls do. */
+  socketDispatcher?: Dispatcher;
+};
 
 export type CallOptions<E extends Endpoint> = {
   params?: Params<E["path"]>;
@@ -57,12 +65,16 @@ const MAX_ANSWER_BYTES = 8 * 1_048_576;
 const CALL_TIMEOUT_MS = 30_000;
 
 /** Speaks the contract to one master, with this node's token. Never follows a redirect: it would carry the token away. */
-export function makeClient({ master, token, dispatcher }: ClientOptions): MasterClient {
+export function makeClient(options: ClientOptions): MasterClient {
+  const { master, token, dispatcher, socketDispatcher = dispatcher } = options;
   const headers: Record<string, string> = { "user-agent": `backupx-agent/${agentVersion}` };
   if (token !== null) headers["x-agent-token"] = token;
   let date: { master: number; here: number } | null = null;
 
-  async function exchange(endpoint: Endpoint, options: RawOptions<Endpoint>): Promise<Dispatcher.ResponseData> {
+  async function exchange(
+    endpoint: Endpoint,
+    options: RawOptions<Endpoint>,
+  ): Promise<Dispatcher.ResponseData> {
     const target = urlOf(master, endpoint, options);
     const signal = withTimeout(options.signal, options.timeoutMs ?? CALL_TIMEOUT_MS);
     try {
@@ -128,10 +140,12 @@ export function makeClient({ master, token, dispatcher }: ClientOptions): Master
     openSocket(path) {
       const target = join(master, path);
       target.protocol = target.protocol === "https:" ? "wss:" : "ws:";
-      return new WebSocket(target, { headers, dispatcher });
+      return new WebSocket(target, { headers, dispatcher: socketDispatcher });
     },
     lastDate: () => date,
-    close: () => dispatcher.destroy(),
+    async close() {
+      await Promise.all([dispatcher.destroy(), socketDispatcher.destroy()]);
+    },
   };
 }
 
@@ -186,10 +200,12 @@ function notBackupX(answer: Dispatcher.ResponseData, text: string, master: URL):
   const kind = readable(one(answer.headers["content-type"]) ?? "no content type", 100);
   const title = /<title[^>]*>([^<]{1,200})/i.exec(text)?.[1];
   const what = title ? `a web page, "${readable(title, 100)}"` : `something that is not BackupX (${kind})`;
+  // A page with a 5xx is what stands before the master (a proxy, a CDN) when the master itself is in trouble.
+  const passing = answer.statusCode >= 500;
   return new MasterError(
-    "NOT_BACKUPX",
+    passing ? "MASTER_UNAVAILABLE" : "NOT_BACKUPX",
     answer.statusCode,
-    `${master.host} answered ${answer.statusCode} with ${what}: is --master the right address?`,
+    `${master.host} answered ${answer.statusCode} with ${what}${passing ? "" : ": is --master the right address?"}`,
     { retryAfterMs: retryAfterMs(one(answer.headers["retry-after"])) },
   );
 }

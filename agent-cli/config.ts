@@ -11,7 +11,11 @@ const settings = {
   master: { flag: "--master", env: "BACKUPX_AGENT_MASTER", parse: masterUrl },
   token: { flag: "--token", env: "BACKUPX_AGENT_TOKEN", parse: token },
   tokenFile: { flag: "--token-file", env: "BACKUPX_AGENT_TOKEN_FILE", parse: path },
-  heartbeatInterval: { flag: "--heartbeat-interval", env: "BACKUPX_AGENT_HEARTBEAT_INTERVAL", parse: duration },
+  heartbeatInterval: {
+    flag: "--heartbeat-interval",
+    env: "BACKUPX_AGENT_HEARTBEAT_INTERVAL",
+    parse: duration,
+  },
   pollInterval: { flag: "--poll-interval", env: "BACKUPX_AGENT_POLL_INTERVAL", parse: duration },
   tempDir: { flag: "--temp-dir", env: "BACKUPX_AGENT_TEMP_DIR", parse: path },
   stateDir: { flag: "--state-dir", env: "BACKUPX_AGENT_STATE_DIR", parse: path },
@@ -252,7 +256,8 @@ function proxyUrl(raw: unknown): URL {
 function token(raw: unknown): string {
   const value = text(raw);
   // Visible ASCII is all that a header can carry safely.
-  if (!/^[\x21-\x7e]{8,512}$/.test(value)) throw new Error("is not a token: 64 letters and digits were expected");
+  if (!/^[\x21-\x7e]{8,512}$/.test(value))
+    throw new Error("is not a token: 64 letters and digits were expected");
   return value;
 }
 
@@ -278,7 +283,8 @@ function yesOrNo(raw: unknown): boolean {
 
 function slots(raw: unknown): number {
   const count = Number(raw);
-  if (!Number.isInteger(count) || count < 1 || count > 32) throw new Error("must be a whole number from 1 to 32");
+  if (!Number.isInteger(count) || count < 1 || count > 32)
+    throw new Error("must be a whole number from 1 to 32");
   return count;
 }
 

@@ -1,5 +1,5 @@
-import { performJob } from "./jobs/perform.ts";
 import type { FromChild, JobEnvelope } from "./jobs/job.ts";
+import { performJob } from "./jobs/perform.ts";
 
 /** The entry of a job's own process: gets its job over the IPC channel, does it, says how it went. */
 

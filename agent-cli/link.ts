@@ -51,13 +51,21 @@ export function makeLink({ log, refusedWaitMs, onChange }: LinkOptions): Link {
   };
 }
 
-const refusals = new Set(["NODE_INVALID_TOKEN", "AGENT_TOO_OLD", "AGENT_TOO_NEW", "REDIRECTED", "NOT_BACKUPX"]);
+const refusals = new Set([
+  "NODE_INVALID_TOKEN",
+  "AGENT_TOO_OLD",
+  "AGENT_TOO_NEW",
+  "REDIRECTED",
+  "NOT_BACKUPX",
+]);
 
 function describe(error: unknown, acceptedBefore: boolean): { code: string; text: string } {
   if (!(error instanceof MasterError)) return { code: "UNEXPECTED", text: (error as Error).message };
   const { code, message } = error;
   if (code === "NODE_INVALID_TOKEN") {
-    const since = acceptedBefore ? "the master no longer accepts this node's token" : "the master refuses the token";
+    const since = acceptedBefore
+      ? "the master no longer accepts this node's token"
+      : "the master refuses the token";
     return { code, text: `${since} (${message}); check or renew the token. Trying again slowly.` };
   }
   if (code === "AGENT_TOO_OLD") return { code, text: `${message}; update backupx-agent and restart it` };
@@ -68,7 +76,11 @@ function describe(error: unknown, acceptedBefore: boolean): { code: string; text
 }
 
 /** `firm` waits are not cut short by a ring: the master asked for quiet, or only a person can help. */
-function waitAfter(error: unknown, failures: number, refusedWaitMs: number): { waitMs: number; firm: boolean } {
+function waitAfter(
+  error: unknown,
+  failures: number,
+  refusedWaitMs: number,
+): { waitMs: number; firm: boolean } {
   if (error instanceof MasterError) {
     if (error.retryAfterMs !== null) return { waitMs: error.retryAfterMs + Math.random() * 2000, firm: true };
     if (refusals.has(error.code)) return { waitMs: refusedWaitMs * (0.9 + Math.random() * 0.2), firm: true };

@@ -16,8 +16,14 @@ export const networkOf = (config: Config): NetworkSettings => ({
   caCertFile: config.caCertFile,
 });
 
-/** The way to the master: straight, through the named proxy, or through the environment's. */
-export function makeDispatcher({ proxyUrl, insecureTls }: NetworkSettings): Dispatcher {
+/**
+ * The way to the master: straight, through the named proxy, or through the environment's. A WebSocket to a master
+ * without TLS needs a `tunnel`; other calls do without, because many proxies only tunnel to port 443.
+ */
+export function makeDispatcher(
+  { proxyUrl, insecureTls }: NetworkSettings,
+  { tunnel = false } = {},
+): Dispatcher {
   const connection = insecureTls ? { rejectUnauthorized: false } : {};
   const options = {
     // A WebSocket needs HTTP/1.1, and one protocol for all calls is easier to reason about.
@@ -28,7 +34,12 @@ export function makeDispatcher({ proxyUrl, insecureTls }: NetworkSettings): Disp
     headersTimeout: 300_000,
     bodyTimeout: 300_000,
   };
-  const proxied = { ...options, requestTls: connection, proxyTls: connection };
+  const proxied = {
+    ...options,
+    requestTls: connection,
+    proxyTls: connection,
+    ...(tunnel ? { proxyTunnel: true } : {}),
+  };
   if (proxyUrl === null) return anyProxyInEnvironment() ? new EnvHttpProxyAgent(proxied) : new Agent(options);
   const { protocol } = new URL(proxyUrl);
   if (protocol === "http:" || protocol === "https:") return new ProxyAgent({ ...proxied, uri: proxyUrl });
@@ -37,7 +48,12 @@ export function makeDispatcher({ proxyUrl, insecureTls }: NetworkSettings): Disp
 
 /** The way to storages: certificates are always checked there, and NO_PROXY is honoured for the named proxy too. */
 export function makeStorageDispatcher({ proxyUrl }: NetworkSettings): Dispatcher {
-  const options = { allowH2: false, connect: { timeout: 10_000 }, keepAliveTimeout: 30_000, headersTimeout: 300_000 };
+  const options = {
+    allowH2: false,
+    connect: { timeout: 10_000 },
+    keepAliveTimeout: 30_000,
+    headersTimeout: 300_000,
+  };
   if (proxyUrl === null) return anyProxyInEnvironment() ? new EnvHttpProxyAgent(options) : new Agent(options);
   if (!proxyUrl.startsWith("http")) return socksDispatcher(new URL(proxyUrl), {});
   return new EnvHttpProxyAgent({ ...options, httpProxy: proxyUrl, httpsProxy: proxyUrl });

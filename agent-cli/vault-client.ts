@@ -99,6 +99,11 @@ function withPatience({ onWaiting }: VaultContext) {
 }
 
 function inStorageWords(error: MasterError): StorageError {
-  const kinds: Record<number, StorageErrorKind> = { 401: "denied", 403: "denied", 404: "not_found", 507: "full" };
+  const kinds: Record<number, StorageErrorKind> = {
+    401: "denied",
+    403: "denied",
+    404: "not_found",
+    507: "full",
+  };
   return new StorageError(kinds[error.status] ?? "invalid", error.message, { cause: error, permanent: true });
 }

@@ -25,7 +25,11 @@ export async function backUpOnce(paths: string[], options: Options): Promise<voi
   const source: SourceSpec = options.sqlite
     ? { type: "sqlite", paths: full }
     : { type: "file", paths: full, excludes: options.exclude, oneFileSystem: options.oneFileSystem };
-  const pipeline = { compression: options.compression, level: levelOf(options.level), bandwidthBytesPerSecond: null };
+  const pipeline = {
+    compression: options.compression,
+    level: levelOf(options.level),
+    bandwidthBytesPerSecond: null,
+  };
   const fileName = `${stemOf(options.name)}${artifactExtension(source, options.compression)}`;
   if (!options.to.startsWith("s3://")) await makeFolder(options.to);
   const result = await runOnce(async (run) => {
@@ -37,7 +41,9 @@ export async function backUpOnce(paths: string[], options: Options): Promise<voi
   const { targets: _one, ...made } = result;
   if (options.json) return printJson(made);
   printLine(`${made.artifact}`);
-  printLine(`${made.entries} entries, ${formatBytes(made.sourceBytes)} in, ${formatBytes(made.sizeBytes)} stored`);
+  printLine(
+    `${made.entries} entries, ${formatBytes(made.sourceBytes)} in, ${formatBytes(made.sizeBytes)} stored`,
+  );
   printLine(`SHA-256 ${made.sha256}`);
   if (made.warningCount === 0) return;
   printLine(`${made.warningCount} warnings:`);
@@ -47,13 +53,15 @@ export async function backUpOnce(paths: string[], options: Options): Promise<voi
 function levelOf(text: string | undefined): number | null {
   if (text === undefined) return null;
   const level = Number(text);
-  if (!Number.isInteger(level) || level < 1 || level > 19) throw new ExitError("usage", "--level must be 1 to 19");
+  if (!Number.isInteger(level) || level < 1 || level > 19)
+    throw new ExitError("usage", "--level must be 1 to 19");
   return level;
 }
 
 function stemOf(name: string | undefined): string {
   const base = name ?? hostname();
-  if (!/^[^/\0]{1,100}$/.test(base)) throw new ExitError("usage", "--name must be 1 to 100 characters without a slash");
+  if (!/^[^/\0]{1,100}$/.test(base))
+    throw new ExitError("usage", "--name must be 1 to 100 characters without a slash");
   return `${base}-${new Date().toISOString().replace(/[-:]|\.\d+/g, "")}`;
 }
 

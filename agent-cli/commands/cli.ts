@@ -1,6 +1,6 @@
 import { Command, CommanderError, Option } from "commander";
 import type { Flags } from "../config.ts";
-import { ExitError, exitCodes, exitCodeTable, type ExitName } from "../exit-codes.ts";
+import { ExitError, type ExitName, exitCodes, exitCodeTable } from "../exit-codes.ts";
 import { agentVersion } from "../version.ts";
 
 /** Runs one command line; the process ends with a code of the table, once nothing is left to do. */
@@ -96,7 +96,11 @@ function buildProgram(ended: (outcome: ExitName) => void): Command {
     .option("--exclude <pattern...>", "leave out what matches", [])
     .option("--one-file-system", "do not cross into other file systems", false)
     .option("--sqlite", "the paths are SQLite databases", false)
-    .addOption(new Option("--compression <method>", "how to compress").choices(["zstd", "gzip", "none"]).default("zstd"))
+    .addOption(
+      new Option("--compression <method>", "how to compress")
+        .choices(["zstd", "gzip", "none"])
+        .default("zstd"),
+    )
     .option("--level <n>", "compression level")
     .option("--json", "answer in JSON")
     .action(async (paths, options) => {

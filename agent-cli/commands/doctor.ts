@@ -2,7 +2,7 @@ import { accessSync, constants, existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { agentApi } from "../../protocol/agent-api.ts";
 import { capabilities, freeDiskBytes } from "../capabilities.ts";
-import { makeClient, MasterError, type MasterClient } from "../client.ts";
+import { type MasterClient, MasterError, makeClient } from "../client.ts";
 import { type Config, type Flags, readConfig } from "../config.ts";
 import { formatDuration } from "../duration.ts";
 import { ExitError, type ExitName } from "../exit-codes.ts";
@@ -18,7 +18,9 @@ const CLOCK_TOLERANCE_MS = 60_000;
 
 /** Looks at everything that an agent on this machine will need, and says what is wrong. */
 export async function runDoctor(flags: Flags, { json }: { json?: boolean }): Promise<ExitName> {
-  const checks: Check[] = [{ name: "node", state: "ok", detail: `${process.versions.node}, agent ${agentVersion}` }];
+  const checks: Check[] = [
+    { name: "node", state: "ok", detail: `${process.versions.node}, agent ${agentVersion}` },
+  ];
   const config = readOrTell(flags, checks);
   if (config !== null) {
     checks.push(...(await checkMaster(config)));
@@ -35,7 +37,9 @@ function readOrTell(flags: Flags, checks: Check[]): Config | null {
   try {
     const config = readConfig(flags);
     const from = config.configFile ?? "no file: flags and environment only";
-    const warnings = config.warnings.map((detail): Check => ({ name: "configuration", state: "warn", detail }));
+    const warnings = config.warnings.map(
+      (detail): Check => ({ name: "configuration", state: "warn", detail }),
+    );
     checks.push({ name: "configuration", state: "ok", detail: from }, ...warnings);
     return config;
   } catch (error) {
@@ -56,7 +60,12 @@ async function checkMaster(config: Config): Promise<Check[]> {
     const checks = await askMaster(client, master);
     const took = Math.round(performance.now() - startedAt);
     await client.close();
-    return [...checks.map((c) => (c.name === "master" && c.state === "ok" ? { ...c, detail: `${c.detail}, ${took} ms` } : c)), ...checkClock(client)];
+    return [
+      ...checks.map((c) =>
+        c.name === "master" && c.state === "ok" ? { ...c, detail: `${c.detail}, ${took} ms` } : c,
+      ),
+      ...checkClock(client),
+    ];
   } catch (error) {
     return [{ name: "master", state: "failed", detail: (error as Error).message }];
   }
@@ -64,15 +73,24 @@ async function checkMaster(config: Config): Promise<Check[]> {
 
 async function askMaster(client: MasterClient, master: URL): Promise<Check[]> {
   const reached: Check = { name: "master", state: "ok", detail: `${master.href} answers` };
-  const plain: Check = { name: "transport", state: "warn", detail: "http: token and secrets travel unencrypted" };
+  const plain: Check = {
+    name: "transport",
+    state: "warn",
+    detail: "http: token and secrets travel unencrypted",
+  };
   const local = ["localhost", "127.0.0.1", "[::1]"].includes(master.hostname);
   const transport = master.protocol === "http:" && !local ? [plain] : [];
   try {
     const self = await client.call(agentApi.self, { timeoutMs: 15_000 });
-    return [reached, ...transport, { name: "token", state: "ok", detail: `accepted: node ${self.id}, "${self.name}"` }];
+    return [
+      reached,
+      ...transport,
+      { name: "token", state: "ok", detail: `accepted: node ${self.id}, "${self.name}"` },
+    ];
   } catch (error) {
     if (!(error instanceof MasterError)) throw error;
-    if (error.status === 401) return [reached, ...transport, { name: "token", state: "failed", detail: error.message }];
+    if (error.status === 401)
+      return [reached, ...transport, { name: "token", state: "failed", detail: error.message }];
     return [{ name: "master", state: "failed", detail: error.message }];
   }
 }
@@ -81,7 +99,8 @@ function checkClock(client: MasterClient): Check[] {
   const date = client.lastDate();
   if (date === null) return [];
   const apart = Math.abs(date.here - date.master);
-  const detail = apart < 2_000 ? "agrees with the master's" : `${formatDuration(apart)} away from the master's`;
+  const detail =
+    apart < 2_000 ? "agrees with the master's" : `${formatDuration(apart)} away from the master's`;
   // Nothing is decided by this clock alone, but logs and times of files would mislead people.
   return [{ name: "clock", state: apart > CLOCK_TOLERANCE_MS ? "warn" : "ok", detail }];
 }

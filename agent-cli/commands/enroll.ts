@@ -4,7 +4,7 @@ import { dirname, join, resolve } from "node:path";
 import { text } from "node:stream/consumers";
 import { stringify } from "yaml";
 import { agentApi } from "../../protocol/agent-api.ts";
-import { makeClient, MasterError } from "../client.ts";
+import { MasterError, makeClient } from "../client.ts";
 import { type Config, defaultPaths, type Flags, readConfig } from "../config.ts";
 import { ExitError } from "../exit-codes.ts";
 import { makeDispatcher, networkOf, trustOwnCa } from "../network.ts";
@@ -35,12 +35,18 @@ export async function enroll(flags: Flags, options: Options): Promise<void> {
 
 /** The environment of a run that must not depend on what an earlier enrolment wrote. */
 function withoutFiles() {
-  const { BACKUPX_AGENT_TOKEN: _t, BACKUPX_AGENT_TOKEN_FILE: _f, BACKUPX_AGENT_CONFIG: _c, ...env } = process.env;
+  const {
+    BACKUPX_AGENT_TOKEN: _t,
+    BACKUPX_AGENT_TOKEN_FILE: _f,
+    BACKUPX_AGENT_CONFIG: _c,
+    ...env
+  } = process.env;
   return { env, isRoot: process.getuid?.() === 0, ignoreFile: true };
 }
 
 async function readCode(flag: string | undefined): Promise<string> {
-  const given = flag ?? process.env.BACKUPX_AGENT_CODE ?? (process.stdin.isTTY ? "" : await text(process.stdin));
+  const given =
+    flag ?? process.env.BACKUPX_AGENT_CODE ?? (process.stdin.isTTY ? "" : await text(process.stdin));
   const code = given.trim();
   if (code === "") throw new ExitError("usage", "no code: set BACKUPX_AGENT_CODE, --code, or pipe it in");
   if (code.length > 200) throw new ExitError("usage", "that is not an enrolment code: it is too long");
@@ -62,7 +68,8 @@ function reserve(files: string[], force: boolean): () => void {
     } catch (error) {
       release();
       const { code } = error as NodeJS.ErrnoException;
-      const reason = code === "EEXIST" ? "exists already; --force overwrites it" : `cannot be written: ${code}`;
+      const reason =
+        code === "EEXIST" ? "exists already; --force overwrites it" : `cannot be written: ${code}`;
       throw new ExitError(code === "EEXIST" ? "failed" : "usage", `${file} ${reason}`);
     }
   }
@@ -94,7 +101,10 @@ function yamlOf(config: Config, tokenFile: string, flags: Flags): string {
   });
 }
 
-function tell(node: { nodeId: number; name: string; configFile: string; tokenFile: string }, json: boolean): void {
+function tell(
+  node: { nodeId: number; name: string; configFile: string; tokenFile: string },
+  json: boolean,
+): void {
   if (json) return printJson(node);
   printLine(`This machine is now node ${node.nodeId}, "${node.name}".`);
   printLine(`Configuration: ${node.configFile}`);

@@ -38,7 +38,9 @@ export async function runOnce<T>(job: (run: Run) => Promise<T>): Promise<T> {
 const SHOWN_WARNINGS = 20;
 
 export function shownWarnings(warnings: Warning[], count: number): string[] {
-  const lines = warnings.slice(0, SHOWN_WARNINGS).map(({ path, reason }) => `  ${JSON.stringify(path)}: ${reason}`);
+  const lines = warnings
+    .slice(0, SHOWN_WARNINGS)
+    .map(({ path, reason }) => `  ${JSON.stringify(path)}: ${reason}`);
   return count > lines.length ? [...lines, `  and ${count - lines.length} more`] : lines;
 }
 

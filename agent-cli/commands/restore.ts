@@ -18,7 +18,8 @@ type Options = {
 export async function restoreOnce(artifact: string, options: Options): Promise<void> {
   const { sourceType, compression } = kindOf(artifact);
   const sha256 = options.sha256?.toLowerCase() ?? null;
-  if (sha256 !== null && !/^[0-9a-f]{64}$/.test(sha256)) throw new ExitError("usage", "--sha256 must be 64 hex digits");
+  if (sha256 !== null && !/^[0-9a-f]{64}$/.test(sha256))
+    throw new ExitError("usage", "--sha256 must be 64 hex digits");
   const result = await runOnce(async (run) => {
     const { storage, key } = await openPlace(artifact, null);
     return runRestore({
@@ -44,7 +45,10 @@ export async function restoreOnce(artifact: string, options: Options): Promise<v
 function kindOf(artifact: string): { sourceType: SourceSpec["type"]; compression: Compression } {
   const [, kind, packed] = /\.(tar|sqlite)(\.zst|\.gz)?$/.exec(artifact) ?? [];
   if (kind === undefined) {
-    throw new ExitError("usage", `${artifact}: its name must end in .tar or .sqlite, with .zst, .gz or nothing after it`);
+    throw new ExitError(
+      "usage",
+      `${artifact}: its name must end in .tar or .sqlite, with .zst, .gz or nothing after it`,
+    );
   }
   const compression = packed === ".zst" ? "zstd" : packed === ".gz" ? "gzip" : "none";
   return { sourceType: kind === "tar" ? "file" : "sqlite", compression };

@@ -46,7 +46,11 @@ function openLog(config: Config, token: string): Log {
   return log;
 }
 
-async function runLocked(config: Config, log: Log, { master, token }: { master: URL; token: string }): Promise<ExitName> {
+async function runLocked(
+  config: Config,
+  log: Log,
+  { master, token }: { master: URL; token: string },
+): Promise<ExitName> {
   const root = workRoot(config.stateDir, config.tempDir);
   await prepareWorkRoot(root);
   const draining = new AbortController();
@@ -54,7 +58,12 @@ async function runLocked(config: Config, log: Log, { master, token }: { master: 
   const presence: Presence = { socketUp: false, told: null };
   const agent: Agent = {
     config,
-    client: makeClient({ master, token, dispatcher: makeDispatcher(networkOf(config)) }),
+    client: makeClient({
+      master,
+      token,
+      dispatcher: makeDispatcher(networkOf(config)),
+      socketDispatcher: makeDispatcher(networkOf(config), { tunnel: true }),
+    }),
     log,
     journal: openJournal(config.stateDir),
     // A refusal is asked about again twelve polls later: once a minute, by the usual numbers.
@@ -67,7 +76,12 @@ async function runLocked(config: Config, log: Log, { master, token }: { master: 
     stopped: stopped.signal,
   };
   const note = statusNoter(agent, presence);
-  log.info("agent started", { version: agentVersion, master: master.href, pid: process.pid, bootId: agent.bootId });
+  log.info("agent started", {
+    version: agentVersion,
+    master: master.href,
+    pid: process.pid,
+    bootId: agent.bootId,
+  });
   note();
   pickUp(agent);
 
@@ -149,7 +163,8 @@ async function windDown(agent: Agent, stopped: AbortController): Promise<void> {
   stopped.abort();
 }
 
-const running = (agent: Agent): Held[] => [...agent.held.values()].filter(({ entry }) => entry.state.name !== "finished");
+const running = (agent: Agent): Held[] =>
+  [...agent.held.values()].filter(({ entry }) => entry.state.name !== "finished");
 
 function abortAll(agent: Agent, reason: string): void {
   for (const { abort } of running(agent)) abort.abort(new StopReason("failed", reason));

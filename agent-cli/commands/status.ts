@@ -1,5 +1,5 @@
-import { formatDuration } from "../duration.ts";
 import { type Flags, readConfig } from "../config.ts";
+import { formatDuration } from "../duration.ts";
 import type { ExitName } from "../exit-codes.ts";
 import { peekJournal } from "../journal.ts";
 import { currentHolder } from "../lock.ts";
@@ -50,17 +50,22 @@ type Status = {
 };
 
 function tell(status: Status): void {
-  const ago = (time: number | null) => (time === null ? "unknown" : `${formatDuration(Date.now() - time)} ago`);
+  const ago = (time: number | null) =>
+    time === null ? "unknown" : `${formatDuration(Date.now() - time)} ago`;
   printTable([
     ["agent", status.running ? `running, pid ${status.pid}, started ${ago(status.since)}` : "not running"],
     ["state", status.stateDir],
     ...(status.master ? [["master", status.master]] : []),
     ...(status.node ? [["node", status.node]] : []),
-    ...(status.connection ? [["connection", `${status.connection}, since ${ago(status.connectionSince)}`]] : []),
+    ...(status.connection
+      ? [["connection", `${status.connection}, since ${ago(status.connectionSince)}`]]
+      : []),
     ...(status.problem ? [["problem", status.problem]] : []),
     ["in hand", status.commands.length === 0 ? "nothing" : `${status.commands.length} commands`],
   ]);
   for (const { id, type, state, claimedAt } of status.commands) {
-    printLine(`  ${id} ${type}: ${state === "finished" ? "finished, result not yet acknowledged" : state}, ${ago(claimedAt)}`);
+    printLine(
+      `  ${id} ${type}: ${state === "finished" ? "finished, result not yet acknowledged" : state}, ${ago(claimedAt)}`,
+    );
   }
 }

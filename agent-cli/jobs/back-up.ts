@@ -26,10 +26,12 @@ export async function backUp(
       return { id, name, storage, key, quotaRemainingBytes };
     }),
   );
-  const result = await runBackup({ source: spec.source, pipeline: spec.pipeline, targets, ...run }).catch((error) => {
-    if (error instanceof AllTargetsFailed) return nothingStored(error.targets);
-    throw error;
-  });
+  const result = await runBackup({ source: spec.source, pipeline: spec.pipeline, targets, ...run }).catch(
+    (error) => {
+      if (error instanceof AllTargetsFailed) return nothingStored(error.targets);
+      throw error;
+    },
+  );
   return { ...result, key, fileName };
 }
 
@@ -72,4 +74,3 @@ function alwaysFailing(error: Error): Storage {
     check: fail,
   };
 }
-

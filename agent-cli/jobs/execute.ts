@@ -3,7 +3,7 @@ import { type Agent, type Held, StopReason } from "../agent.ts";
 import type { Delivery, JournalEntry } from "../journal.ts";
 import { makeWorkDir } from "../state-dir.ts";
 import { FailedRun, messageOf, type Outcome } from "./outcome.ts";
-import { payloads, PayloadError, readPayload } from "./payloads.ts";
+import { PayloadError, payloads, readPayload } from "./payloads.ts";
 import { lastSequence } from "./report.ts";
 import { restoreRecord } from "./restore-record.ts";
 import { runInChild } from "./run-in-child.ts";
@@ -38,7 +38,8 @@ export function interrupted(entry: JournalEntry): Delivery[] {
   const errorMessage = "interrupted: the agent was restarted while this was running";
   const log = [{ seq: lastSequence(entry.attempt), text: `error: ${errorMessage}\n` }];
   const { subject } = entry;
-  const report = subject.kind === "none" ? [] : [{ ...subject, body: { status: "failed", errorMessage, log } }];
+  const report =
+    subject.kind === "none" ? [] : [{ ...subject, body: { status: "failed", errorMessage, log } }];
   return [...report, { kind: "result", body: { success: false, errorMessage } }];
 }
 
@@ -60,14 +61,19 @@ async function perform(agent: Agent, held: Held, workDir: string): Promise<Outco
     }
     case "delete_storage_object": {
       const { storagePath, ...target } = readPayload(payloads.delete_storage_object, payload);
-      return succeeded(await runInChild(agent, { kind: "delete_object", key: storagePath, ...target }, options));
+      return succeeded(
+        await runInChild(agent, { kind: "delete_object", key: storagePath, ...target }, options),
+      );
     }
     default:
       throw new PayloadError(`unknown command type: ${entry.type}`);
   }
 }
 
-const succeeded = (result: unknown): Outcome => ({ reports: [], result: { success: true, errorMessage: "", result } });
+const succeeded = (result: unknown): Outcome => ({
+  reports: [],
+  result: { success: true, errorMessage: "", result },
+});
 
 function failure(error: unknown): Outcome {
   const reports = error instanceof FailedRun ? error.reports : [];

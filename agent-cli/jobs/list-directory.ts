@@ -16,7 +16,8 @@ export async function listDirectory(asked: string): Promise<DirectoryListing> {
   });
   const entries = await mapBatches(found, async (entry) => ({
     name: entry.name,
-    isDir: entry.isDirectory() || (entry.isSymbolicLink() && (await leadsToDirectory(join(folder, entry.name)))),
+    isDir:
+      entry.isDirectory() || (entry.isSymbolicLink() && (await leadsToDirectory(join(folder, entry.name)))),
   }));
   entries.sort((a, b) => Number(b.isDir) - Number(a.isDir) || (a.name < b.name ? -1 : 1));
   const shown = await mapBatches(entries.slice(0, MAX_ENTRIES), async ({ name, isDir }) => {

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { id } from "../../protocol/objects.ts";
 import type { DeliveredCommand } from "../../protocol/agent-api.ts";
+import { id } from "../../protocol/objects.ts";
 import type { Subject } from "../journal.ts";
 
 const storage = { targetType: z.string().min(1).max(64), targetConfig: z.record(z.string(), z.unknown()) };
@@ -21,7 +21,9 @@ export function readPayload<T>(schema: z.ZodType<T>, payload: unknown): T {
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   // Names the field and never its value: payloads may hold a storage's secrets.
-  throw new PayloadError(`invalid payload: ${issue?.path.join(".") || "it"}: ${issue?.message ?? "is wrong"}`);
+  throw new PayloadError(
+    `invalid payload: ${issue?.path.join(".") || "it"}: ${issue?.message ?? "is wrong"}`,
+  );
 }
 
 /** The record or restore that a command works on, as far as its payload tells. */

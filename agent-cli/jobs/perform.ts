@@ -1,7 +1,7 @@
 import { makeClient } from "../client.ts";
 import { makeDispatcher, makeStorageDispatcher, trustOwnCa } from "../network.ts";
-import { openStorage } from "../storage/open-storage.ts";
 import type { StorageEnv } from "../storage/open-storage.ts";
+import { openStorage } from "../storage/open-storage.ts";
 import type { VaultContext } from "../vault-client.ts";
 import type { FromChild, JobEnvelope, JobResults } from "./job.ts";
 
@@ -46,6 +46,7 @@ export async function performJob(
 }
 
 const reporter = (say: (message: FromChild) => void) => ({
-  progress: (progress: Extract<FromChild, { type: "progress" }>["progress"]) => say({ type: "progress", progress }),
+  progress: (progress: Extract<FromChild, { type: "progress" }>["progress"]) =>
+    say({ type: "progress", progress }),
   log: (level: "info" | "warn" | "error", text: string) => say({ type: "log", level, text }),
 });

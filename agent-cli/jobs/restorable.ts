@@ -2,14 +2,24 @@ import { compression as compressions, sourceType as sourceTypes } from "../../pr
 import type { Compression, SourceSpec } from "../pipeline/pipeline.ts";
 
 /** The parts of a restore's spec that this agent must know, or a clear refusal. */
-export function restorable({ type, compression, encrypt }: { type: string; compression: string; encrypt: boolean }): {
+export function restorable({
+  type,
+  compression,
+  encrypt,
+}: {
+  type: string;
+  compression: string;
+  encrypt: boolean;
+}): {
   sourceType: SourceSpec["type"];
   compression: Compression;
 } {
   const sourceType = sourceTypes.safeParse(type);
-  if (!sourceType.success) throw new Error(`this agent cannot restore backups of type ${JSON.stringify(type)}`);
+  if (!sourceType.success)
+    throw new Error(`this agent cannot restore backups of type ${JSON.stringify(type)}`);
   const method = compressions.safeParse(compression || "none");
-  if (!method.success) throw new Error(`this agent does not know the compression ${JSON.stringify(compression)}`);
+  if (!method.success)
+    throw new Error(`this agent does not know the compression ${JSON.stringify(compression)}`);
   if (encrypt) throw new Error("this backup is encrypted by the Go agent: only that agent can restore it");
   return { sourceType: sourceType.data, compression: method.data };
 }

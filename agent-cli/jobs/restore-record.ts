@@ -23,7 +23,10 @@ export async function restoreRecord(
       agent.client.call(agentApi.restoreSpec, { params: { id: restoreRecordId }, signal }),
     );
     const place = spec.destination ?? "the original place";
-    report.log("info", `restore of ${spec.taskName}, record ${spec.backupRecordId}, on ${hostname()} to ${place}`);
+    report.log(
+      "info",
+      `restore of ${spec.taskName}, record ${spec.backupRecordId}, on ${hostname()} to ${place}`,
+    );
     const { entries, bytes, warnings, warningCount } = await runInChild(
       agent,
       { kind: "restore", restoreId: restoreRecordId, spec },

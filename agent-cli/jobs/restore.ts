@@ -35,7 +35,11 @@ export async function restore(
   });
 }
 
-async function openSource({ spec, restoreId }: RestoreJob, context: VaultContext, env: StorageEnv): Promise<Storage> {
+async function openSource(
+  { spec, restoreId }: RestoreJob,
+  context: VaultContext,
+  env: StorageEnv,
+): Promise<Storage> {
   const { type, config, transferMode } = spec.storage;
   if (transferMode === "direct" && type !== "vault") return openStorage(type, config, env);
   const client = downloadClient(context, restoreId, spec.fileSize);

@@ -72,7 +72,11 @@ const envelopeOf = ({ client, config, workRoot }: Agent, job: Job, workDir: stri
 type Ending = Extract<FromChild, { type: "done" | "failed" }>;
 
 /** Resolves when the process is gone, with what it said last. */
-function collect(child: ChildProcess, options: ChildOptions, moved: (progress?: Progress) => void): Promise<Ending> {
+function collect(
+  child: ChildProcess,
+  options: ChildOptions,
+  moved: (progress?: Progress) => void,
+): Promise<Ending> {
   let ending: Ending | null = null;
   let stderr = "";
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
@@ -87,7 +91,9 @@ function collect(child: ChildProcess, options: ChildOptions, moved: (progress?: 
     else ending ??= message;
   });
   return new Promise((resolve) => {
-    child.on("error", (error) => resolve({ type: "failed", message: `no process for the job: ${error.message}` }));
+    child.on("error", (error) =>
+      resolve({ type: "failed", message: `no process for the job: ${error.message}` }),
+    );
     child.on("close", (code, signal) => {
       resolve(ending ?? { type: "failed", message: unexpectedEnd(code, signal, stderr) });
     });
@@ -96,7 +102,8 @@ function collect(child: ChildProcess, options: ChildOptions, moved: (progress?: 
 
 function unexpectedEnd(code: number | null, signal: string | null, stderr: string): string {
   if (/heap out of memory/.test(stderr)) return "the job's process ran out of memory";
-  if (signal === "SIGKILL") return "the job's process was killed (SIGKILL); the machine may be short of memory";
+  if (signal === "SIGKILL")
+    return "the job's process was killed (SIGKILL); the machine may be short of memory";
   const problem = stderr
     .split("\n")
     .findLast((line) => /^\w*Error\b/.test(line))

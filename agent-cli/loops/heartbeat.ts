@@ -1,6 +1,6 @@
 import { hostname, networkInterfaces } from "node:os";
-import { agentApi } from "../../protocol/agent-api.ts";
 import type { z } from "zod";
+import { agentApi } from "../../protocol/agent-api.ts";
 import { type Agent, heldLeases } from "../agent.ts";
 import { around, pause } from "../backoff.ts";
 import { type Capabilities, freeDiskBytes } from "../capabilities.ts";
@@ -10,10 +10,7 @@ import { obeyOrders } from "./obey-orders.ts";
 export type Told = z.output<typeof agentApi.heartbeat.reply>;
 
 /** Says who this node is, and what it can do. Throws what the client throws. */
-export async function sendHeartbeat(
-  agent: Agent,
-  capabilities: Capabilities,
-): Promise<Told> {
+export async function sendHeartbeat(agent: Agent, capabilities: Capabilities): Promise<Told> {
   const free = freeDiskBytes(agent.workRoot);
   const told = await agent.client.call(agentApi.heartbeat, {
     body: {
@@ -36,16 +33,16 @@ export async function sendHeartbeat(
 }
 
 /** Keeps beating until it has got through; the agent never gives up on a master that is away. */
-export async function firstHeartbeat(
-  agent: Agent,
-  capabilities: Capabilities,
-): Promise<Told | null> {
+export async function firstHeartbeat(agent: Agent, capabilities: Capabilities): Promise<Told | null> {
   for (let failures = 0; !agent.stopped.aborted && !agent.draining.aborted; failures++) {
     try {
       return await sendHeartbeat(agent, capabilities);
     } catch (error) {
       if (agent.stopped.aborted) return null;
-      await pause(agent.link.failed(error, failures).waitMs, AbortSignal.any([agent.stopped, agent.draining]));
+      await pause(
+        agent.link.failed(error, failures).waitMs,
+        AbortSignal.any([agent.stopped, agent.draining]),
+      );
     }
   }
   return null;

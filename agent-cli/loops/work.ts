@@ -164,6 +164,10 @@ function claim(agent: Agent, command: DeliveredCommand): Held | null {
     void deliverOutcome(agent, held);
     return null;
   }
-  agent.log.info("command claimed", { command: command.id, type: held.entry.type, attempt: held.entry.attempt });
+  agent.log.info("command claimed", {
+    command: command.id,
+    type: held.entry.type,
+    attempt: held.entry.attempt,
+  });
   return held;
 }

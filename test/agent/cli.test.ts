@@ -1,0 +1,178 @@
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { startFakeMaster } from "../fakes/fake-master.ts";
+import { runAgentCommand, scratch, startAgent } from "./agent-process.ts";
+import { sourceFolder } from "./world.ts";
+
+async function fakeMaster() {
+  const master = await startFakeMaster();
+  onTestFinished(() => master.close());
+  return master;
+}
+
+test("enrols once, with files that only their owner can read, and the agent runs with them", async () => {
+  const master = await fakeMaster();
+  const folder = scratch();
+  const config = join(folder, "etc", "agent.yaml");
+  const args = ["enroll", "--master", master.url, "--config", config, "--state-dir", join(folder, "state")];
+  const wrong = await runAgentCommand(args, { input: "bad-code\n" });
+  expect(wrong).toMatchObject({ code: 1, stderr: "backupx-agent: the code is unknown, used or expired\n" });
+  const good = await runAgentCommand([...args, "--json"], { env: { BACKUPX_AGENT_CODE: "good-code" } });
+  expect(good.code).toBe(0);
+  const tokenFile = join(folder, "etc", "token");
+  expect(JSON.parse(good.stdout)).toEqual({ nodeId: 7, name: "web-7", configFile: config, tokenFile });
+  expect(good.stdout + good.stderr).not.toContain(master.token);
+  for (const file of [config, tokenFile]) expect(statSync(file).mode & 0o777).toBe(0o600);
+  expect(readFileSync(config, "utf8")).not.toContain(master.token);
+
+  const before = master.callsTo("enroll").length;
+  const again = await runAgentCommand(args, { input: "good-code" });
+  expect(again.code).toBe(1);
+  expect(again.stderr).toMatch(/token exists already; --force overwrites it/);
+  expect(master.callsTo("enroll").length).toBe(before);
+  expect((await runAgentCommand([...args, "--force"], { input: "good-code" })).code).toBe(0);
+
+  const doctor = await runAgentCommand(["doctor", "--config", config]);
+  expect(doctor.code).toBe(0);
+  expect(doctor.stdout).toMatch(/ok +token +accepted: node 7, "web-7"/);
+});
+
+test("doctor names what is wrong and fails", async () => {
+  const master = await fakeMaster();
+  const folder = scratch();
+  writeFileSync(join(folder, "file"), "");
+  const env = { BACKUPX_AGENT_TOKEN: "0123456789abcdef" };
+  const args = ["doctor", "--master", master.url, "--state-dir", join(folder, "file", "state"), "--json"];
+  const { code, stdout } = await runAgentCommand(args, { env });
+  expect(code).toBe(1);
+  const { ok, checks } = JSON.parse(stdout) as {
+    ok: boolean;
+    checks: { name: string; state: string; detail: string }[];
+  };
+  expect(ok).toBe(false);
+  const stateOf = (name: string) => checks.find((check) => check.name === name)?.state;
+  expect(["master", "token", "clock", "state directory", "disk", "node", "tools"].map(stateOf)).toEqual([
+    "ok",
+    "failed",
+    "ok",
+    "failed",
+    expect.stringMatching(/ok|warn/),
+    "ok",
+    "ok",
+  ]);
+  const unset = await runAgentCommand(["doctor", "--state-dir", folder]);
+  expect(unset).toMatchObject({ code: 1, stdout: expect.stringMatching(/failed +master +not set/) });
+});
+
+test("status tells what runs, without the master", async () => {
+  const master = await fakeMaster();
+  const stateDir = join(scratch(), "state");
+  const none = await runAgentCommand(["status", "--state-dir", stateDir]);
+  expect(none).toMatchObject({ code: 1, stdout: expect.stringMatching(/agent +not running/) });
+  const agent = startAgent(master, { stateDir });
+  await agent.logged("socket open");
+  const { code, stdout } = await runAgentCommand(["status", "--state-dir", stateDir, "--json"]);
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({
+    running: true,
+    pid: agent.child.pid,
+    node: "web-7",
+    connection: "socket",
+    commands: [],
+    problem: null,
+  });
+  await agent.kill("SIGKILL");
+  expect((await runAgentCommand(["status", "--state-dir", stateDir])).code).toBe(1);
+});
+
+test("backs up and restores without a master", async () => {
+  const folder = scratch();
+  const source = sourceFolder(folder, 100);
+  const made = await runAgentCommand([
+    "backup",
+    source,
+    "--to",
+    join(folder, "out"),
+    "--name",
+    "mine",
+    "--json",
+  ]);
+  expect(made).toMatchObject({ code: 0, stderr: "" });
+  const { artifact, sha256, entries } = JSON.parse(made.stdout) as Record<string, string>;
+  expect(entries).toBe(5);
+  expect(
+    createHash("sha256")
+      .update(readFileSync(artifact as string))
+      .digest("hex"),
+  ).toBe(sha256);
+  const back = join(folder, "back");
+  const restored = await runAgentCommand([
+    "restore",
+    artifact as string,
+    "--to",
+    back,
+    "--sha256",
+    sha256 as string,
+  ]);
+  expect(restored).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^5 entries, 100\.0 KiB restored to/),
+  });
+  execFileSync("diff", ["-r", source, join(back, source)]);
+  const part = [
+    "restore",
+    artifact as string,
+    "--to",
+    join(folder, "part"),
+    "--path",
+    join(source, "file-2"),
+    "--json",
+  ];
+  expect(JSON.parse((await runAgentCommand(part)).stdout)).toMatchObject({ bytes: 25_600 });
+  const twice = await runAgentCommand(["restore", artifact as string, "--to", back]);
+  expect(twice.code).toBe(1);
+  const changed = await runAgentCommand([
+    "restore",
+    artifact as string,
+    "--to",
+    join(folder, "x"),
+    "--sha256",
+    "0".repeat(64),
+  ]);
+  expect(changed).toMatchObject({ code: 1, stdout: "" });
+  expect((await runAgentCommand(["restore", source, "--to", back])).code).toBe(2);
+  expect((await runAgentCommand(["backup", join(folder, "nowhere"), "--to", join(folder, "out")])).code).toBe(
+    1,
+  );
+});
+
+test("prints its version within the budget, and the exit codes with the help", async () => {
+  const { version } = JSON.parse(
+    readFileSync(join(import.meta.dirname, "../../agent-cli/package.json"), "utf8"),
+  );
+  const times: number[] = [];
+  for (let round = 0; round < 5; round++) {
+    const startedAt = performance.now();
+    expect(await runAgentCommand(["--version"])).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
+    times.push(performance.now() - startedAt);
+  }
+  expect(Math.min(...times)).toBeLessThan(150);
+  const { code, stdout } = await runAgentCommand(["--help"]);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/Exit codes:\n +0 {2}done\n +1 .*\n +2 .*\n\s+3 .*\n\s+130 /);
+});
+
+test("the package runs where nothing else is installed", () => {
+  const folder = scratch();
+  const archive = join(import.meta.dirname, "../../dist/assets/backupx-agent.tgz");
+  execFileSync("tar", ["-xzf", archive, "-C", folder]);
+  const bin = join(folder, "package", "bin", "backupx-agent.mjs");
+  const source = sourceFolder(folder, 4);
+  const made = execFileSync(process.execPath, [bin, "backup", source, "--to", join(folder, "out"), "--json"]);
+  expect(JSON.parse(`${made}`)).toMatchObject({ entries: 5 });
+  const { dependencies } = JSON.parse(readFileSync(join(folder, "package", "package.json"), "utf8"));
+  expect(dependencies).toBeUndefined();
+});
