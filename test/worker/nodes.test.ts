@@ -4,6 +4,7 @@ import { adminApi, agentApi } from "../../protocol/index.ts";
 import { presenceOf } from "../../worker/nodes/status.ts";
 import { hashToken, randomHex } from "../../worker/secrets/hash.ts";
 import { chooseNode } from "../../worker/tasks/choose-node.ts";
+import { answerOnce } from "./answer-once.ts";
 import { aNode, asRole, call, deps } from "./master.ts";
 import { copyRow, count, insert, recordRow, set, targetRow, taskRow, unique } from "./rows.ts";
 
@@ -249,6 +250,35 @@ describe("who is online", () => {
     const answer = await call(await asRole("operator"), adminApi.browseNode, { params: { id } });
     expect(answer).toMatchObject({ status: 409, code: "NODE_OFFLINE" });
     expect(await count("agent_commands where node_id = ?", id)).toBe(0);
+  });
+});
+
+describe("browsing a node", () => {
+  const browse = async (id: number, path = "/etc") =>
+    call(await asRole("operator"), adminApi.browseNode, { params: { id }, query: { path } });
+
+  it("asks its agent and shows what that answers", async () => {
+    const { id, headers } = await aNode({ ours: true });
+    const entries = [{ name: "ssh", path: "/etc/ssh", isDir: true, size: 0 }];
+    const [answer, command] = await Promise.all([browse(id), answerOnce(headers, { entries })]);
+    expect(answer).toMatchObject({ status: 200, data: { entries } });
+    expect(command).toMatchObject({ type: "list_dir", payload: { path: "/etc" } });
+  });
+
+  it("takes null for an empty directory, and nothing else for a listing", async () => {
+    const { id, headers } = await aNode({ ours: true });
+    const [empty] = await Promise.all([browse(id), answerOnce(headers, { entries: null })]);
+    expect(empty.data).toEqual({ entries: [] });
+    const [odd] = await Promise.all([browse(id), answerOnce(headers, { entries: [{ name: 7 }] })]);
+    expect(odd).toMatchObject({ status: 502, code: "NODE_COMMAND_FAILED" });
+  });
+
+  it("is nothing for a viewer, nor for a node that is not there", async () => {
+    const { id } = await aNode({ ours: true });
+    const asViewer = await call(await asRole("viewer"), adminApi.browseNode, { params: { id } });
+    expect(asViewer.code).toBe("FORBIDDEN");
+    expect(await count("agent_commands where node_id = ?", id)).toBe(0);
+    expect((await browse(999_999)).code).toBe("NODE_NOT_FOUND");
   });
 });
 

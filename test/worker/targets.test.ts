@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { adminApi } from "../../protocol/index.ts";
 import { randomHex } from "../../worker/secrets/hash.ts";
 import { openTargetById } from "../../worker/targets/open-target.ts";
+import { answerOnce } from "./answer-once.ts";
 import { aNode, asRole, call, deps } from "./master.ts";
 import { copyRow, count, recordRow, set, targetRow, taskRow, unique } from "./rows.ts";
 
@@ -199,6 +200,27 @@ describe("testing a target", () => {
   const test = async (id: number, nodeId: number) =>
     call(await asRole("operator"), adminApi.testTarget, { params: { id }, body: { nodeId } });
 
+  it("asks the node's agent, who alone gets the secrets, and tells how long it took", async () => {
+    const secrets = keys();
+    const { id } = await anS3Target(secrets);
+    const node = await aNode({ ours: true });
+    const [answer, command] = await Promise.all([
+      test(id, node.id),
+      answerOnce(node.headers, { milliseconds: 12.4 }),
+    ]);
+    expect(answer).toMatchObject({ status: 200, data: { ok: true, milliseconds: 12 } });
+    expect(command.payload).toMatchObject({ targetType: "s3", targetConfig: { ...s3, ...secrets } });
+    const row = await env.DB.prepare("select * from agent_commands where id = ?").bind(command.id).first();
+    expect(JSON.stringify(row)).not.toContain(secrets.secretAccessKey);
+  });
+
+  it("does not take an answer without a time for a success", async () => {
+    const { id } = await anS3Target();
+    const node = await aNode({ ours: true });
+    const [answer] = await Promise.all([test(id, node.id), answerOnce(node.headers, "fine")]);
+    expect(answer).toMatchObject({ status: 502, code: "NODE_COMMAND_FAILED" });
+  });
+
   it("is refused in words for a Go agent, an unknown node or target, and queues nothing", async () => {
     const { id } = await anS3Target();
     const goNode = await aNode();
@@ -207,7 +229,7 @@ describe("testing a target", () => {
     expect(refused.message).toContain("Go agent");
     expect((await test(id, 999_999)).code).toBe("NODE_NOT_FOUND");
     expect((await test(999_999, goNode.id)).code).toBe("STORAGE_TARGET_NOT_FOUND");
-    expect(await count("agent_commands where type = 'test_target'")).toBe(0);
+    expect(await count("agent_commands where node_id = ?", goNode.id)).toBe(0);
   });
 });
 
