@@ -34,11 +34,7 @@ const marks = { info: " ", warn: "!", error: "x" } as const;
 function plain(level: Level, time: string, msg: string, fields: Fields): string {
   const known = Object.entries(fields).filter(([, value]) => value !== undefined && value !== null);
   const tail = known.map(([key, value]) => ` ${key}=${quoted(value)}`).join("");
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not reach a terminal
-  return `${time.slice(0, 19).replace("T", " ")} ${marks[level]} ${msg}${tail}`.replace(
-    /[\x00-\x1f\x7f]/g,
-    "?",
-  );
+  return `${time.slice(0, 19).replace("T", " ")} ${marks[level]} ${msg}${tail}`.replace(/\p{Cc}/gu, "?");
 }
 
 const quoted = (value: unknown): string =>

@@ -19,7 +19,7 @@ if (tooOld) {
   process.exit(2);
 } else {
   import("../dist/main.js").catch((error) => {
-    process.stderr.write("backupx-agent: " + (error && error.stack ? error.stack : error) + "\n");
+    process.stderr.write(`backupx-agent: ${error?.stack ?? error}\n`);
     process.exit(1);
   });
 }
