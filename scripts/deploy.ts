@@ -21,7 +21,7 @@ async function wrangler(args: string[]): Promise<WranglerResult> {
   return { code: code ?? 1, output };
 }
 
-const built = spawnSync(process.execPath, [path.join(root, "agent-cli/build.ts")], {
+const built = spawnSync(process.execPath, [path.join(root, "scripts/build.ts")], {
   cwd: root,
   stdio: "inherit",
 });

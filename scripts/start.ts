@@ -52,7 +52,7 @@ async function main(): Promise<void> {
 }
 
 function build(): void {
-  const built = spawnSync(process.execPath, [path.join(root, "agent-cli/build.ts")], {
+  const built = spawnSync(process.execPath, [path.join(root, "scripts/build.ts")], {
     cwd: root,
     stdio: "inherit",
   });

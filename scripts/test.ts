@@ -6,7 +6,7 @@ const root = path.resolve(import.meta.dirname, "..");
 const run = (args: string[]) =>
   spawnSync(process.execPath, args, { cwd: root, stdio: "inherit" }).status ?? 1;
 
-const built = run([path.join(root, "agent-cli/build.ts")]);
+const built = run([path.join(root, "scripts/build.ts")]);
 process.exit(
   built || run([path.join(root, "node_modules/vitest/vitest.mjs"), "run", ...process.argv.slice(2)]),
 );
