@@ -325,6 +325,9 @@ describe("users", () => {
     expect((await call(cookie, adminApi.me)).status).toBe(401);
     const again = await call(admin, adminApi.deleteUser, { params: { id: user.id } });
     expect(again).toMatchObject({ status: 404, code: "USER_NOT_FOUND" });
+    // The next user may get the freed id; the removed one's cookie must not become theirs.
+    await aUser("admin");
+    expect((await call(cookie, adminApi.me)).status).toBe(401);
     const deletion = (await auditOf("user", user.id)).filter((entry) => entry.action === "user.delete");
     expect(deletion).toHaveLength(1);
     expect(JSON.parse(deletion[0]?.before ?? "null")).toEqual({ username: user.username, role: "admin" });
