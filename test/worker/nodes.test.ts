@@ -32,6 +32,13 @@ describe("a node's token", () => {
     const rotated = await call(admin, adminApi.rotateNodeToken, { params: { id: node.id } });
     expect(rotated.data.previousValidUntil).toBeGreaterThan(Date.now() + 23.9 * 60 * MINUTE);
     expect(rotated.data.previousValidUntil).toBeLessThan(Date.now() + 24.1 * 60 * MINUTE);
+    expect(
+      await count(
+        "nodes where id = ? and previous_token_until = ?",
+        node.id,
+        rotated.data.previousValidUntil,
+      ),
+    ).toBe(1);
     const self = (token: string) => call({ "X-Agent-Token": token }, agentApi.poll);
     expect((await self(node.token)).status).toBe(200);
     expect((await self(rotated.data.token)).status).toBe(200);
@@ -177,6 +184,31 @@ describe("deleting a node", () => {
     expect(answer.message).toContain("1 backup ");
     await env.DB.prepare("update record_copies set status = 'deleted' where target_id = ?").bind(disk).run();
     expect((await call(admin, adminApi.deleteNode, { params: { id } })).status).toBe(200);
+  });
+
+  it("forgets what it still had to remove from its own disk, and the records that waited for that", async () => {
+    const admin = await asRole("admin");
+    const { id } = await aNode();
+    const disk = await targetRow("local_disk", { used_bytes: 100 });
+    const bucket = await targetRow("s3");
+    const removed = async (targetIds: number[]) => {
+      const recordId = await recordRow(400_000 + id, id);
+      for (const targetId of targetIds) await copyRow(recordId, targetId);
+      await env.DB.prepare("update record_copies set size_bytes = 30 where record_id = ?")
+        .bind(recordId)
+        .run();
+      await call(admin, adminApi.deleteRecord, { params: { id: recordId } });
+      return recordId;
+    };
+    const [local, both] = [await removed([disk]), await removed([disk, bucket])];
+    expect(await count("backup_records where id in (?, ?)", local, both)).toBe(2);
+    expect((await call(admin, adminApi.deleteNode, { params: { id } })).status).toBe(200);
+    expect(await count("backup_records where id = ?", local)).toBe(0);
+    expect(await count("backup_records where id = ?", both)).toBe(1);
+    expect(await count("record_copies where target_id = ?", disk)).toBe(0);
+    expect(await count("record_copies where target_id = ? and status = 'deleting'", bucket)).toBe(1);
+    expect(await count("storage_targets where id = ? and used_bytes = 40", disk)).toBe(1);
+    expect((await call(admin, adminApi.deleteTarget, { params: { id: disk } })).status).toBe(200);
   });
 
   it("ends what was queued for it, its codes and its token; its id never comes back", async () => {

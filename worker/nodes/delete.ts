@@ -2,6 +2,7 @@ import { auditIfChanged } from "../audit/entry.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 import type { Actor } from "../users/actor.ts";
+import { forgetLostCopiesStatements } from "./forget-lost-copies.ts";
 import { readNode } from "./read.ts";
 import { noSuchNode } from "./status.ts";
 
@@ -31,6 +32,7 @@ export async function deleteNode(deps: Deps, actor: Actor, id: number): Promise<
       entityId: id,
       before: { name, hostname },
     }),
+    ...forgetLostCopiesStatements(deps, id),
     ...endWorkStatements(deps, id),
   ]);
   if (deleted?.meta.changes !== 1) throw await whyNot(deps, id, name);
