@@ -4,26 +4,31 @@ import type { Deps } from "../../worker/deps.ts";
 /** What the database says it did, by the counters that production is billed by. */
 export type Count = { queries: number; rowsRead: number; rowsWritten: number };
 
+/** Told of every statement: its text and what the database says of it. */
+type Seen = (sql: string, result: D1Result) => void;
+
 /** The same deps, with every statement counted (each of a batch for itself), raw or through drizzle. */
-export function counting(deps: Deps): { deps: Deps; count: Count } {
+export function counting(deps: Deps, seen: Seen = () => {}): { deps: Deps; count: Count } {
   const count: Count = { queries: 0, rowsRead: 0, rowsWritten: 0 };
-  const db = countedDatabase(deps.db, count);
-  return { deps: { ...deps, db, orm: drizzle(db) }, count };
-}
-
-function countedDatabase(db: D1Database, count: Count): D1Database {
-  const inner = new WeakMap<D1PreparedStatement, D1PreparedStatement>();
-
-  function add<R extends D1Result>(result: R): R {
+  const db = countedDatabase(deps.db, (sql, result) => {
     count.queries += 1;
     count.rowsRead += result.meta.rows_read;
     count.rowsWritten += result.meta.rows_written;
-    return result;
-  }
+    seen(sql, result);
+  });
+  return { deps: { ...deps, db, orm: drizzle(db) }, count };
+}
 
-  function counted(statement: D1PreparedStatement): D1PreparedStatement {
+function countedDatabase(db: D1Database, seen: Seen): D1Database {
+  const inner = new WeakMap<D1PreparedStatement, { sql: string; statement: D1PreparedStatement }>();
+
+  function counted(sql: string, statement: D1PreparedStatement): D1PreparedStatement {
+    const add = <R extends D1Result>(result: R): R => {
+      seen(sql, result);
+      return result;
+    };
     const wrapper = {
-      bind: (...values: unknown[]) => counted(statement.bind(...values)),
+      bind: (...values: unknown[]) => counted(sql, statement.bind(...values)),
       run: async () => add(await statement.run()),
       all: async () => add(await statement.all()),
       // Neither of these tells its counters, so both are made of one that does.
@@ -33,13 +38,17 @@ function countedDatabase(db: D1Database, count: Count): D1Database {
       },
       raw: async () => add(await statement.all<Record<string, unknown>>()).results.map(Object.values),
     } as unknown as D1PreparedStatement;
-    inner.set(wrapper, statement);
+    inner.set(wrapper, { sql, statement });
     return wrapper;
   }
 
   return {
-    prepare: (sql: string) => counted(db.prepare(sql)),
-    batch: async (statements: D1PreparedStatement[]) =>
-      (await db.batch(statements.map((statement) => inner.get(statement) ?? statement))).map(add),
+    prepare: (sql: string) => counted(sql, db.prepare(sql)),
+    batch: async (statements: D1PreparedStatement[]) => {
+      const known = statements.map((statement) => inner.get(statement) ?? { sql: "", statement });
+      const results = await db.batch(known.map(({ statement }) => statement));
+      for (const [index, result] of results.entries()) seen(known[index]?.sql ?? "", result);
+      return results;
+    },
   } as unknown as D1Database;
 }

@@ -1,9 +1,10 @@
 import { evictDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, it, vi } from "vitest";
-import { doorbellClose, doorbellWords } from "../../protocol/index.ts";
+import { adminApi, agentApi, doorbellClose, doorbellWords } from "../../protocol/index.ts";
 import { connectBell } from "../../worker/doorbell/connect.ts";
-import { aNode, deps } from "./master.ts";
+import { aNode, asRole, aTask, call, deps } from "./master.ts";
+import { idle } from "./runs.ts";
 import { askForSocket, openSocket } from "./sockets.ts";
 
 const shard = (index = 0) => env.DOORBELL.getByName(`bell-${index}`);
@@ -58,6 +59,16 @@ describe("ringing", () => {
     await deps.bell.ring([node.id]);
     await vi.waitFor(() => expect(socket.heard).toEqual([doorbellWords.ring]));
     expect(silent.heard).toEqual([]);
+  });
+
+  it("comes when there is something to poll for", async () => {
+    const node = await aNode({ ours: true });
+    const task = await aTask(node);
+    const socket = await openSocket(node.headers);
+    const run = await call(await asRole("operator"), adminApi.runTask, { params: { id: task.id } });
+    await vi.waitFor(() => expect(socket.heard).toEqual([doorbellWords.ring]));
+    const polled = await call(node.headers, agentApi.poll, { body: idle });
+    expect(polled.data.commands?.map(({ id }) => id)).toEqual([run.data.commandId]);
   });
 
   it("does no harm to a node without a socket", async () => {

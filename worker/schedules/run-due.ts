@@ -2,12 +2,13 @@ import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 import { startRun } from "../records/start-run.ts";
 import { system } from "../users/actor.ts";
-import { nextRun } from "./expression.ts";
+import { nextRun, validateSchedule } from "./expression.ts";
 import { recordMissed } from "./record-missed.ts";
 
 /**
- * Tasks started per sweep; the rest waits for the next one. Each costs 3 database calls (5 when turns were missed), and
- * a Worker on the free plan may make 50 in the minute that its four sweeps share.
+ * Tasks started per sweep, at 4 database calls each (5 when turns were missed); the rest waits for the next one. The
+ * free plan allows 50 calls in the minute that four sweeps share: when they are used up, what is left fails untouched
+ * and is due again in the next minute.
  */
 const MAX_PER_SWEEP = 10;
 /** Missed turns counted one by one, at 0.1 ms of CPU each. */
@@ -17,8 +18,8 @@ const LATE_MS = 5 * 60_000;
 
 type DueTask = { id: number; name: string; schedule: string; timeZone: string; nextRunAt: number };
 
-/** The turns of a task whose time has come: all but the last are missed, the last one runs now. */
-type Turns = { missed: number; countedAll: boolean; lastMissedAt: number; next: number | null };
+/** The turns of a task whose time has come, oldest first: all but the last are missed, the last one runs now. */
+type Turns = { times: number[]; next: number | null };
 
 /**
  * Starts the tasks whose time has come, each turn once however many sweeps see it. What cannot be started leaves a
@@ -50,9 +51,10 @@ async function dueTasks({ db, now }: Deps): Promise<DueTask[]> {
 async function runTask(deps: Deps, task: DueTask): Promise<void> {
   const now = deps.now();
   const turns = turnsUntil(task, now);
-  if (turns instanceof DomainError)
-    return skip(deps, task, { expected: task.nextRunAt, next: null }, turns.message);
-  if (turns.missed === 0) {
+  if (turns instanceof DomainError) {
+    return skip(deps, task, { expected: task.nextRunAt, next: null }, `not started: ${turns.message}`);
+  }
+  if (turns.times.length === 1) {
     const trigger = now - task.nextRunAt > LATE_MS ? "catch_up" : "schedule";
     return start(deps, task, trigger, { expected: task.nextRunAt, next: turns.next });
   }
@@ -62,8 +64,7 @@ async function runTask(deps: Deps, task: DueTask): Promise<void> {
     taskName: task.name,
     expected: task.nextRunAt,
     next: now,
-    runs: turns.missed,
-    reason: describe(task, turns),
+    ...whatWasMissed(turns),
   });
   if (won) await start(deps, task, "catch_up", { expected: now, next: turns.next });
 }
@@ -91,25 +92,31 @@ async function skip(deps: Deps, task: DueTask, due: Due, reason: string): Promis
 
 function turnsUntil(task: DueTask, now: number): Turns | DomainError {
   try {
+    validateSchedule(task.schedule, task.timeZone);
     const after = (at: number) => nextRun(task.schedule, task.timeZone, at);
-    let missed = 0;
-    let lastMissedAt = task.nextRunAt;
-    for (let at = after(task.nextRunAt); at !== null && at <= now && missed < MAX_COUNTED; at = after(at)) {
-      missed += 1;
-      if (missed > 1) lastMissedAt = at;
+    const times = [task.nextRunAt];
+    for (let at = after(task.nextRunAt); at !== null && at <= now; at = after(at)) {
+      times.push(at);
+      if (times.length > MAX_COUNTED + 1) break;
     }
-    return { missed, countedAll: missed < MAX_COUNTED, lastMissedAt, next: after(now) };
+    return { times, next: after(now) };
   } catch (error) {
     if (error instanceof DomainError) return error;
     throw error;
   }
 }
 
-function describe(task: DueTask, { missed, countedAll, lastMissedAt }: Turns): string {
-  const utc = (at: number) => `${new Date(at).toISOString().slice(0, 16).replace("T", " ")} UTC`;
-  const from = utc(task.nextRunAt);
-  if (missed === 1) return `the master was away: the run of ${from} was missed`;
-  return countedAll
-    ? `the master was away: ${missed} runs from ${from} to ${utc(lastMissedAt)} were missed`
-    : `the master was away: more than ${missed} runs since ${from} were missed`;
+function whatWasMissed({ times }: Turns): { runs: number; reason: string } {
+  const missed = times.slice(0, -1);
+  const from = inUtc(missed[0] ?? 0);
+  const away = "not started: the master was away";
+  if (missed.length === 1) return { runs: 1, reason: `${away} at ${from}` };
+  return missed.length > MAX_COUNTED
+    ? { runs: MAX_COUNTED, reason: `${away}; more than ${MAX_COUNTED} runs since ${from}` }
+    : {
+        runs: missed.length,
+        reason: `${away}; ${missed.length} runs from ${from} to ${inUtc(missed.at(-1) ?? 0)}`,
+      };
 }
+
+const inUtc = (at: number) => `${new Date(at).toISOString().slice(0, 16).replace("T", " ")} UTC`;

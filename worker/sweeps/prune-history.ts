@@ -1,39 +1,58 @@
 import type { Deps } from "../deps.ts";
+import type { RunKind } from "../records/log.ts";
 
 /** Rows deleted at a time: each is a written row, and a sweep must not hold the database up. */
 const CHUNK = 500;
 
 const DAY_MS = 86_400_000;
 
-type Pruning = { statement: string; keep: "history" | "a day" };
+type Pruning = {
+  /** Tells by one row whether something is older than ?1. */
+  look: string;
+  /** Deletes a chunk of what is older than ?1. */
+  remove: string;
+  keep: "history" | "a day";
+};
 
 /**
- * Ids are given in the order of time, so the oldest rows are the lowest ids: the first row tells whether there is
- * anything to do, and at most CHUNK rows are looked at, however long the history. `?1` is the time before which a row
- * goes.
+ * Ids are given in the order of time, so the oldest rows are the lowest ids: the first tells whether there is anything
+ * to do, and at most CHUNK of them are looked at, however long the history. The newest row always stays: an emptied
+ * table would begin again at 1, and agents remember the ids of commands.
  */
-const oldest = (table: string, born: string, ended: string) =>
-  `delete from ${table} where ${ended} < ?1 and id in (
-     select id from ${table} where (select ${born} from ${table} order by id limit 1) < ?1 order by id limit ${CHUNK})`;
-const oldestLogs = (kind: string) =>
-  `delete from record_logs where at < ?1 and rowid in (
-     select rowid from record_logs where kind = '${kind}'
-       and (select at from record_logs where kind = '${kind}' order by record_id, seq limit 1) < ?1
-     order by record_id, seq limit ${CHUNK})`;
-const expired = (table: string, end: string) =>
-  `delete from ${table} where rowid in (select rowid from ${table} where ${end} < ?1 limit ${CHUNK})`;
+const oldest = (table: string, born: string, ended: string): Pruning => ({
+  look: `select 1 from (select ${born} as born from ${table} order by id limit 1) where born < ?1`,
+  remove: `delete from ${table} where id in (
+    select id from (select id, ${ended} as ended from ${table} order by id limit ${CHUNK}) where ended < ?1)
+    and id < (select max(id) from ${table})`,
+  keep: "history",
+});
+const oldestLogs = (kind: RunKind): Pruning => {
+  const inOrder = (columns: string, limit: number) =>
+    `(select ${columns} from record_logs where kind = '${kind}' order by record_id, seq limit ${limit})`;
+  return {
+    look: `select 1 from ${inOrder("at", 1)} where at < ?1`,
+    remove: `delete from record_logs where rowid in (
+      select row from ${inOrder("rowid as row, at", CHUNK)} where at < ?1)`,
+    keep: "history",
+  };
+};
+const expired = (table: string, end: string): Pruning => ({
+  look: `select 1 from ${table} where ${end} < ?1 limit 1`,
+  remove: `delete from ${table} where rowid in (select rowid from ${table} where ${end} < ?1 limit ${CHUNK})`,
+  keep: "a day",
+});
 
 const prunings: Pruning[] = [
   // What has not ended has no completed_at and stays.
-  { statement: oldest("agent_commands", "created_at", "completed_at"), keep: "history" },
-  { statement: oldest("audit_logs", "at", "at"), keep: "history" },
-  { statement: oldest("notifications", "at", "at"), keep: "history" },
-  { statement: oldestLogs("record"), keep: "history" },
-  { statement: oldestLogs("restore"), keep: "history" },
+  oldest("agent_commands", "created_at", "completed_at"),
+  oldest("audit_logs", "at", "at"),
+  oldest("notifications", "at", "at"),
+  oldestLogs("backup"),
+  oldestLogs("restore"),
   // A code can say for a day more that it was used or is over.
-  { statement: expired("install_codes", "expires_at"), keep: "a day" },
-  { statement: expired("sessions", "expires_at"), keep: "a day" },
-  { statement: expired("login_failures", "until"), keep: "a day" },
+  expired("install_codes", "expires_at"),
+  expired("sessions", "expires_at"),
+  expired("login_failures", "until"),
 ];
 
 /** Minutes until every table has had its turn. */
@@ -44,5 +63,6 @@ export async function pruneHistory({ db, now, config }: Deps, minute: number): P
   const pruning = prunings[minute % prunings.length];
   if (!pruning) return;
   const before = now() - (pruning.keep === "history" ? config.historyMs : DAY_MS);
-  await db.prepare(pruning.statement).bind(before).run();
+  const some = await db.prepare(pruning.look).bind(before).first();
+  if (some) await db.prepare(pruning.remove).bind(before).run();
 }
