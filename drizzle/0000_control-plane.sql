@@ -48,7 +48,7 @@ CREATE TABLE `audit_logs` (
 );
 --> statement-breakpoint
 CREATE TABLE `backup_records` (
-	`id` integer PRIMARY KEY NOT NULL,
+	`id` integer PRIMARY KEY AUTOINCREMENT NOT NULL,
 	`task_id` integer NOT NULL,
 	`task_name` text NOT NULL,
 	`node_id` integer,

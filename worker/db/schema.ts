@@ -132,7 +132,7 @@ export const storageTargets = sqliteTable("storage_targets", {
 export const backupRecords = sqliteTable(
   "backup_records",
   {
-    id: rowId(),
+    id: lastingId(),
     taskId: integer("task_id").notNull(),
     taskName: text("task_name").notNull(),
     nodeId: integer("node_id"),
