@@ -54,6 +54,14 @@ describe("an enrolment code", () => {
     );
   });
 
+  it("stays used up when its node got another name", async () => {
+    const { code, name } = await aCode();
+    const { data } = await use(code);
+    await set("nodes", data.nodeId, { name: unique("renamed") });
+    expect((await use(code)).code).toBe("ENROLLMENT_CODE_INVALID");
+    expect(await count("nodes where name = ?", name)).toBe(0);
+  });
+
   it("is not accepted when it has expired, and makes nothing", async () => {
     const { code, name } = await aCode();
     await env.DB.prepare("update install_codes set expires_at = ? where name = ?")
@@ -128,6 +136,17 @@ describe("a code of a node", () => {
       capabilities: null,
     });
     expect((await call({ "X-Agent-Token": enrolled.data.token }, agentApi.poll)).status).toBe(200);
+  });
+
+  it("gives one token to eight uses at the same time", async () => {
+    const { id } = await aNode();
+    const { data } = await makeFor(id);
+    const answers = await Promise.all(Array.from({ length: 8 }, () => use(data.code)));
+    const winners = answers.filter(({ status }) => status === 200);
+    expect(winners).toHaveLength(1);
+    const token = winners[0]?.data.token ?? "";
+    expect(await count("nodes where id = ? and token_sha256 = ?", id, await hashToken(token))).toBe(1);
+    expect(await count("audit_logs where action = 'node.enroll' and entity_id = ?", id)).toBe(1);
   });
 
   it("is given five times a minute; the sixth is refused and stored nowhere", async () => {
