@@ -3,11 +3,19 @@ import { chmod, cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/prom
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { build } from "esbuild";
+import { build, type Plugin } from "esbuild";
 
 const here = import.meta.dirname;
 const dist = join(here, "dist");
 const assets = join(here, "..", "dist", "assets");
+
+/** zod brings its messages in some fifty languages, 10 MB of a resident agent's memory; English comes by itself. */
+const withoutLocales: Plugin = {
+  name: "without-locales",
+  setup({ onLoad }) {
+    onLoad({ filter: /zod\/v4\/locales\/index\.js$/ }, () => ({ contents: "" }));
+  },
+};
 
 await bundle();
 await pack();
@@ -23,8 +31,8 @@ async function bundle(): Promise<void> {
     format: "esm",
     platform: "node",
     target: "node22.19",
-    minifySyntax: true,
-    minifyWhitespace: true,
+    minify: true,
+    plugins: [withoutLocales],
     legalComments: "none",
     logLevel: "warning",
     // CommonJS packages inside of an ES module still ask for Node's own modules by `require`.

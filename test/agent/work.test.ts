@@ -19,7 +19,7 @@ test("connects by socket, polls when rung, and lists a directory at once", async
   master.ring();
   const result = await finished(master, agent, asked.id);
   expect(performance.now() - rungAt).toBeLessThan(2000);
-  const { entries } = result?.result as { entries: { name: string; isDir: boolean; size: number }[] };
+  const entries = (result?.result as { entries: { name: string }[] } | undefined)?.entries ?? [];
   expect(entries.map(({ name }) => name)).toEqual([
     "empty",
     "link",
@@ -61,7 +61,7 @@ test("says clearly what it cannot list, do or understand", async () => {
   );
   expect(missing?.errorMessage).toMatch(/cannot list .*missing: there is no such directory/);
   expect(none?.result).toEqual({ entries: [] });
-  expect((root?.result as { entries: object[] }).entries).toContainEqual(
+  expect((root?.result as { entries: object[] } | undefined)?.entries).toContainEqual(
     expect.objectContaining({ path: "/etc", isDir: true }),
   );
   expect(unknown?.errorMessage).toBe("unknown command type: defragment");
