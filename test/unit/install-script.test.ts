@@ -175,6 +175,18 @@ describe("the install script", () => {
     expect(unit).not.toMatch(/^(ProtectSystem|PrivateTmp|ProtectHome|RestrictSUIDSGID)=/m);
   });
 
+  it.skipIf(spawnSync("systemd-analyze", ["--version"]).status !== 0)(
+    "writes units that systemd accepts",
+    () => {
+      for (const writable of ["", "/srv /var/tmp"]) {
+        const machine = aMachine();
+        machine.run([], { BACKUPX_AGENT_CODE: CODE, BACKUPX_AGENT_WRITABLE: writable });
+        const verified = spawnSync("systemd-analyze", ["verify", machine.places.unit], { encoding: "utf8" });
+        expect(verified).toMatchObject({ status: 0, stderr: "" });
+      }
+    },
+  );
+
   it("restricts writing to the paths it was given, and does without credentials on an old systemd", () => {
     const machine = aMachine({ systemd: "241 (241)" });
     machine.run([], { BACKUPX_AGENT_CODE: CODE, BACKUPX_AGENT_WRITABLE: "/srv /backup" });
