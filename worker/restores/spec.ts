@@ -38,7 +38,8 @@ export async function restoreSpec(
     taskId: row.taskId,
     taskName: row.taskName,
     ...forGoAgents(source),
-    sourcePaths: source.type === "file" ? source.paths : [],
+    // Also of databases: a restore in place, or into a directory under the old name, needs to know them.
+    sourcePaths: source.paths,
     compression: row.compression,
     encrypt: false,
     storage: await openTargetById(deps, held.targetId),
