@@ -1,0 +1,207 @@
+import { randomBytes } from "node:crypto";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import type { z } from "zod";
+import { adminApi, type Endpoint, type Envelope, fillPath, type Params } from "../../protocol/index.ts";
+import { installAgent } from "./installed-agent.ts";
+import { type Machine, makeMachine } from "./machine.ts";
+import { until } from "./until.ts";
+
+// Wrangler asks and tells nobody, and logs beside what matters, only if it is told so before it is loaded.
+Object.assign(process.env, {
+  WRANGLER_SEND_METRICS: "false",
+  WRANGLER_WRITE_LOGS: "false",
+  WRANGLER_LOG: "error",
+  CLOUDFLARE_CF_FETCH_ENABLED: "false",
+  X_LOCAL_OBSERVABILITY: "false",
+  X_LOCAL_EXPLORER: "false",
+});
+const { createTestHarness } = await import("wrangler");
+
+const root = path.resolve(import.meta.dirname, "../..");
+/** The last of the four sweeps of a minute is made at once when the minute is over already. */
+const OVER_MS = 60_000;
+
+type Options<E extends Endpoint> = {
+  params?: Params<E["path"]>;
+  query?: Record<string, string | number>;
+  body?: z.input<E["body"]>;
+};
+type ReplyOf<E extends Endpoint> = z.output<E["reply"]>;
+export type Answer<T> = { status: number; code: string; message: string; data: T };
+type Statement = {
+  bind(...values: unknown[]): Statement;
+  all<T>(): Promise<{ results: T[] }>;
+  run(): Promise<unknown>;
+};
+type Bindings = {
+  DB: { prepare(sql: string): Statement };
+  VAULT: { list(): Promise<{ objects: { key: string; size: number }[] }> };
+};
+type OnEnd = (cleanUp: () => Promise<void>) => void;
+
+/** One real master for a file of tests, and as many machines with real agents as its tests want. */
+export type World = {
+  url: URL;
+  folder: string;
+  agentEntry: string;
+  /** Asks the master as an administrator; what it refuses is an error. */
+  call<E extends Endpoint>(endpoint: E, options?: Options<E>): Promise<ReplyOf<E>>;
+  /** The same, with the answer as it is. */
+  ask<E extends Endpoint>(endpoint: E, options?: Options<E>): Promise<Answer<ReplyOf<E>>>;
+  /** Rows of the master's database. */
+  rows<T = Record<string, unknown>>(sql: string, ...values: unknown[]): Promise<T[]>;
+  change(sql: string, ...values: unknown[]): Promise<void>;
+  /** Fires the cron, as each minute does. */
+  sweep(): Promise<void>;
+  vaultKeys(): Promise<string[]>;
+  /** A node of this test alone, with its machine; the agent is not started yet. */
+  machine(onEnd: OnEnd, node?: z.input<typeof adminApi.createNode.body>): Promise<Machine>;
+  target(type: "vault" | "local_disk", config?: Record<string, unknown>): Promise<number>;
+  task(
+    machine: Machine,
+    task: Pick<z.input<typeof adminApi.createTask.body>, "source" | "targetIds"> &
+      Partial<z.input<typeof adminApi.createTask.body>>,
+  ): Promise<number>;
+  run(taskId: number): Promise<{ recordId: number; commandId: number }>;
+  record(id: number): Promise<ReplyOf<typeof adminApi.getRecord>>;
+  /** The record once it has ended. */
+  endOf(recordId: number): Promise<ReplyOf<typeof adminApi.getRecord>>;
+  endOfRestore(restoreId: number): Promise<ReplyOf<typeof adminApi.getRestore>>;
+  logOf(recordId: number): Promise<string>;
+  online(machine: Machine): Promise<void>;
+  close(): Promise<void>;
+};
+
+export async function startWorld(): Promise<World> {
+  const folder = mkdtempSync(path.join(tmpdir(), "backupx-e2e-"));
+  const agentEntry = await installAgent(path.join(folder, "agent"));
+  const secrets = { MASTER_KEY: randomBytes(32).toString("base64") };
+  const harness = createTestHarness({
+    root,
+    workers: [{ configPath: path.join(root, "wrangler.toml"), secrets }],
+  });
+  const { url } = await harness.listen();
+  const worker = harness.getWorker<Bindings>();
+  await worker.applyD1Migrations("DB" as never);
+  const { DB, VAULT } = await worker.getEnv();
+  const ask = asker(url, await adminKey(url));
+  let names = 0;
+
+  const world: World = {
+    url,
+    folder,
+    agentEntry,
+    ask,
+    async call(endpoint, options) {
+      const answer = await ask(endpoint, options);
+      if (answer.status >= 400) throw new Error(`${endpoint.method} ${endpoint.path}: ${answer.message}`);
+      return answer.data;
+    },
+    rows: async <T>(sql: string, ...values: unknown[]) =>
+      (
+        await DB.prepare(sql)
+          .bind(...values)
+          .all<T>()
+      ).results,
+    change: async (sql, ...values) => {
+      await DB.prepare(sql)
+        .bind(...values)
+        .run();
+    },
+    async sweep() {
+      await worker.scheduled({ cron: "* * * * *", scheduledTime: new Date(Date.now() - OVER_MS) });
+    },
+    vaultKeys: async () => (await VAULT.list()).objects.map(({ key }) => key),
+    async machine(onEnd, node) {
+      const made = await world.call(adminApi.createNode, {
+        body: { maxConcurrent: 1, ...node, name: node?.name ?? `node-${++names}` },
+      });
+      const place = path.join(folder, `machine-${made.node.id}`);
+      const { token, node: created } = made;
+      return makeMachine({ entry: agentEntry, master: url, folder: place, node: created, token, onEnd });
+    },
+    async target(type, config = {}) {
+      const name = `${type}-${++names}`;
+      return (await world.call(adminApi.createTarget, { body: { name, type, config } })).id;
+    },
+    async task(machine, task) {
+      const body = { name: `task-${++names}`, nodeId: machine.nodeId, ...task };
+      return (await world.call(adminApi.createTask, { body })).id;
+    },
+    run: (taskId) => world.call(adminApi.runTask, { params: { id: taskId } }),
+    record: (id) => world.call(adminApi.getRecord, { params: { id } }),
+    endOf: (id) =>
+      until(`record ${id} to end`, async () => ended(await world.record(id)), {
+        seen: async () => ({ record: await world.record(id), log: await world.logOf(id) }),
+      }),
+    endOfRestore: (id) =>
+      until(`restore ${id} to end`, async () =>
+        ended(await world.call(adminApi.getRestore, { params: { id } })),
+      ),
+    async logOf(id) {
+      const { lines } = await world.call(adminApi.recordLog, { params: { id } });
+      return lines.map(({ text }) => text).join("");
+    },
+    async online({ nodeId }) {
+      await until(
+        `node ${nodeId} to be online`,
+        async () => (await world.call(adminApi.getNode, { params: { id: nodeId } })).status === "online",
+      );
+    },
+    async close() {
+      await harness.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+  return world;
+}
+
+const ended = <T extends { status: string }>(run: T): T | null =>
+  run.status === "queued" || run.status === "running" ? null : run;
+
+function asker(url: URL, key: string): World["ask"] {
+  return async (endpoint, { params, query, body } = {}) => {
+    const target = new URL(fillPath(endpoint.path, (params ?? {}) as Params<`/${string}`>), url);
+    for (const [name, value] of Object.entries(query ?? {})) target.searchParams.set(name, String(value));
+    const response = await fetch(target, {
+      method: endpoint.method,
+      headers: { "Content-Type": "application/json", Authorization: `Bearer ${key}` },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const { code, message, data } = (await response.json()) as Envelope<unknown>;
+    const parsed = response.ok ? endpoint.reply.parse(data) : data;
+    return { status: response.status, code, message, data: parsed as never };
+  };
+}
+
+/** The way a person goes: set up, sign in, make an API key. */
+async function adminKey(url: URL): Promise<string> {
+  const post = (endpoint: Endpoint, body: object, headers: Record<string, string> = {}) =>
+    fetch(new URL(endpoint.path, url), {
+      method: "POST",
+      headers: { "Content-Type": "application/json", ...headers },
+      body: JSON.stringify(body),
+    });
+  const credentials = { username: "admin", password: randomBytes(12).toString("base64url") };
+  await post(adminApi.setup, credentials);
+  const session = await post(adminApi.login, credentials);
+  const cookie = session.headers.getSetCookie()[0]?.split(";")[0] ?? "";
+  const made = await post(adminApi.createApiKey, { name: "tests", role: "admin" }, { Cookie: cookie });
+  const { data } = (await made.json()) as Envelope<{ key: string }>;
+  if (!data) throw new Error(`no API key could be made: ${made.status}`);
+  return data.key;
+}
+
+/** A folder with files of random bytes, of that many KiB together. */
+export function sourceFolder(machine: Machine, kib: number, name = "source"): string {
+  const folder = path.join(machine.folder, name);
+  mkdirSync(path.join(folder, "deep/er"), { recursive: true });
+  const part = Math.max(1, Math.floor((kib * 1024) / 4));
+  for (let file = 0; file < 3; file++)
+    writeFileSync(path.join(folder, `file-${file}.bin`), randomBytes(part));
+  writeFileSync(path.join(folder, "deep/er/ünïcode ✓.bin"), randomBytes(part));
+  writeFileSync(path.join(folder, "empty"), "");
+  return folder;
+}
