@@ -84,10 +84,13 @@ describe("an enrolment code", () => {
   it("is in no audit entry", async () => {
     const { code, name } = await aCode();
     const { data } = await use(code);
+    const params = { id: data.nodeId };
+    const nodeCode = (await call(await asRole("admin"), adminApi.createNodeCode, { params })).data.code;
     const { results } = await env.DB.prepare("select * from audit_logs").all();
     const log = JSON.stringify(results);
     expect(log).toContain(name);
-    for (const secret of [code, code.replace(/^bx-/, ""), data.token]) expect(log).not.toContain(secret);
+    for (const secret of [code, code.replace(/^bx-/, ""), nodeCode, data.token])
+      expect(log).not.toContain(secret);
   });
 
   it("is refused for a name that exists, when it is made and when it is used, and is not used up by that", async () => {

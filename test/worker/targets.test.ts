@@ -160,9 +160,15 @@ describe("a storage target in use", () => {
     expect(refused).toMatchObject({ status: 409, code: "STORAGE_TARGET_IN_USE" });
     expect(refused.message).toMatch(/1 task uses it.*3 copies/);
     expect(await rowOf(id)).not.toBeNull();
-    await env.DB.prepare("delete from task_targets where target_id = ?").bind(id).run();
+    const links = env.DB.prepare("select * from task_targets where target_id = ?").bind(id);
+    const unlink = env.DB.prepare("delete from task_targets where target_id = ?").bind(id);
+    expect((await links.all()).results).toHaveLength(1);
+    await unlink.run();
     expect((await remove(id)).code).toBe("STORAGE_TARGET_IN_USE");
     await env.DB.prepare("update record_copies set status = 'deleted' where target_id = ?").bind(id).run();
+    await env.DB.prepare("insert into task_targets values (?, ?, 0)").bind(taskId, id).run();
+    expect((await remove(id)).code).toBe("STORAGE_TARGET_IN_USE");
+    await unlink.run();
     expect((await remove(id)).status).toBe(200);
     expect(await remove(id)).toMatchObject({ status: 404, code: "STORAGE_TARGET_NOT_FOUND" });
     expect(await count("audit_logs where action = 'storage_target.delete' and entity_id = ?", id)).toBe(1);

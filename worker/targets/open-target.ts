@@ -1,5 +1,5 @@
 import type { Deps } from "../deps.ts";
-import { readTarget, readTargets } from "./read.ts";
+import { readTarget } from "./read.ts";
 import { openSecrets } from "./seal-secrets.ts";
 
 export type TargetToOpen = {
@@ -38,11 +38,6 @@ export async function openTarget(deps: Deps, row: TargetToOpen): Promise<OpenedT
 /** The same by id. Throws STORAGE_TARGET_NOT_FOUND. */
 export async function openTargetById(deps: Deps, id: number): Promise<OpenedTarget> {
   return openTarget(deps, await readTarget(deps, id));
-}
-
-/** Those of these targets that exist, in the order asked for; one query for all. */
-export async function openTargets(deps: Deps, ids: number[]): Promise<OpenedTarget[]> {
-  return Promise.all((await readTargets(deps, ids)).map((row) => openTarget(deps, row)));
 }
 
 /** The settings that BackupX Go agents call differently; ours ignore what they do not know. */

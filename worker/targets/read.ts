@@ -42,5 +42,5 @@ export async function readTargets({ orm }: Deps, ids: number[]): Promise<TargetR
   return rows.sort((a, b) => ids.indexOf(a.id) - ids.indexOf(b.id));
 }
 
-export const noSuchTarget = (id: number) =>
+const noSuchTarget = (id: number) =>
   new DomainError("STORAGE_TARGET_NOT_FOUND", `there is no storage target ${id}`);
