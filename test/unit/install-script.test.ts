@@ -98,7 +98,7 @@ describe("the install script", () => {
     const calls = machine.calls().filter((call) => !/^(id|sleep) |--version| -p /.test(call));
     const { program, config, unit } = machine.places;
     expect(calls).toEqual([
-      `npm install --global --prefix ${program} --no-audit --no-fund --loglevel=error ${MASTER}/backupx-agent.tgz`,
+      `npm install --global --prefix ${program} --no-audit --no-fund --no-update-notifier --loglevel=error ${MASTER}/backupx-agent.tgz`,
       `node ${machine.agent} enroll --master ${MASTER} --config ${config}/agent.yaml --force`,
       "systemctl daemon-reload",
       "systemctl enable backupx-agent.service",

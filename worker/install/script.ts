@@ -134,7 +134,7 @@ install_agent() {
   [ -z "${"$"}{BACKUPX_AGENT_PACKAGE:-}" ] || package=$BACKUPX_AGENT_PACKAGE
   say "Installing the agent into $PROGRAM"
   (umask 022 && mkdir -p "$PROGRAM") || fail "cannot make $PROGRAM"
-  (umask 022 && "$npm" install --global --prefix "$PROGRAM" --no-audit --no-fund --loglevel=error "$package") ||
+  (umask 022 && "$npm" install --global --prefix "$PROGRAM" --no-audit --no-fund --no-update-notifier --loglevel=error "$package") ||
     fail "npm could not install $package"
   agent=$PROGRAM/lib/node_modules/backupx-agent/bin/backupx-agent.mjs
   [ -f "$agent" ] || fail "$package holds no backupx-agent"
