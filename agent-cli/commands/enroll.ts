@@ -1,6 +1,7 @@
 import { closeSync, existsSync, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { createInterface } from "node:readline/promises";
 import { text } from "node:stream/consumers";
 import { stringify } from "yaml";
 import { agentApi } from "../../protocol/agent-api.ts";
@@ -46,11 +47,20 @@ function withoutFiles() {
 
 async function readCode(flag: string | undefined): Promise<string> {
   const given =
-    flag ?? process.env.BACKUPX_AGENT_CODE ?? (process.stdin.isTTY ? "" : await text(process.stdin));
+    flag ?? process.env.BACKUPX_AGENT_CODE ?? (process.stdin.isTTY ? await ask() : await text(process.stdin));
   const code = given.trim();
   if (code === "") throw new ExitError("usage", "no code: set BACKUPX_AGENT_CODE, --code, or pipe it in");
   if (code.length > 200) throw new ExitError("usage", "that is not an enrolment code: it is too long");
   return code;
+}
+
+async function ask(): Promise<string> {
+  const prompt = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return await prompt.question("Enrolment code: ");
+  } finally {
+    prompt.close();
+  }
 }
 
 /** Makes sure of the files before the code is used up, because a code works once. */

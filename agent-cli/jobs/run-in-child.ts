@@ -17,7 +17,7 @@ export type ChildOptions = {
 };
 
 /** A job that failed in its child process; the text is fit for people. */
-export class JobError extends Error {}
+class JobError extends Error {}
 
 /**
  * Runs a job in a process of its own, which gives its memory back, can be killed with all that it started, and cannot
@@ -118,7 +118,7 @@ function stop(child: ChildProcess): void {
 }
 
 /** Ends the process and whatever it started: it leads a process group of its own. */
-export function killGroup(child: ChildProcess): void {
+function killGroup(child: ChildProcess): void {
   if (child.pid === undefined) return;
   try {
     process.kill(-child.pid, "SIGKILL");

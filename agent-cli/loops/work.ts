@@ -123,16 +123,16 @@ function adopt(agent: Agent, held: Held, command: DeliveredCommand): void {
   entry.attempt = command.attempt ?? null;
   entry.leaseToken = command.leaseToken ?? null;
   held.leaseSeconds = command.leaseSeconds ?? timing.leaseSeconds;
-  agent.log.info("command delivered again: already in hand", {
-    command: entry.id,
-    attempt: entry.attempt,
-    state: entry.state.name,
-  });
   try {
     agent.journal.save(entry);
   } catch (error) {
     agent.log.error("cannot write the journal", { command: entry.id, reason: (error as Error).message });
   }
+  agent.log.info("command delivered again: already in hand", {
+    command: entry.id,
+    attempt: entry.attempt,
+    state: entry.state.name,
+  });
   held.changed.ring();
 }
 

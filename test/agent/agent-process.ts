@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { FakeMaster } from "../fakes/fake-master.ts";
 
-export const entry = join(import.meta.dirname, "../../agent-cli/dist/main.js");
+const entry = join(import.meta.dirname, "../../agent-cli/dist/main.js");
 if (!existsSync(entry)) throw new Error("build the agent first: npm run build");
 
 export type LogLine = { level: string; msg: string; [field: string]: unknown };
@@ -18,7 +18,7 @@ export function scratch(): string {
 }
 
 /** The environment without anything that could configure an agent or a proxy. */
-export function cleanEnv(extra: Record<string, string> = {}): Record<string, string> {
+function cleanEnv(extra: Record<string, string> = {}): Record<string, string> {
   const kept = ["PATH", "TMPDIR", "LANG"].map((name) => [name, process.env[name] ?? ""]);
   return { ...Object.fromEntries(kept), HOME: "/nonexistent", ...extra };
 }
