@@ -120,6 +120,30 @@ describe("a node with a socket", () => {
     expect(await notificationsOf(node.id)).toEqual([]);
   });
 
+  it("is told of although it was lost before any census saw it", async () => {
+    const node = await aNode({ ours: true });
+    await openSocket(node.headers);
+    await evictDurableObject(doorbell(), { webSockets: "close" });
+    expect(await nodeRow(node.id)).toMatchObject({ connection: "socket" });
+    await sweepPresence();
+    expect(await nodeRow(node.id)).toMatchObject({ connection: "poll" });
+  });
+
+  it("was last seen when it closed its socket, not when a sweep noticed", async () => {
+    const node = await aNode({ ours: true });
+    const socket = await openSocket(node.headers);
+    await sweepPresence();
+    const before = Date.now();
+    socket.close();
+    await socket.closed;
+    const after = Date.now();
+    await later(14_000, () => sweepPresence());
+    const { connection, lastSeen } = await nodeRow(node.id);
+    expect(connection).toBe("poll");
+    expect(lastSeen).toBeGreaterThanOrEqual(before);
+    expect(lastSeen).toBeLessThanOrEqual(after + 1000);
+  });
+
   it("is found although the route could not write that it is connected", async () => {
     const node = await aNode({ ours: true });
     await openSocket(node.headers);

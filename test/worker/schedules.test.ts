@@ -2,6 +2,7 @@ import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it } from "vitest";
 import { adminApi } from "../../protocol/index.ts";
 import type { Deps } from "../../worker/deps.ts";
+import { connectBell } from "../../worker/doorbell/connect.ts";
 import { nextRun, nextRuns, validateSchedule } from "../../worker/schedules/expression.ts";
 import { runDueTasks } from "../../worker/schedules/run-due.ts";
 import { counting } from "./counting.ts";
@@ -398,7 +399,10 @@ describe("a due task", () => {
 
   it("is started although the Doorbell is dead", async () => {
     const task = await dueTask(night);
-    const dead = { ...deps.bell, ring: async () => {} };
+    const away = () => {
+      throw new Error("the object is overloaded");
+    };
+    const dead = connectBell({ getByName: away } as unknown as typeof env.DOORBELL, 1);
     await runDueTasks({ ...at(night + 1000), bell: dead });
     expect(await runsOf(task.id)).toMatchObject([{ status: "queued" }]);
   });
