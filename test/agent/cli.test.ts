@@ -149,17 +149,29 @@ test("backs up and restores without a master", async () => {
   );
 });
 
+async function milliseconds(work: () => Promise<void>): Promise<number> {
+  const startedAt = performance.now();
+  await work();
+  return performance.now() - startedAt;
+}
+
 test("prints its version within the budget, and the exit codes with the help", async () => {
   const { version } = JSON.parse(
     readFileSync(join(import.meta.dirname, "../../agent-cli/package.json"), "utf8"),
   );
-  const times: number[] = [];
+  const bare: number[] = [];
+  const ours: number[] = [];
   for (let round = 0; round < 5; round++) {
-    const startedAt = performance.now();
-    expect(await runAgentCommand(["--version"])).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
-    times.push(performance.now() - startedAt);
+    bare.push(await milliseconds(async () => void execFileSync(process.execPath, ["-e", "0"])));
+    ours.push(
+      await milliseconds(async () => {
+        const answer = await runAgentCommand(["--version"]);
+        expect(answer).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
+      }),
+    );
   }
-  expect(Math.min(...times)).toBeLessThan(150);
+  // 150 ms on a quiet machine; on a busy one, not much more than Node itself takes there.
+  expect(Math.min(...ours)).toBeLessThan(Math.max(150, 2 * Math.min(...bare)));
   const { code, stdout } = await runAgentCommand(["--help"]);
   expect(code).toBe(0);
   expect(stdout).toMatch(/Exit codes:\n +0 {2}done\n +1 .*\n +2 .*\n\s+3 .*\n\s+130 /);
