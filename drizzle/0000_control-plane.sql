@@ -22,7 +22,6 @@ CREATE TABLE `agent_commands` (
 --> statement-breakpoint
 CREATE INDEX `agent_commands_of_node` ON `agent_commands` (`node_id`,`completed_at`);--> statement-breakpoint
 CREATE INDEX `agent_commands_leased` ON `agent_commands` (`lease_expires_at`) WHERE status = 'dispatched';--> statement-breakpoint
-CREATE INDEX `agent_commands_of_record` ON `agent_commands` (`record_id`) WHERE record_id is not null and completed_at is null;--> statement-breakpoint
 CREATE TABLE `api_keys` (
 	`id` integer PRIMARY KEY NOT NULL,
 	`name` text NOT NULL,

@@ -75,9 +75,6 @@ export const agentCommands = sqliteTable(
     // One index for the queue and the history of a node: what is pending or dispatched has no completed_at.
     index("agent_commands_of_node").on(t.nodeId, t.completedAt),
     index("agent_commands_leased").on(t.leaseExpiresAt).where(sql`status = 'dispatched'`),
-    index("agent_commands_of_record")
-      .on(t.recordId)
-      .where(sql`record_id is not null and completed_at is null`),
   ],
 );
 
