@@ -108,7 +108,7 @@ async function writeWhole(
   const partial = partialName(path, randomBytes(8).toString("hex"));
   try {
     const file = await inWords(path, () => createFile(partial));
-    const sizeBytes = await writeAll(file, path, body, onBytes).finally(() => file.close());
+    const sizeBytes = await thenClose(file, () => writeAll(file, path, body, onBytes));
     signal.throwIfAborted();
     await inWords(path, () => rename(partial, path));
     await inWords(path, () => syncDirectories(root, dirname(path)));
@@ -168,8 +168,16 @@ async function syncDirectories(root: string, lowest: string): Promise<void> {
   if (process.platform === "win32") return;
   for (let directory = lowest; ; directory = dirname(directory)) {
     const handle = await open(directory, "r");
-    await handle.sync().finally(() => handle.close());
+    await thenClose(handle, () => handle.sync());
     if (directory === root || directory === dirname(directory)) return;
+  }
+}
+
+async function thenClose<T>(file: FileHandle, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } finally {
+    await file.close();
   }
 }
 
