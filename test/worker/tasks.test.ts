@@ -1,7 +1,9 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 import { adminApi } from "../../protocol/index.ts";
-import { aNode, asRole, call } from "./master.ts";
+import { createTask } from "../../worker/tasks/create.ts";
+import { system } from "../../worker/users/actor.ts";
+import { aNode, asRole, call, deps } from "./master.ts";
 import { copyRow, count, recordRow, set, targetRow, unique } from "./rows.ts";
 
 const files = { type: "file", paths: ["/etc"] };
@@ -91,6 +93,23 @@ describe("adding a task", () => {
     expect(await count("task_targets")).toBe(links);
     expect(await targetsOf(one.id)).toEqual(one.targetIds);
     expect(await count("audit_logs where after like '%999999%'")).toBe(0);
+  });
+
+  it("makes nothing, and touches no other task, when a target vanishes at the last moment", async () => {
+    const one = await made();
+    const body = await aTaskBody({ name: one.name });
+    const vanishing = await targetRow("s3");
+    const batch = async (statements: D1PreparedStatement[]) => {
+      await env.DB.prepare("delete from storage_targets where id = ?").bind(vanishing).run();
+      return env.DB.batch(statements);
+    };
+    const db = { prepare: (sql: string) => env.DB.prepare(sql), batch } as unknown as D1Database;
+    const task = adminApi.createTask.body.parse({ ...body, targetIds: [vanishing, ...body.targetIds] });
+    await expect(createTask({ ...deps, db }, system, task)).rejects.toMatchObject({
+      code: "STORAGE_TARGET_NOT_FOUND",
+    });
+    expect(await targetsOf(one.id)).toEqual(one.targetIds);
+    expect(await count("backup_tasks where name = ?", one.name)).toBe(1);
   });
 
   it("is nothing for a viewer", async () => {
