@@ -120,6 +120,7 @@ export class Extractor implements TarHandler {
     switch (entry.type) {
       case "directory":
         this.#makeDirectory(path, entry);
+        this.entries += 1;
         break;
       case "file":
         this.#beginFile(entry, path, key);
@@ -143,7 +144,6 @@ export class Extractor implements TarHandler {
     const exists = this.#tree.stat(path.slice(0, -1), path.at(-1) as Buffer) !== null;
     if (!exists) this.#writing(path, () => mkdirSync(this.#at(path), 0o700));
     this.#tree.open(path, false);
-    this.entries += 1;
     // A directory that was there is somebody's own when what is in it is kept.
     if (exists && this.#options.conflict === "keep") return;
     this.#directories.push({ path, attributes: entry });

@@ -46,7 +46,8 @@ export function memoryStorage(): MemoryStorage {
       return object ? { sizeBytes: object.length } : null;
     },
     async *list(prefix) {
-      for (const [key, object] of objects) if (key.startsWith(prefix)) yield { key, sizeBytes: object.length };
+      for (const [key, object] of objects)
+        if (key.startsWith(prefix)) yield { key, sizeBytes: object.length };
     },
     async delete(key) {
       objects.delete(key);

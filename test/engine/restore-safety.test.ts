@@ -1,0 +1,413 @@
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { zstdCompressSync } from "node:zlib";
+import { expect, test } from "vitest";
+import { DamagedArtifact } from "../../agent-cli/pipeline/damaged.ts";
+import { SlabPool } from "../../agent-cli/pipeline/slabs.ts";
+import { TarWriter } from "../../agent-cli/pipeline/tar.ts";
+import type { TarEntry } from "../../agent-cli/pipeline/tar-entry.ts";
+import { has, isRoot, key, run, world } from "./world.ts";
+
+/** A tree with a few files of data that does not compress, so that damage anywhere hits content too. */
+function makeTree(source: string): void {
+  mkdirSync(join(source, "sub"));
+  writeFileSync(join(source, "a.txt"), "first");
+  writeFileSync(join(source, "sub", "b.bin"), noise(300_000));
+  writeFileSync(join(source, "sub", "c.txt"), "third");
+}
+
+let seed = 1;
+/** The same numbers in every run, so that a failure can be had again. */
+function random(below: number): number {
+  seed = (seed * 48_271) % 2_147_483_647;
+  return seed % below;
+}
+const noise = (size: number): Buffer => Buffer.from(Array.from({ length: size }, () => random(256)));
+
+const compressions = ["zstd", "gzip", "none"] as const;
+
+test.each(compressions)(
+  "a flipped byte anywhere is refused before anything is written (%s)",
+  async (compression) => {
+    const { source, destination, storage, backup, restore } = world();
+    makeTree(source);
+    const expected = await backup({ compression });
+    const good = storage.objects.get(key) as Buffer;
+    for (let i = 0; i < 40; i += 1) {
+      const bad = Buffer.from(good);
+      const at = random(bad.length);
+      bad[at] = (bad[at] as number) ^ (1 + random(255));
+      storage.objects.set(key, bad);
+      await expect(restore({ compression, expected }), `byte ${at}`).rejects.toThrow(DamagedArtifact);
+      expect(existsSync(destination)).toBe(false);
+    }
+  },
+);
+
+test.each(compressions)("a cut-off artifact is refused, hash known or not (%s)", async (compression) => {
+  const { source, destination, storage, backup, restore } = world();
+  makeTree(source);
+  const expected = await backup({ compression });
+  const good = storage.objects.get(key) as Buffer;
+  const cuts = [
+    0,
+    1,
+    3,
+    4,
+    5,
+    10,
+    good.length - 1,
+    good.length - 4,
+    ...Array.from({ length: 30 }, () => random(good.length)),
+  ];
+  for (const cut of cuts) {
+    // Without compression the last kilobytes are padding, and a cut inside the final zeros loses nothing.
+    if (compression === "none" && cut > good.length - 10_240) continue;
+    storage.objects.set(key, good.subarray(0, cut));
+    for (const known of [expected, { sha256: null, sizeBytes: null }]) {
+      await expect(restore({ compression, expected: known }), `cut at ${cut}`).rejects.toThrow(
+        DamagedArtifact,
+      );
+      expect(existsSync(destination)).toBe(false);
+    }
+  }
+});
+
+test.each(["zstd", "gzip"] as const)(
+  "damage inside %s is noticed without a recorded hash",
+  async (compression) => {
+    const { source, destination, storage, backup, restore } = world();
+    makeTree(source);
+    await backup({ compression });
+    const good = storage.objects.get(key) as Buffer;
+    for (let i = 0; i < 30; i += 1) {
+      const bad = Buffer.from(good);
+      // Behind the gzip header, whose time and system fields say nothing about the content.
+      const at = 10 + random(bad.length - 10);
+      bad[at] = (bad[at] as number) ^ 0x55;
+      storage.objects.set(key, bad);
+      await expect(restore({ compression }), `byte ${at}`).rejects.toThrow(DamagedArtifact);
+      expect(existsSync(destination)).toBe(false);
+    }
+  },
+);
+
+test.each(compressions)(
+  "reordered, swapped, doubled and foreign artifacts are refused (%s)",
+  async (compression) => {
+    const { source, destination, storage, backup, restore } = world();
+    writeFileSync(join(source, "large"), noise(9_000_000));
+    const expected = await backup({ compression });
+    const good = storage.objects.get(key) as Buffer;
+    const half = Math.floor(good.length / 2);
+    const others = [
+      Buffer.concat([good.subarray(half), good.subarray(0, half)]),
+      Buffer.concat([good, good]),
+      Buffer.concat([good, Buffer.from("\0trailing")]),
+      Buffer.concat([good, Buffer.from("trailing")]),
+      Buffer.from("<html>not found</html>"),
+    ];
+    for (const other of others) {
+      storage.objects.set(key, other);
+      await expect(restore({ compression, expected })).rejects.toThrow(DamagedArtifact);
+      await expect(restore({ compression })).rejects.toThrow(DamagedArtifact);
+      expect(existsSync(destination)).toBe(false);
+    }
+  },
+  240_000,
+);
+
+test("frames of one backup in another order are refused by their hash", async () => {
+  const { source, destination, storage, backup, restore } = world();
+  writeFileSync(join(source, "large"), noise(9_000_000));
+  const expected = await backup();
+  const good = storage.objects.get(key) as Buffer;
+  const magic = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
+  const second = good.indexOf(magic, 4);
+  const third = good.indexOf(magic, second + 4);
+  const swapped = [good.subarray(second, third), good.subarray(0, second), good.subarray(third)];
+  storage.objects.set(key, Buffer.concat(swapped));
+  await expect(restore({ expected })).rejects.toThrow(/the backup is damaged/);
+  expect(existsSync(destination)).toBe(false);
+});
+
+test("an artifact that is a different one the second time it is fetched is not called restored", async () => {
+  const { source, storage, backup, restore } = world();
+  makeTree(source);
+  const expected = await backup({ compression: "none" });
+  const good = storage.objects.get(key) as Buffer;
+  const changed = Buffer.from(good);
+  changed[good.indexOf("third")] = 0x54;
+  // Without a known size there is no copy in the work directory.
+  const twoFaced = {
+    ...storage,
+    stat: async () => null,
+    get: async (...args: Parameters<typeof storage.get>) => {
+      const stream = await storage.get(...args);
+      storage.objects.set(key, changed);
+      return stream;
+    },
+  };
+  const job = { compression: "none", storage: twoFaced } as const;
+  await expect(restore({ ...job, expected: { sha256: expected.sha256, sizeBytes: null } })).rejects.toThrow(
+    /SHA-256/,
+  );
+});
+
+const member = (
+  path: string,
+  type: TarEntry["type"],
+  linkPath: string | null = null,
+  size = 0,
+): TarEntry => ({
+  path: Buffer.from(path),
+  type,
+  mode: 0o644,
+  uid: 0,
+  gid: 0,
+  userName: null,
+  groupName: null,
+  size,
+  mtimeNs: 0n,
+  linkPath: linkPath === null ? null : Buffer.from(linkPath),
+  devMajor: 0,
+  devMinor: 0,
+  sparse: null,
+});
+
+/** An archive with members of our choice; files hold "evil". */
+function craft(members: TarEntry[]): Buffer {
+  const tar = new TarWriter(new SlabPool());
+  for (const entry of members) {
+    const isFile = entry.type === "file";
+    tar.writeHeader(isFile ? { ...entry, size: 4 } : entry);
+    if (!isFile) continue;
+    tar.write(Buffer.from("evil"));
+    tar.pad(4);
+  }
+  return Buffer.concat(tar.finish());
+}
+
+test.each([
+  ["..", [member("../escaped", "file")]],
+  [".. inside", [member("a/../../escaped", "file")]],
+  ["an absolute name", [member("/tmp/backupx-escaped", "file")]],
+  ["a directory ..", [member("../escaped/", "directory")]],
+  ["a symlink in the archive", [member("out", "symlink", "../"), member("out/escaped", "file")]],
+  [
+    "a deeper symlink",
+    [member("a/", "directory"), member("a/out", "symlink", "/"), member("a/out/b/escaped", "file")],
+  ],
+  ["a hard link outside", [member("x", "link", "../../etc/passwd")]],
+  ["an absolute hard link", [member("x", "link", "/etc/passwd")]],
+])("a restore never leaves its destination: %s", async (_name, members) => {
+  const { root, destination, storage, restore } = world();
+  storage.objects.set(key, craft([member("good", "file"), ...members]));
+  const before = readdirSync(root);
+  await expect(restore({ compression: "none" })).rejects.toThrow(/refused/);
+  expect(existsSync(destination)).toBe(false);
+  expect(readdirSync(root).filter((name) => !name.startsWith("work-"))).toEqual(
+    before.filter((name) => !name.startsWith("work-")),
+  );
+});
+
+test.each(["fail", "keep", "overwrite"] as const)(
+  "a symlink that stands in the destination is not followed (%s)",
+  async (conflict) => {
+    const { root, destination, storage, restore } = world();
+    mkdirSync(destination);
+    mkdirSync(join(root, "outside"));
+    symlinkSync(join(root, "outside"), join(destination, "dir"));
+    const archives = [
+      [member("dir/file", "file")],
+      [member("dir/", "directory")],
+      [member("dir/deep/", "directory")],
+    ];
+    for (const members of archives) {
+      storage.objects.set(key, craft([member("first", "file"), ...members]));
+      await expect(restore({ compression: "none", conflict })).rejects.toThrow(
+        /symbolic link, which is not followed/,
+      );
+    }
+    expect(readdirSync(join(root, "outside"))).toEqual([]);
+    expect(readdirSync(destination)).toEqual(["dir"]);
+  },
+);
+
+test("overwriting a symlink replaces the link, not what it points to", async () => {
+  const { root, destination, storage, restore } = world();
+  mkdirSync(destination);
+  writeFileSync(join(root, "victim"), "precious");
+  symlinkSync(join(root, "victim"), join(destination, "file"));
+  storage.objects.set(key, craft([member("file", "file")]));
+  await restore({ compression: "none", conflict: "overwrite" });
+  expect(readFileSync(join(root, "victim"), "utf8")).toBe("precious");
+  expect(lstatSync(join(destination, "file")).isFile()).toBe(true);
+});
+
+test("a hard link to a file that is not in the archive is refused", async () => {
+  const { destination, storage, restore } = world();
+  mkdirSync(destination);
+  writeFileSync(join(destination, "private"), "x");
+  storage.objects.set(key, craft([member("alias", "link", "private")]));
+  await expect(restore({ compression: "none" })).rejects.toThrow(DamagedArtifact);
+  expect(readdirSync(destination)).toEqual(["private"]);
+});
+
+test("conflicts: fail names them and writes nothing, keep leaves them, overwrite replaces them", async () => {
+  const { source, backup, restore, restored } = world();
+  makeTree(source);
+  await backup();
+  mkdirSync(join(restored(), "sub"), { recursive: true });
+  writeFileSync(join(restored(), "sub", "c.txt"), "mine");
+  await expect(restore()).rejects.toThrow(`would replace what exists: ${join(restored(), "sub", "c.txt")}`);
+  expect(existsSync(join(restored(), "a.txt"))).toBe(false);
+  await restore({ conflict: "keep" });
+  expect(readFileSync(join(restored(), "a.txt"), "utf8")).toBe("first");
+  expect(readFileSync(join(restored(), "sub", "c.txt"), "utf8")).toBe("mine");
+  await restore({ conflict: "overwrite" });
+  expect(readFileSync(join(restored(), "sub", "c.txt"), "utf8")).toBe("third");
+});
+
+test("a directory where a file belongs stops the restore before it writes", async () => {
+  const { source, backup, restore, restored } = world();
+  makeTree(source);
+  await backup();
+  mkdirSync(join(restored(), "sub", "c.txt"), { recursive: true });
+  await expect(restore({ conflict: "overwrite" })).rejects.toThrow(
+    /it is a directory, the backup has a file/,
+  );
+  expect(existsSync(join(restored(), "a.txt"))).toBe(false);
+});
+
+test("selected paths: a file, a directory with all in it, nothing else", async () => {
+  const { source, backup, restore, restored, destination } = world();
+  makeTree(source);
+  mkdirSync(join(source, "subway"));
+  writeFileSync(join(source, "subway", "no"), "");
+  await backup();
+  const result = await restore({ selectedPaths: [join(source, "sub")] });
+  expect(result.entries).toBe(3);
+  expect(readdirSync(restored())).toEqual(["sub"]);
+  await expect(restore({ selectedPaths: [join(source, "a.txt"), "/not/backed/up"] })).rejects.toThrow(
+    "not in this backup: /not/backed/up",
+  );
+  await expect(restore({ selectedPaths: [] })).rejects.toThrow(/no path is selected/);
+  await expect(restore({ selectedPaths: ["relative"] })).rejects.toThrow(/must be absolute/);
+  expect(readdirSync(destination).length).toBe(1);
+});
+
+test("a selected hard link brings its content along although its first name is not selected", async () => {
+  const { source, backup, restore, restored } = world();
+  writeFileSync(join(source, "1-first"), "shared");
+  run("ln", [join(source, "1-first"), join(source, "2-second")]);
+  run("ln", [join(source, "1-first"), join(source, "3-third")]);
+  await backup();
+  await restore({ selectedPaths: [join(source, "2-second"), join(source, "3-third")] });
+  expect(readdirSync(restored())).toEqual(["2-second", "3-third"]);
+  expect(readFileSync(join(restored(), "3-third"), "utf8")).toBe("shared");
+  expect(lstatSync(join(restored(), "2-second")).ino).toBe(lstatSync(join(restored(), "3-third")).ino);
+});
+
+test("null as destination is the original place", async () => {
+  const { source, backup, restore } = world();
+  makeTree(source);
+  await backup();
+  run("rm", ["-r", join(source, "sub")]);
+  await restore({ destination: null, conflict: "keep" });
+  expect(readFileSync(join(source, "sub", "c.txt"), "utf8")).toBe("third");
+});
+
+test("an aborted restore stops with the reason and leaves no partial file", async () => {
+  const { source, storage, backup, restore, restored } = world();
+  writeFileSync(join(source, "large"), noise(5_000_000));
+  await backup({ compression: "none" });
+  const controller = new AbortController();
+  let fetched = 0;
+  const aborting = {
+    ...storage,
+    stat: async () => null,
+    get: async (...args: Parameters<typeof storage.get>) => {
+      fetched += 1;
+      const stream = await storage.get(...args);
+      async function* cut() {
+        let chunks = 0;
+        for await (const chunk of stream) {
+          yield chunk;
+          chunks += 1;
+          if (fetched === 2 && chunks === 10) controller.abort(new Error("cancelled"));
+        }
+      }
+      return cut();
+    },
+  };
+  const job = { compression: "none", storage: aborting, signal: controller.signal } as const;
+  await expect(restore(job)).rejects.toThrow("cancelled");
+  expect(fetched).toBe(2);
+  expect(readdirSync(restored())).toEqual([]);
+});
+
+test.runIf(isRoot && has("mount"))(
+  "a full disk is a clear error, and no partial file is left (tmpfs)",
+  async () => {
+    const { source, destination, backup, restore } = world();
+    writeFileSync(join(source, "1-fits"), noise(100_000));
+    writeFileSync(join(source, "2-large"), Buffer.alloc(12_000_000, "x"));
+    await backup();
+    mkdirSync(destination);
+    run("mount", ["-t", "tmpfs", "-o", "size=4m", "tmpfs", destination]);
+    try {
+      const file = join(destination, source, "2-large");
+      await expect(restore()).rejects.toThrow(`no space left to restore ${file}`);
+      expect(readdirSync(join(destination, source))).toEqual(["1-fits"]);
+    } finally {
+      run("umount", [destination]);
+    }
+  },
+);
+
+test.runIf(isRoot && has("mount"))(
+  "a work directory without room does not stop a restore (tmpfs)",
+  async () => {
+    const { root, source, storage, backup, restore, restored } = world();
+    writeFileSync(join(source, "file"), noise(6_000_000));
+    const expected = await backup();
+    const workDir = join(root, "small");
+    mkdirSync(workDir);
+    run("mount", ["-t", "tmpfs", "-o", "size=2m", "tmpfs", workDir]);
+    try {
+      await restore({ expected, workDir });
+      expect(storage.gets).toBe(2);
+      expect(readFileSync(join(restored(), "file")).equals(readFileSync(join(source, "file")))).toBe(true);
+    } finally {
+      run("umount", [workDir]);
+    }
+  },
+);
+
+test("an object that is not there is named as such", async () => {
+  const { restore } = world();
+  await expect(restore()).rejects.toThrow(/there is no object/);
+});
+
+test("zstd frames that lie about their size are refused", async () => {
+  const { storage, restore, destination } = world();
+  const frame = zstdCompressSync(Buffer.alloc(100_000, "x"));
+  // A frame header with a four-byte size at 6, which is made to say more, then less.
+  for (const size of [100_001, 99_999, 1, 15_000_000]) {
+    const lie = Buffer.from(frame);
+    const single = ((lie[4] as number) & 0x20) !== 0;
+    lie.writeUInt32LE(size, single ? 5 : 6);
+    storage.objects.set(key, lie);
+    await expect(restore()).rejects.toThrow(DamagedArtifact);
+  }
+  expect(existsSync(destination)).toBe(false);
+});
