@@ -17,6 +17,16 @@ const withoutLocales: Plugin = {
   },
 };
 
+/** Parts of undici that the agent never calls: mocks, caches, interceptors and event sources, 4 MB of its memory. */
+const undiciInParts: Plugin = {
+  name: "undici-in-parts",
+  setup({ onLoad }) {
+    onLoad({ filter: /undici\/lib\/(mock|cache|interceptor|web\/cache|web\/eventsource)\// }, () => ({
+      contents: "module.exports = class {}; module.exports.CacheStorage = class {};",
+    }));
+  },
+};
+
 await bundle();
 await pack();
 
@@ -32,7 +42,7 @@ async function bundle(): Promise<void> {
     platform: "node",
     target: "node22.19",
     minify: true,
-    plugins: [withoutLocales],
+    plugins: [withoutLocales, undiciInParts],
     legalComments: "none",
     logLevel: "warning",
     // CommonJS packages inside of an ES module still ask for Node's own modules by `require`.

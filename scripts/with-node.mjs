@@ -2,7 +2,7 @@
 // came with it (Linux), or the caller's own where that is new enough. Plain JavaScript, because it starts on Node 20.
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -29,21 +29,45 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
 child.on("exit", (code, signal) => process.exit(code ?? (signal ? 1 : 0)));
 
 function install() {
-  const wanted = createHash("sha256");
-  for (const file of ["package.json", "package-lock.json", "agent-cli/package.json"]) {
-    wanted.update(readFileSync(path.join(root, file)));
+  const digest = createHash("sha256").update(readFileSync(path.join(root, "package-lock.json"))).digest("hex");
+  const installed = () => existsSync(stamp) && readFileSync(stamp, "utf8") === digest;
+  if (installed()) return;
+  const unlock = lock();
+  try {
+    if (installed()) return;
+    console.error("Installing what package-lock.json names (about half a minute) ...");
+    const npm = process.env.npm_execpath;
+    const [command, args] = npm ? [process.execPath, [npm]] : ["npm", []];
+    const done = spawnSync(command, [...args, "ci"], { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
+    if (done.status === 0) return writeFileSync(stamp, digest);
+  } finally {
+    unlock();
   }
-  const digest = wanted.digest("hex");
-  if (existsSync(stamp) && readFileSync(stamp, "utf8") === digest) return;
-  console.error("Installing what package-lock.json names (about half a minute) ...");
-  const npm = process.env.npm_execpath;
-  const [command, args] = npm ? [process.execPath, [npm]] : ["npm", []];
-  const done = spawnSync(command, [...args, "ci"], { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
-  if (done.status !== 0) {
-    console.error("npm ci failed: see above. Is the npm registry reachable?");
-    process.exit(1);
+  console.error("npm ci failed: see above. Is the npm registry reachable?");
+  process.exit(1);
+}
+
+/** Two terminals may start at once, and npm ci empties node_modules first: the second one waits for the first. */
+function lock() {
+  const file = path.join(root, ".installing");
+  for (;;) {
+    try {
+      writeFileSync(file, String(process.pid), { flag: "wx" });
+      return () => rmSync(file, { force: true });
+    } catch (error) {
+      if (error.code !== "EEXIST") throw error;
+      if (!isAlive(Number(readFileSync(file, "utf8")))) rmSync(file, { force: true });
+      else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
+    }
   }
-  writeFileSync(stamp, digest);
+}
+
+function isAlive(pid) {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
 }
 
 function findNode() {

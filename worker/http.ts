@@ -106,6 +106,11 @@ export function newApp(): App {
   app.use(async (c, next) => {
     c.set("requestId", crypto.randomUUID());
     await next();
+    // Answers hold states and, once, tokens: no cache may keep one, and no browser may guess what it is.
+    if (c.res.status !== 101) {
+      if (!c.res.headers.has("Cache-Control")) c.res.headers.set("Cache-Control", "no-store");
+      c.res.headers.set("X-Content-Type-Options", "nosniff");
+    }
   });
   app.onError(onError);
   app.notFound((c) => {
