@@ -4,6 +4,7 @@ import { rm, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { backup, DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
+import { pathToFileURL } from "node:url";
 import { errorCode } from "../pipeline/error-code.ts";
 import { TarWriter } from "../pipeline/tar.ts";
 import type { TarEntry } from "../pipeline/tar-entry.ts";
@@ -105,7 +106,7 @@ async function copyDatabase(path: string, copy: string, signal: AbortSignal): Pr
 async function tryCopy(path: string, copy: string): Promise<unknown> {
   let source: DatabaseSync | null = null;
   try {
-    source = new DatabaseSync(path, { readOnly: true, timeout: 5000 });
+    source = new DatabaseSync(openable(path), { timeout: 5000 });
     // Touches the header, so that a file of another kind is told from one that is busy.
     source.prepare("SELECT count(*) FROM sqlite_master").get();
     await backup(source, copy, { rate: allPages });
@@ -115,6 +116,16 @@ async function tryCopy(path: string, copy: string): Promise<unknown> {
   } finally {
     source?.close();
   }
+}
+
+/**
+ * Opens for writing although nothing is written: a read-only connection leaves empty log files beside a database that
+ * nobody else has open, and cannot recover one that its owner left in the middle of a transaction.
+ */
+function openable(path: string): URL {
+  const url = pathToFileURL(path);
+  url.searchParams.set("mode", "rw");
+  return url;
 }
 
 const sqliteCode = (error: unknown): number => Number((error as { errcode?: number }).errcode ?? 0) & 0xff;

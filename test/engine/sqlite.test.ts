@@ -97,6 +97,18 @@ test("what is still in the write-ahead log is in the backup, and the source's fi
   expect(rowsOf(`${destination}.db`)).toEqual({ rows: 11, sum: 7 });
 });
 
+test("a database that nobody has open keeps its files, bytes and time", async () => {
+  const { source, backup } = world();
+  const path = makeDatabase(join(source, "quiet ? # %41.db"), 10);
+  const database = new DatabaseSync(path);
+  database.exec("PRAGMA journal_mode = WAL; INSERT INTO entry (amount) VALUES (7)");
+  database.close();
+  const before = { content: readFileSync(path), time: statSync(path).mtimeMs };
+  await backup({ source: sqlite(path) });
+  expect(readdirSync(source)).toEqual(["quiet ? # %41.db"]);
+  expect({ content: readFileSync(path), time: statSync(path).mtimeMs }).toEqual(before);
+});
+
 test("several databases are an archive of them, and go back to their places", async () => {
   const { source, storage, backup, restore, restored } = world();
   const paths = ["one.db", "two.db"].map((name) => makeDatabase(join(source, name)));
