@@ -95,8 +95,11 @@ function makeDesk(agent: Agent): Desk {
 
   async function run(held: Held): Promise<void> {
     await execute(agent, held);
-    agent.workBell.ring();
-    void deliverOutcome(agent, held).then(() => remember(held.entry));
+    void deliverOutcome(agent, held).then(() => {
+      remember(held.entry);
+      // Only now: until then the master counts this command among those that run, and hands out no other in its place.
+      agent.workBell.ring();
+    });
   }
 
   function remember({ id, attempt }: JournalEntry): void {
