@@ -35,7 +35,8 @@ export async function updateRecord(deps: Deps, node: AgentNode, id: number, repo
       ? []
       : [progressStatement(deps, held, report)];
   await deps.db.batch([...statements, ...log, ...keepAlive(deps, node, held)]);
-  if (ending === "failed") await abortUploads(deps, id);
+  // After a success too: an upload whose beginning was answered in vain has been begun a second time.
+  if (ending) await abortUploads(deps, id);
 }
 
 function parseStatus(status: string | undefined): "running" | Ending | null {
