@@ -6,16 +6,16 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { adminApi } from "../../protocol/index.ts";
 import { compareTrees } from "../../scripts/compare-trees.ts";
 import { cleanEnv } from "./machine.ts";
-import { until } from "./until.ts";
+import { TEST_MS, until } from "./until.ts";
 import { sourceFolder, startWorld, type World } from "./world.ts";
 
 let world: World;
 beforeAll(async () => {
   world = await startWorld();
-});
+}, TEST_MS);
 afterAll(() => world.close());
 
-describe.concurrent("the whole chain", () => {
+describe.concurrent("the whole chain", { timeout: TEST_MS }, () => {
   test("a code makes this machine a node, and the agent runs with what the enrolment wrote", async ({
     onTestFinished,
   }) => {
@@ -77,7 +77,7 @@ describe.concurrent("the whole chain", () => {
       errorMessage: "",
       copies: [{ targetId: vault, status: "success", checksum: record.checksum }],
     });
-    expect(await world.logOf(recordId)).toMatch(/backup of .*\n[^]*done: .* SHA-256/);
+    expect(await world.logOf(recordId)).toMatch(/backup of .*\n[\s\S]*done: .* SHA-256/);
     expect(await world.vaultKeys()).toContain(record.copies[0]?.storagePath);
 
     const destination = path.join(machine.folder, "elsewhere");

@@ -1,7 +1,10 @@
 import { setTimeout as delay } from "node:timers/promises";
 
 /** Generous, because nothing here is about speed: a busy machine must not fail a promise. */
-export const LONG_MS = 90_000;
+const LONG_MS = 90_000;
+/** For a whole test, which waits several times. */
+export const TEST_MS = 300_000;
+const BETWEEN_LOOKS_MS = 150;
 
 /** Looks again and again until there is something; fails with what was seen last. */
 export async function until<T>(
@@ -14,7 +17,7 @@ export async function until<T>(
   while (Date.now() < deadline) {
     const found = await look();
     if (found) return found;
-    await delay(50);
+    await delay(BETWEEN_LOOKS_MS);
   }
   const last = await seen();
   throw new Error(

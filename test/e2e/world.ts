@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { expect } from "vitest";
 import type { z } from "zod";
 import { adminApi, type Endpoint, type Envelope, fillPath, type Params } from "../../protocol/index.ts";
 import { installAgent } from "./installed-agent.ts";
@@ -70,6 +71,8 @@ export type World = {
   endOf(recordId: number): Promise<ReplyOf<typeof adminApi.getRecord>>;
   endOfRestore(restoreId: number): Promise<ReplyOf<typeof adminApi.getRestore>>;
   logOf(recordId: number): Promise<string>;
+  /** That a record has one copy, counted once into its target's use, which nothing else shares. */
+  expectCountedOnce(recordId: number): Promise<void>;
   online(machine: Machine): Promise<void>;
   close(): Promise<void>;
 };
@@ -143,6 +146,15 @@ export async function startWorld(): Promise<World> {
     async logOf(id) {
       const { lines } = await world.call(adminApi.recordLog, { params: { id } });
       return lines.map(({ text }) => text).join("");
+    },
+    async expectCountedOnce(id) {
+      const { copies, sizeBytes } = await world.record(id);
+      const used = await world.rows<{ used_bytes: number }>(
+        "select used_bytes from storage_targets where id = ?",
+        copies[0]?.targetId,
+      );
+      expect(copies).toHaveLength(1);
+      expect(used).toEqual([{ used_bytes: sizeBytes }]);
     },
     async online({ nodeId }) {
       await until(

@@ -30,8 +30,10 @@ type Active = Plan & { matches: RegExp; left: number };
 export type NetworkProxy = {
   url: string;
   passed: Passed[];
-  /** Makes trouble from now on; the returned value counts how often, and ends it. */
-  plan(plan: Plan): { hits: number; end(): void };
+  /** Makes trouble from now on; the returned value counts how often. */
+  plan(plan: Plan): { hits: number };
+  /** No more trouble of any kind. */
+  endPlans(): void;
   /** Refuses sockets while this is set; calls still pass. */
   refuseSockets: boolean;
   /** Breaks every open socket, as a network that went away does. */
@@ -138,10 +140,12 @@ export async function startNetworkProxy(master: URL): Promise<NetworkProxy> {
     passed: [],
     refuseSockets: false,
     plan(plan) {
-      const counter = { hits: 0, end: () => void plans.splice(plans.indexOf(active), 1) };
-      const active = { ...plan, matches: patternOf(plan.on.path), left: plan.times ?? Infinity, counter };
-      plans.push(active);
+      const counter = { hits: 0 };
+      plans.push({ ...plan, matches: patternOf(plan.on.path), left: plan.times ?? Infinity, counter });
       return counter;
+    },
+    endPlans() {
+      plans.length = 0;
     },
     cutSockets() {
       for (const socket of sockets) socket.destroy();
