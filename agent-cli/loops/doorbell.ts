@@ -1,3 +1,4 @@
+import { doorbellClose } from "../../protocol/doorbell.ts";
 import { timing } from "../../protocol/states.ts";
 import type { Agent } from "../agent.ts";
 
@@ -5,9 +6,6 @@ export type SocketEnd = { opened: boolean; code: number; reason: string };
 
 const OPEN_TIMEOUT_MS = 15_000;
 const PONG_TIMEOUT_MS = 10_000;
-
-/** Another program of this node has taken the doorbell. */
-const REPLACED = 4000;
 
 /** Opens the socket and keeps it until it ends, for whatever reason. Rings only mean: poll now. */
 export function holdSocket(agent: Agent, path: string, onSocket: (up: boolean) => void): Promise<SocketEnd> {
@@ -58,7 +56,7 @@ export function holdSocket(agent: Agent, path: string, onSocket: (up: boolean) =
 }
 
 function tell(agent: Agent, code: number, reason: string): void {
-  if (code === REPLACED) {
+  if (code === doorbellClose.replaced) {
     agent.log.warn("socket taken over by another agent with this node's token: is this machine a clone?");
   } else agent.log.info("socket closed", { code, reason: reason.slice(0, 200) });
 }

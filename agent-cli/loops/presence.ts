@@ -1,3 +1,4 @@
+import { doorbellClose } from "../../protocol/doorbell.ts";
 import { timing } from "../../protocol/states.ts";
 import type { Agent } from "../agent.ts";
 import { backoffMs, fullJitter, pause } from "../backoff.ts";
@@ -71,8 +72,12 @@ async function keepSocket(agent: Agent, presence: Presence, onSocket: (up: boole
   }
 }
 
-/** After 1006 and 1012 a whole fleet may come back at once, so it spreads over half a minute. */
+/**
+ * After 1006 and 1012 a whole fleet may come back at once, so it spreads over half a minute. Whoever was replaced by
+ * another agent polls for a while: two clones that took the socket from each other at once would never end.
+ */
 function reconnectMs({ opened, code }: { opened: boolean; code: number }, failures: number): number {
+  if (code === doorbellClose.replaced) return SOCKET_RETRY_MS * (0.8 + Math.random() * 0.4);
   if (opened) return code === 1006 || code === 1012 ? Math.random() * 30_000 : fullJitter(0, 1000, 1000);
   return failures >= SOCKET_TRIES ? SOCKET_RETRY_MS * (0.8 + Math.random() * 0.4) : backoffMs(failures);
 }
