@@ -1,13 +1,11 @@
 import { statfsSync } from "node:fs";
+import { isBuiltin } from "node:module";
 
 export type Capabilities = { sources: string[]; storages: string[]; engines: Record<string, string> };
 
-/** What this machine can really do, found by trying and not by assuming. */
-export async function capabilities(): Promise<Capabilities> {
-  const sqlite = await import("node:sqlite").then(
-    () => true,
-    () => false,
-  );
+/** What this machine can really do. */
+export function capabilities(): Capabilities {
+  const sqlite = isBuiltin("node:sqlite");
   const engines: Record<string, string> = { node: process.versions.node };
   if (process.versions.zstd) engines.zstd = process.versions.zstd;
   if (sqlite && process.versions.sqlite) engines.sqlite = process.versions.sqlite;

@@ -136,7 +136,7 @@ function checkRunning({ stateDir }: Config): Check {
 }
 
 async function checkTools(): Promise<Check> {
-  const { sources, engines } = await capabilities();
+  const { sources, engines } = capabilities();
   const versions = Object.entries(engines).map(([engine, version]) => `${engine} ${version}`);
   const complete = sources.includes("sqlite") && "zstd" in engines;
   return { name: "tools", state: complete ? "ok" : "warn", detail: versions.join(", ") };

@@ -16,7 +16,7 @@ const SOCKET_RETRY_MS = 5 * 60_000;
 
 /** Keeps the master knowing that this node lives: by a socket where one can be had, else by heartbeats. */
 export async function keepPresence(agent: Agent, presence: Presence, onChange: Change): Promise<void> {
-  const capabilities = await findCapabilities();
+  const capabilities = findCapabilities();
   presence.told = await firstHeartbeat(agent, capabilities);
   if (presence.told === null) return;
   agent.log.info("connected to the master", { node: presence.told.name, nodeId: presence.told.nodeId });
