@@ -3,7 +3,7 @@ import os from "node:os";
 /** The value below which that share of the values lies (nearest rank); NaN of nothing. */
 export function percentile(values: number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
+  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
 }
 
 export const median = (values: number[]): number => percentile(values, 0.5);
