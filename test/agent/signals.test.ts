@@ -120,9 +120,19 @@ test("a socket that is closed is opened again; one that cannot be had is replace
   for (const socket of master.sockets) socket.close(4001, "reshard");
   await until(() => agent.lines.filter(({ msg }) => msg === "socket open").length === 2, "a second socket");
   master.intercept = ({ name }) => (name === "doorbell" ? { hangUp: true } : undefined);
+  for (const socket of master.sockets) socket.close(4001, "reshard");
+  const before = master.callsTo("poll").length;
+  await until(() => master.callsTo("poll").length > before + 2, "polls", agent.output);
+  await agent.logged("polling instead");
+});
+
+test("a socket that another agent took over is not fought for: this one polls", async () => {
+  const { master, start } = await world({ pollSeconds: 1 });
+  const agent = start();
+  await agent.logged("socket open");
   for (const socket of master.sockets) socket.close(4000, "replaced");
   await agent.logged("is this machine a clone?");
   const before = master.callsTo("poll").length;
   await until(() => master.callsTo("poll").length > before + 2, "polls", agent.output);
-  await agent.logged("polling instead");
+  expect(agent.lines.filter(({ msg }) => msg === "socket open")).toHaveLength(1);
 });
