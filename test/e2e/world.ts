@@ -89,7 +89,7 @@ export async function startWorld(): Promise<World> {
   const worker = harness.getWorker<Bindings>();
   await worker.applyD1Migrations("DB" as never);
   const { DB, VAULT } = await worker.getEnv();
-  const ask = asker(url, await adminKey(url));
+  const { ask, call } = await administrator(url);
   let names = 0;
 
   const world: World = {
@@ -97,11 +97,7 @@ export async function startWorld(): Promise<World> {
     folder,
     agentEntry,
     ask,
-    async call(endpoint, options) {
-      const answer = await ask(endpoint, options);
-      if (answer.status >= 400) throw new Error(`${endpoint.method} ${endpoint.path}: ${answer.message}`);
-      return answer.data;
-    },
+    call,
     rows: async <T>(sql: string, ...values: unknown[]) =>
       (
         await DB.prepare(sql)
@@ -173,8 +169,10 @@ export async function startWorld(): Promise<World> {
 const ended = <T extends { status: string }>(run: T): T | null =>
   run.status === "queued" || run.status === "running" ? null : run;
 
-function asker(url: URL, key: string): World["ask"] {
-  return async (endpoint, { params, query, body } = {}) => {
+/** The front door of a new master, for its administrator, who is made first. */
+export async function administrator(url: URL): Promise<Pick<World, "ask" | "call">> {
+  const key = await adminKey(url);
+  const ask: World["ask"] = async (endpoint, { params, query, body } = {}) => {
     const target = new URL(fillPath(endpoint.path, (params ?? {}) as Params<`/${string}`>), url);
     for (const [name, value] of Object.entries(query ?? {})) target.searchParams.set(name, String(value));
     const response = await fetch(target, {
@@ -185,6 +183,14 @@ function asker(url: URL, key: string): World["ask"] {
     const { code, message, data } = (await response.json()) as Envelope<unknown>;
     const parsed = response.ok ? endpoint.reply.parse(data) : data;
     return { status: response.status, code, message, data: parsed as never };
+  };
+  return {
+    ask,
+    async call(endpoint, options) {
+      const answer = await ask(endpoint, options);
+      if (answer.status >= 400) throw new Error(`${endpoint.method} ${endpoint.path}: ${answer.message}`);
+      return answer.data;
+    },
   };
 }
 
