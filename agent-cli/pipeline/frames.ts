@@ -14,7 +14,7 @@ const defaultLevel = { zstd: 1, gzip: 6 };
 const levelRange = { zstd: [1, 22], gzip: [1, 9] } as const;
 
 /** Two more than there are cores, so that no core waits while the next slab is being filled. */
-export const framesInFlight = (): number => availableParallelism() + 2;
+const framesInFlight = (): number => availableParallelism() + 2;
 
 const compressZstd = promisify(zstdCompress);
 const compressGzip = promisify(gzip);

@@ -125,6 +125,22 @@ test.each(compressions)(
   240_000,
 );
 
+test("a tar header that was altered is refused by its own checksum", async () => {
+  const { source, destination, storage, backup, restore } = world();
+  makeTree(source);
+  await backup({ compression: "none" });
+  const good = storage.objects.get(key) as Buffer;
+  const at = good.lastIndexOf(join(source, "sub", "c.txt").slice(1));
+  // A letter of the name, a digit of the mode, one of the owner.
+  for (const field of [5, 104, 112]) {
+    const bad = Buffer.from(good);
+    bad[at + field] = (bad[at + field] as number) ^ 1;
+    storage.objects.set(key, bad);
+    await expect(restore({ compression: "none" })).rejects.toThrow(/checksum is wrong/);
+  }
+  expect(existsSync(destination)).toBe(false);
+});
+
 test("frames of one backup in another order are refused by their hash", async () => {
   const { source, destination, storage, backup, restore } = world();
   writeFileSync(join(source, "large"), noise(9_000_000));
