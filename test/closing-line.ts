@@ -9,6 +9,8 @@ export default class ClosingLine implements Reporter {
     const skipped = named("skipped");
     for (const test of skipped) console.log(`skipped: ${test.module.relativeModuleId} > ${test.fullName}`);
     const failed = named("failed").length + broken + errors.length;
-    console.log(`${named("passed").length} passed, ${failed} failed${skipped.length > 0 ? `, ${skipped.length} skipped` : ""}`);
+    console.log(
+      `${named("passed").length} passed, ${failed} failed${skipped.length > 0 ? `, ${skipped.length} skipped` : ""}`,
+    );
   }
 }

@@ -14,6 +14,7 @@ const variables = z.object({
   DOORBELL_SHARDS: z.coerce.number().int().min(1).max(64),
   SESSION_HOURS: z.coerce.number().int().min(1).max(8760),
   HISTORY_DAYS: z.coerce.number().int().min(1).max(3650),
+  DUE_TASKS_PER_MINUTE: z.coerce.number().int().min(1).max(1000),
 });
 
 export type Config = {
@@ -21,6 +22,8 @@ export type Config = {
   doorbellShards: number;
   sessionMs: number;
   historyMs: number;
+  /** Scheduled tasks that one minute's sweeps start; the rest waits for the next minute. */
+  dueTasksPerMinute: number;
 };
 
 const HOUR_MS = 3_600_000;
@@ -38,6 +41,7 @@ export function readConfig(env: Env): Config {
     doorbellShards: v.DOORBELL_SHARDS,
     sessionMs: v.SESSION_HOURS * HOUR_MS,
     historyMs: v.HISTORY_DAYS * 24 * HOUR_MS,
+    dueTasksPerMinute: v.DUE_TASKS_PER_MINUTE,
   };
 }
 

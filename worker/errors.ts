@@ -6,7 +6,11 @@ export class DomainError extends Error {
   readonly retryAfterSeconds: number | undefined;
   /** Facts for programs, e.g. the id of the record that is in the way. */
   readonly details: Record<string, number> | undefined;
-  constructor(code: ErrorCode, message: string, options?: { retryAfterSeconds?: number; details?: Record<string, number> }) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options?: { retryAfterSeconds?: number; details?: Record<string, number> },
+  ) {
     super(message);
     this.name = "DomainError";
     this.code = code;

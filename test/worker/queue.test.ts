@@ -1,9 +1,9 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
-import { agentApi, adminApi } from "../../protocol/index.ts";
+import { adminApi, agentApi } from "../../protocol/index.ts";
 import { enqueueStatement } from "../../worker/commands/enqueue.ts";
 import { expireCommands } from "../../worker/commands/expire.ts";
-import { aNode, aTask, asRole, call, deps } from "./master.ts";
+import { aNode, asRole, aTask, call, deps } from "./master.ts";
 
 const listing = { entries: [] };
 const poll = (node: { headers: Record<string, string> }, body?: unknown) =>
@@ -11,7 +11,9 @@ const poll = (node: { headers: Record<string, string> }, body?: unknown) =>
 const idle = { running: [], max: 4 };
 
 async function enqueueListDir(nodeId: number, path = "/"): Promise<number> {
-  const row = await enqueueStatement(deps, { nodeId, type: "list_dir", payload: { path } }).first<{ id: number }>();
+  const row = await enqueueStatement(deps, { nodeId, type: "list_dir", payload: { path } }).first<{
+    id: number;
+  }>();
   if (!row) throw new Error("nothing was queued");
   return row.id;
 }
@@ -56,7 +58,11 @@ describe("handing out", () => {
     const [a, b] = [await enqueueListDir(ours.id), await enqueueListDir(go.id)];
     const command = (await poll(ours, idle)).data.commands?.[0];
     expect(command).toMatchObject({ id: a, attempt: 1, leaseSeconds: 120 });
-    expect(await commandRow(a)).toMatchObject({ status: "dispatched", attempt: 1, lease_token: command?.leaseToken });
+    expect(await commandRow(a)).toMatchObject({
+      status: "dispatched",
+      attempt: 1,
+      lease_token: command?.leaseToken,
+    });
     expect((await poll(go)).data.command).toEqual({ id: b, type: "list_dir", payload: { path: "/" } });
     expect((await commandRow(b))?.["lease_expires_at"]).toBeGreaterThan(Date.now());
   });
@@ -103,7 +109,10 @@ describe("handing out", () => {
 
   it("gives a paused node no work, but still answers for it", async () => {
     const node = await aNode({ ours: true });
-    await call(await asRole("admin"), adminApi.updateNode, { params: { id: node.id }, body: { paused: true } });
+    await call(await asRole("admin"), adminApi.updateNode, {
+      params: { id: node.id },
+      body: { paused: true },
+    });
     const task = await aTask(node);
     await call(await asRole("operator"), adminApi.runTask, { params: { id: task.id } });
     const answer = await poll(node, idle);
@@ -130,7 +139,10 @@ describe("results", () => {
       expect(answer).toMatchObject({ status: 200, data: { status: "ok" } });
     }
     const first = await commandRow(id);
-    await call(node.headers, agentApi.commandResult, { params: { id }, body: { success: false, errorMessage: "x" } });
+    await call(node.headers, agentApi.commandResult, {
+      params: { id },
+      body: { success: false, errorMessage: "x" },
+    });
     expect(await commandRow(id)).toEqual(first);
     expect(first).toMatchObject({ status: "succeeded", result: JSON.stringify(listing) });
   });
@@ -143,11 +155,15 @@ describe("results", () => {
       status: 401,
       code: "AGENT_COMMAND_FORBIDDEN",
     });
-    expect(await call(node.headers, agentApi.commandResult, { params: { id: 999_999 }, body })).toMatchObject({
-      status: 404,
-      code: "AGENT_COMMAND_NOT_FOUND",
+    expect(await call(node.headers, agentApi.commandResult, { params: { id: 999_999 }, body })).toMatchObject(
+      {
+        status: 404,
+        code: "AGENT_COMMAND_NOT_FOUND",
+      },
+    );
+    expect(await call(node.headers, agentApi.commandResult, { params: { id }, body })).toMatchObject({
+      status: 409,
     });
-    expect(await call(node.headers, agentApi.commandResult, { params: { id }, body })).toMatchObject({ status: 409 });
     expect((await commandRow(id))?.["status"]).toBe("pending");
   });
 

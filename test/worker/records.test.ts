@@ -390,4 +390,20 @@ describe("deleting", () => {
     });
     expect((await call(admin, adminApi.getRecord, { params: { id: run.recordId } })).status).toBe(404);
   });
+
+  it("asks another node to remove what every node reaches when the record's own is gone", async () => {
+    const [gone, other] = [await aNode({ ours: true }), await aNode({ ours: true })];
+    const admin = await asRole("admin");
+    const run = await aClaimedRun(gone);
+    await env.DB.batch([
+      env.DB.prepare("update storage_targets set type = 's3' where id = ?").bind(run.task.targetId),
+      env.DB.prepare("update nodes set last_seen = ?").bind(Date.now() - 60_000),
+      env.DB.prepare("update nodes set last_seen = ? where id = ?").bind(Date.now(), other.id),
+    ]);
+    await report(gone, run.recordId, goodReport(run));
+    await env.DB.prepare("delete from nodes where id = ?").bind(gone.id).run();
+    await call(admin, adminApi.deleteRecord, { params: { id: run.recordId } });
+    const command = (await call(other.headers, agentApi.poll, { body: idle })).data.commands?.[0];
+    expect(command).toMatchObject({ type: "delete_storage_object", payload: { targetType: "s3" } });
+  });
 });

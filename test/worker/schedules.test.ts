@@ -5,10 +5,13 @@ import type { Deps } from "../../worker/deps.ts";
 import { connectBell } from "../../worker/doorbell/connect.ts";
 import { nextRun, nextRuns, validateSchedule } from "../../worker/schedules/expression.ts";
 import { runDueTasks } from "../../worker/schedules/run-due.ts";
+import { sweepForAMinute } from "../../worker/sweeps/sweep.ts";
 import { counting } from "./counting.ts";
 import { aNode, asRole, call, deps } from "./master.ts";
 import { set, taskRow } from "./rows.ts";
 
+/** Tasks that one sweep may start, in these tests. */
+const LIMIT = 10;
 const utc = (text: string) => Date.parse(`${text}Z`);
 const at = (now: number): Deps => ({ ...deps, now: () => now });
 const hoursOf = (times: number[]) => times.map((time) => new Date(time).toISOString().slice(0, 16));
@@ -248,10 +251,10 @@ describe("a due task", () => {
 
   it("runs once, and next when its schedule says", async () => {
     const task = await dueTask(night);
-    await runDueTasks(at(night - 1));
+    await runDueTasks(at(night - 1), LIMIT);
     expect(await runsOf(task.id)).toEqual([]);
-    await runDueTasks(at(night + 12_000));
-    await runDueTasks(at(night + 27_000));
+    await runDueTasks(at(night + 12_000), LIMIT);
+    await runDueTasks(at(night + 27_000), LIMIT);
     expect(await runsOf(task.id)).toMatchObject([
       { status: "queued", trigger: "schedule", commandId: expect.any(Number) },
     ]);
@@ -261,7 +264,7 @@ describe("a due task", () => {
   it("is started by one of many sweeps at once", async () => {
     const late = await dueTask(night - 3 * DAY);
     const task = await dueTask(night);
-    await Promise.all(Array.from({ length: 8 }, () => runDueTasks(at(night + 1000))));
+    await Promise.all(Array.from({ length: 8 }, () => runDueTasks(at(night + 1000), LIMIT)));
     expect(await runsOf(task.id)).toMatchObject([{ status: "queued" }]);
     expect(await runsOf(late.id)).toMatchObject([{ status: "missed", runs: 3 }, { status: "queued" }]);
     const commands = await env.DB.prepare("select count(*) as n from agent_commands where node_id in (?, ?)")
@@ -273,8 +276,8 @@ describe("a due task", () => {
   it("runs once after the master was away for days, with one record of all that was missed", async () => {
     const task = await dueTask(night - 4 * DAY);
     const woken = night + 5 * 3_600_000;
-    await runDueTasks(at(woken));
-    await runDueTasks(at(woken + 15_000));
+    await runDueTasks(at(woken), LIMIT);
+    await runDueTasks(at(woken + 15_000), LIMIT);
     expect(await runsOf(task.id)).toMatchObject([
       {
         status: "missed",
@@ -290,13 +293,13 @@ describe("a due task", () => {
 
   it("counts as caught up, with nothing missed, when it only starts hours late", async () => {
     const task = await dueTask(night);
-    await runDueTasks(at(night + 7 * 3_600_000));
+    await runDueTasks(at(night + 7 * 3_600_000), LIMIT);
     expect(await runsOf(task.id)).toMatchObject([{ status: "queued", trigger: "catch_up" }]);
   });
 
   it("counts at most a hundred missed turns and says that there were more", async () => {
     const task = await dueTask(night - 30 * DAY, { schedule: "* * * * *" });
-    await runDueTasks(at(night + 5000));
+    await runDueTasks(at(night + 5000), LIMIT);
     expect(await runsOf(task.id)).toMatchObject([
       {
         status: "missed",
@@ -306,6 +309,43 @@ describe("a due task", () => {
       { status: "queued", trigger: "catch_up" },
     ]);
     expect(await nextRunAt(task.id)).toBe(night + 60_000);
+  });
+
+  it("is not lost when its node is removed at that very moment: its record says why", async () => {
+    const task = await dueTask(night);
+    const sweep = at(night + 1000);
+    const db = new Proxy(sweep.db, {
+      get: (target, key) =>
+        key === "batch"
+          ? async (statements: D1PreparedStatement[]) => {
+              await target.prepare("delete from nodes where id = ?").bind(task.node.id).run();
+              return target.batch(statements);
+            }
+          : Reflect.get(target, key).bind(target),
+    });
+    await runDueTasks({ ...sweep, db }, LIMIT);
+    expect(await runsOf(task.id)).toEqual([]);
+    await runDueTasks(at(night + 16_000), LIMIT);
+    expect(await runsOf(task.id)).toMatchObject([{ status: "missed" }]);
+  });
+
+  it("waits for the next minute once this one has started as many as it may", async () => {
+    const many = await Promise.all(Array.from({ length: 5 }, () => dueTask(night)));
+    let clock = night;
+    const minute = {
+      ...at(night),
+      now: () => clock,
+      sleep: async (milliseconds: number) => {
+        clock += milliseconds;
+      },
+      config: { ...deps.config, dueTasksPerMinute: 3 },
+    };
+    const started = async () =>
+      (await Promise.all(many.map(({ id }) => runsOf(id)))).filter((runs) => runs.length === 1).length;
+    await sweepForAMinute(minute, night);
+    expect(await started()).toBe(3);
+    await sweepForAMinute(minute, night + 60_000);
+    expect(await started()).toBe(5);
   });
 
   it("is not lost when a sweep dies after the missed turns were recorded", async () => {
@@ -322,9 +362,9 @@ describe("a due task", () => {
             }
           : Reflect.get(target, key).bind(target),
     });
-    await runDueTasks({ ...dying, db });
+    await runDueTasks({ ...dying, db }, LIMIT);
     expect(await runsOf(task.id)).toMatchObject([{ status: "missed", runs: 2 }]);
-    await runDueTasks(at(night + 16_000));
+    await runDueTasks(at(night + 16_000), LIMIT);
     expect(await runsOf(task.id)).toMatchObject([{ status: "missed", runs: 2 }, { status: "queued" }]);
     expect(await nextRunAt(task.id)).toBe(night + DAY);
   });
@@ -332,20 +372,20 @@ describe("a due task", () => {
   it("waits on a node that sleeps, runs once when it wakes, and counts what it could not start meanwhile", async () => {
     const task = await dueTask(night);
     await set("nodes", task.node.id, { status: "offline", last_seen: 5 });
-    for (let day = 0; day < 4; day++) await runDueTasks(at(night + day * DAY + 1000));
+    for (let day = 0; day < 4; day++) await runDueTasks(at(night + day * DAY + 1000), LIMIT);
     expect(await runsOf(task.id)).toMatchObject([
       { status: "queued", trigger: "schedule" },
       { status: "missed", runs: 3, errorMessage: "not started: the run before was still going" },
     ]);
     expect(await nextRunAt(task.id)).toBe(night + 4 * DAY);
     await finish(task.id);
-    await runDueTasks(at(night + 4 * DAY + 1000));
+    await runDueTasks(at(night + 4 * DAY + 1000), LIMIT);
     expect((await runsOf(task.id)).map(({ status }) => status)).toEqual(["success", "missed", "queued"]);
   });
 
   it("tells people once of what is missed for one reason", async () => {
     const task = await dueTask(night);
-    for (let day = 0; day < 4; day++) await runDueTasks(at(night + day * DAY + 1000));
+    for (let day = 0; day < 4; day++) await runDueTasks(at(night + day * DAY + 1000), LIMIT);
     const { name } = (await env.DB.prepare("select name from backup_tasks where id = ?")
       .bind(task.id)
       .first<{ name: string }>()) ?? { name: "" };
@@ -361,7 +401,7 @@ describe("a due task", () => {
       time_zone: "UTC",
       next_run_at: night,
     });
-    await runDueTasks(at(night + 1000));
+    await runDueTasks(at(night + 1000), LIMIT);
     expect(await runsOf(id)).toMatchObject([
       {
         status: "missed",
@@ -375,7 +415,7 @@ describe("a due task", () => {
 
   it("is missed with a reason when its node is gone, and runs nowhere else", async () => {
     const id = await taskRow(987_654, { schedule: "0 2 * * *", time_zone: "UTC", next_run_at: night });
-    await runDueTasks(at(night + 1000));
+    await runDueTasks(at(night + 1000), LIMIT);
     expect(await runsOf(id)).toMatchObject([
       { status: "missed", errorMessage: "not started: there is no node 987654" },
     ]);
@@ -384,7 +424,7 @@ describe("a due task", () => {
 
   it("stands still, with a reason, when its schedule has become invalid", async () => {
     const task = await dueTask(night, { time_zone: "Mars/Phobos" });
-    await runDueTasks(at(night + 1000));
+    await runDueTasks(at(night + 1000), LIMIT);
     expect(await runsOf(task.id)).toMatchObject([
       { status: "missed", errorMessage: expect.stringContaining("Mars/Phobos") },
     ]);
@@ -393,7 +433,7 @@ describe("a due task", () => {
 
   it("does not run while it is disabled", async () => {
     const task = await dueTask(night, { enabled: 0 });
-    await runDueTasks(at(night + 1000));
+    await runDueTasks(at(night + 1000), LIMIT);
     expect(await runsOf(task.id)).toEqual([]);
   });
 
@@ -403,16 +443,16 @@ describe("a due task", () => {
       throw new Error("the object is overloaded");
     };
     const dead = connectBell({ getByName: away } as unknown as typeof env.DOORBELL, 1);
-    await runDueTasks({ ...at(night + 1000), bell: dead });
+    await runDueTasks({ ...at(night + 1000), bell: dead }, LIMIT);
     expect(await runsOf(task.id)).toMatchObject([{ status: "queued" }]);
   });
 
   it("at midnight UTC runs on the day that begins", async () => {
     const midnight = utc("2027-01-01T00:00");
     const task = await dueTask(midnight, { schedule: "0 0 * * *" });
-    await runDueTasks(at(midnight - 1));
+    await runDueTasks(at(midnight - 1), LIMIT);
     expect(await runsOf(task.id)).toEqual([]);
-    await runDueTasks(at(midnight));
+    await runDueTasks(at(midnight), LIMIT);
     expect(await runsOf(task.id)).toMatchObject([{ status: "queued" }]);
     expect(await nextRunAt(task.id)).toBe(midnight + DAY);
   });
@@ -422,13 +462,13 @@ describe("a due task", () => {
       Array.from({ length: 14 }, () => dueTask(night - 20 * DAY, { schedule: "0 2 1 1 *" })),
     );
     const { deps: counted, count } = counting(at(night));
-    await runDueTasks(counted);
+    await runDueTasks(counted, LIMIT);
     const started = async () =>
       (await Promise.all(many.map(({ id }) => runsOf(id)))).filter((runs) => runs.length === 1).length;
     expect(await started()).toBe(10);
     // The look-up, then 4 calls a task, one of them a batch of 5.
     expect(count.queries).toBeLessThanOrEqual(1 + 10 * 8);
-    await runDueTasks(at(night + 15_000));
+    await runDueTasks(at(night + 15_000), LIMIT);
     expect(await started()).toBe(14);
   });
 });

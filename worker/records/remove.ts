@@ -81,10 +81,12 @@ async function deleteFromVault(deps: Deps, recordId: number, copies: Copy[]): Pr
 async function askForTheRest(
   deps: Deps,
   recordId: number,
-  nodeId: number | null,
+  recordNodeId: number | null,
   copies: Copy[],
 ): Promise<void> {
-  if (copies.length === 0 || nodeId === null) return;
+  if (copies.length === 0) return;
+  const nodeId = await deletingNode(deps, recordNodeId);
+  if (nodeId === null) return;
   await deps.db.batch(
     copies.map((copy) =>
       enqueueStatement(deps, {
@@ -96,4 +98,20 @@ async function askForTheRest(
     ),
   );
   await deps.bell.ring([nodeId]);
+}
+
+/**
+ * The node that made the record; once it is gone, one of ours that has been seen last, for what is left then lies in
+ * storages that every node reaches (a node's own disk is forgotten with it). Null while there is none: asking again
+ * later tries again.
+ */
+async function deletingNode({ db }: Deps, recordNodeId: number | null): Promise<number | null> {
+  const node = await db
+    .prepare(
+      `select id from nodes where id = ?1 or (protocol_version is not null and not exists (
+         select 1 from nodes where id = ?1)) order by last_seen desc limit 1`,
+    )
+    .bind(recordNodeId)
+    .first<{ id: number }>();
+  return node?.id ?? null;
 }

@@ -28,7 +28,7 @@ export async function startRun(
   const node = await chooseNode(deps, task, task.needs);
   const results = await deps.db
     .batch<{ id: number }>([
-      turnStatement(deps, run.taskId, run.due),
+      turnStatement(deps, run.taskId, node.id, run.due),
       recordStatement(deps, run.taskId, node.id, run.trigger),
       commandStatement(deps),
       linkStatement(deps),
@@ -67,12 +67,23 @@ async function taskToRun(deps: Deps, id: number): Promise<TaskToRun> {
   return { name: row.name, nodeId: row.nodeId, poolLabel: row.poolLabel, needs };
 }
 
-/** Takes the turn, or (by hand) only touches the task: either way the next statement looks whether a row changed. */
-function turnStatement({ db }: Deps, taskId: number, due: Due | undefined): D1PreparedStatement {
+/**
+ * Takes the turn, or (by hand) only touches the task: either way the next statement looks whether a row changed. A turn
+ * is not taken for a node that has just been removed, or it would be lost without a record.
+ */
+function turnStatement(
+  { db }: Deps,
+  taskId: number,
+  nodeId: number,
+  due: Due | undefined,
+): D1PreparedStatement {
   return due
     ? db
-        .prepare("update backup_tasks set next_run_at = ? where id = ? and next_run_at = ? and enabled = 1")
-        .bind(due.next, taskId, due.expected)
+        .prepare(
+          `update backup_tasks set next_run_at = ? where id = ? and next_run_at = ? and enabled = 1
+             and exists (select 1 from nodes where id = ?)`,
+        )
+        .bind(due.next, taskId, due.expected, nodeId)
     : db.prepare("update backup_tasks set updated_at = updated_at where id = ?").bind(taskId);
 }
 

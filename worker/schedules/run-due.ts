@@ -5,12 +5,6 @@ import { system } from "../users/actor.ts";
 import { nextRun, validateSchedule } from "./expression.ts";
 import { recordMissed } from "./record-missed.ts";
 
-/**
- * Tasks started per sweep, at 4 database calls each (5 when turns were missed); the rest waits for the next one. The
- * free plan allows 50 calls in the minute that four sweeps share: when they are used up, what is left fails untouched
- * and is due again in the next minute.
- */
-const MAX_PER_SWEEP = 10;
 /** Missed turns counted one by one, at 0.1 ms of CPU each. */
 const MAX_COUNTED = 100;
 /** A run that starts later than this after its time is called a catch-up. */
@@ -23,10 +17,11 @@ type Turns = { times: number[]; next: number | null };
 
 /**
  * Starts the tasks whose time has come, each turn once however many sweeps see it. What cannot be started leaves a
- * missed record that says why; an unexpected failure leaves the task for the next sweep. Returns how many were due.
+ * missed record that says why; an unexpected failure leaves the task for the next sweep. At most `limit` tasks are
+ * looked at, the rest waits: each costs 4 database calls, 6 when turns were missed. Returns how many were due.
  */
-export async function runDueTasks(deps: Deps): Promise<number> {
-  const tasks = await dueTasks(deps);
+export async function runDueTasks(deps: Deps, limit: number): Promise<number> {
+  const tasks = await dueTasks(deps, limit);
   for (const task of tasks) {
     try {
       await runTask(deps, task);
@@ -37,13 +32,13 @@ export async function runDueTasks(deps: Deps): Promise<number> {
   return tasks.length;
 }
 
-async function dueTasks({ db, now }: Deps): Promise<DueTask[]> {
+async function dueTasks({ db, now }: Deps, limit: number): Promise<DueTask[]> {
   const { results } = await db
     .prepare(
       `select id, name, schedule, time_zone as timeZone, next_run_at as nextRunAt from backup_tasks
        where next_run_at <= ? and enabled = 1 and schedule is not null order by next_run_at limit ?`,
     )
-    .bind(now(), MAX_PER_SWEEP)
+    .bind(now(), limit)
     .all<DueTask>();
   return results;
 }

@@ -19,7 +19,6 @@ const parts: Part[] = [
   ["presence", syncPresence],
   ["offline", markSilentOffline],
   ["commands", expireCommands],
-  ["schedules", runDueTasks],
 ];
 
 /**
@@ -27,18 +26,30 @@ const parts: Part[] = [
  * last one in any case; everything is computed from timestamps, so one too many does no harm.
  */
 export async function sweepForAMinute(deps: Deps, startedAt: number): Promise<void> {
+  let startable = deps.config.dueTasksPerMinute;
   for (let turn = 0; turn < SWEEPS_PER_MINUTE; turn++) {
     const wait = startedAt + turn * INTERVAL_MS - deps.now();
     if (wait > 0) await deps.sleep(wait);
     else if (-wait >= INTERVAL_MS && turn < SWEEPS_PER_MINUTE - 1) continue;
-    await sweepOnce(deps);
+    startable -= await sweepOnce(deps, startable);
   }
   await tidy(deps, Math.floor(startedAt / 60_000));
 }
 
-/** Everything that is due now. A part that fails is logged and leaves the others alone. */
-export async function sweepOnce(deps: Deps): Promise<void> {
+/**
+ * Everything that is due now, of tasks at most `startable`; returns how many were looked at. A part that fails is
+ * logged and leaves the others alone.
+ */
+export async function sweepOnce(deps: Deps, startable = deps.config.dueTasksPerMinute): Promise<number> {
   for (const part of parts) await runPart(deps, part);
+  let due = 0;
+  await runPart(deps, [
+    "schedules",
+    async () => {
+      if (startable > 0) due = await runDueTasks(deps, startable);
+    },
+  ]);
+  return due;
 }
 
 async function tidy(deps: Deps, minute: number): Promise<void> {
