@@ -1,7 +1,6 @@
 import { z } from "zod";
 
 export const commandStatus = z.enum(["pending", "dispatched", "succeeded", "failed", "timeout", "cancelled"]);
-export type CommandStatus = z.output<typeof commandStatus>;
 
 export const commandType = z.enum([
   "run_task",
@@ -24,10 +23,8 @@ export const laneOf: Record<CommandType, Lane> = {
 
 /** `missed`: its time came and it could not be started. `success` may carry warnings. */
 export const recordStatus = z.enum(["queued", "running", "success", "failed", "cancelled", "missed"]);
-export type RecordStatus = z.output<typeof recordStatus>;
 
 export const restoreStatus = z.enum(["queued", "running", "success", "failed", "cancelled"]);
-export type RestoreStatus = z.output<typeof restoreStatus>;
 
 export const copyStatus = z.enum(["success", "failed", "deleting", "deleted", "delete_failed"]);
 export const nodeStatus = z.enum(["online", "offline", "pending"]);

@@ -86,7 +86,7 @@ export function serveHandshake<E extends Endpoint>(
 }
 
 /** Turns every error into the envelope; what is unexpected is logged and told by its request id alone. */
-export function onError(error: Error, c: Context<HonoEnv>): Response {
+function onError(error: Error, c: Context<HonoEnv>): Response {
   const known = asKnownError(error, Date.now());
   const requestId = c.var.requestId;
   if (!known) {
@@ -207,7 +207,7 @@ async function readBounded(request: Request, maxBytes: number): Promise<Uint8Arr
 }
 
 /** The agent's token: its own header, or a bearer that is not an API key. Null when there is none. */
-export function tokenOf(c: Context<HonoEnv>): string | null {
+function tokenOf(c: Context<HonoEnv>): string | null {
   return c.req.header("X-Agent-Token")?.trim() || bearerOf(c) || null;
 }
 

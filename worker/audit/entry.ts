@@ -10,28 +10,9 @@ export type AuditEntry = {
   after?: unknown;
 };
 
-/** The statement that records a change; put it into the same batch as the change. Secrets never go in here. */
-export function auditStatement({ db, now }: Deps, actor: Actor, entry: AuditEntry): D1PreparedStatement {
-  return db
-    .prepare(
-      `insert into audit_logs (at, actor, action, entity, entity_id, before, after, ip_address)
-       values (?, ?, ?, ?, ?, ?, ?, ?)`,
-    )
-    .bind(
-      now(),
-      actor.name,
-      entry.action,
-      entry.entity,
-      entry.entityId,
-      toJson(entry.before),
-      toJson(entry.after),
-      actor.ipAddress,
-    );
-}
-
 /**
- * The same, written only when the statement just before it in the batch changed a row; the id, when none is given, is
- * the one that statement inserted.
+ * The statement that records a change; put it right after the change in the same batch: it is written only when that
+ * one changed a row. The id, when none is given, is the one that it inserted. Secrets never go in here.
  */
 export function auditIfChanged({ db, now }: Deps, actor: Actor, entry: AuditEntry): D1PreparedStatement {
   return db
