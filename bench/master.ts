@@ -26,9 +26,10 @@ export async function startBenchMaster(): Promise<BenchMaster> {
   if (!existsSync(path.resolve(import.meta.dirname, "../dist/assets")))
     throw new Error("run npm run build first");
   const folder = mkdtempSync(path.join(tmpdir(), "backupx-bench-"));
-  const master = await startLocalMaster({
-    stateDir: path.join(folder, "master"),
-    port: await freePort(8900),
+  const stateDir = path.join(folder, "master");
+  const master = await startLocalMaster({ stateDir, port: await freePort(8900) }).catch((error: unknown) => {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
   });
   const stop = async () => {
     await master.stop();

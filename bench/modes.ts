@@ -93,11 +93,12 @@ function report(results: Result[]): void {
   console.log(`${agents} agents; in brackets: compared with the Doorbell`);
   console.log(
     table([
-      ["", "p50 ms", "p99 ms", "lost", "CPU ms/s, idle", "requests per idle agent-hour"],
+      ["", "p50 ms", "p99 ms", "slowest ms", "lost", "CPU ms/s, idle", "requests per idle agent-hour"],
       ...results.map((r) => [
         r.mode,
         times(r.p50, bell.p50),
         times(r.p99, bell.p99),
+        r.max.toFixed(0),
         r.lost,
         times(r.cpuMsPerSecond, bell.cpuMsPerSecond),
         r === bell ? "see below" : idleSeconds < HOLD_SECONDS ? "-" : r.requestsPerAgentHour.toFixed(0),
