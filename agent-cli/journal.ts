@@ -40,9 +40,13 @@ const subject = z.discriminatedUnion("kind", [
 /** The row of the master whose log and state belong to a command. */
 export type Subject = z.output<typeof subject>;
 
+/** Where a backup writes on this machine's own disks: files of that beginning, in that folder, are this run's alone. */
+const ownCopy = z.object({ folder: z.string(), stem: z.string().min(1) });
+export type OwnCopy = z.output<typeof ownCopy>;
+
 const state = z.discriminatedUnion("name", [
   z.object({ name: z.literal("claimed") }),
-  z.object({ name: z.literal("started"), workDir: z.string() }),
+  z.object({ name: z.literal("started"), workDir: z.string(), ownCopies: z.array(ownCopy).default([]) }),
   z.object({ name: z.literal("finished"), deliveries: z.array(delivery) }),
 ]);
 

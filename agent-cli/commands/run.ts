@@ -7,6 +7,7 @@ import { type Config, type Flags, readConfig, requireMaster } from "../config.ts
 import { formatDuration } from "../duration.ts";
 import type { ExitName } from "../exit-codes.ts";
 import { interrupted } from "../jobs/execute.ts";
+import { removeOwnCopies } from "../jobs/own-copies.ts";
 import { openJournal } from "../journal.ts";
 import { makeLink } from "../link.ts";
 import { takeLock } from "../lock.ts";
@@ -118,6 +119,7 @@ function pickUp(agent: Agent): void {
     }
     if (entry.state.name === "started") {
       agent.log.warn("command interrupted by a restart", { command: entry.id, type: entry.type });
+      void removeOwnCopies(entry.state.ownCopies);
       entry.state = { name: "finished", deliveries: interrupted(entry) };
       agent.journal.save(entry);
     }

@@ -3,6 +3,7 @@ import { type Agent, type Held, StopReason } from "../agent.ts";
 import type { Delivery, JournalEntry } from "../journal.ts";
 import { makeWorkDir } from "../state-dir.ts";
 import { FailedRun, messageOf, type Outcome } from "./outcome.ts";
+import { removeOwnCopies } from "./own-copies.ts";
 import { PayloadError, payloads, readPayload } from "./payloads.ts";
 import { lastSequence } from "./report.ts";
 import { restoreRecord } from "./restore-record.ts";
@@ -17,7 +18,7 @@ export async function execute(agent: Agent, held: Held): Promise<void> {
   try {
     held.abort.signal.throwIfAborted();
     workDir = makeWorkDir(agent.workRoot);
-    entry.state = { name: "started", workDir };
+    entry.state = { name: "started", workDir, ownCopies: [] };
     agent.journal.save(entry);
     agent.log.info("command started", { command: entry.id, type: entry.type });
     const outcome = await perform(agent, held, workDir);
@@ -25,6 +26,7 @@ export async function execute(agent: Agent, held: Held): Promise<void> {
     finish(agent, held, outcome, startedAt);
   } catch (error) {
     if (workDir !== null) await rm(workDir, { recursive: true, force: true }).catch(() => {});
+    if (entry.state.name === "started") await removeOwnCopies(entry.state.ownCopies);
     finish(agent, held, failure(error), startedAt);
   }
 }

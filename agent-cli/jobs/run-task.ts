@@ -5,6 +5,7 @@ import type { Delivery } from "../journal.ts";
 import type { TargetResult } from "../pipeline/pipeline.ts";
 import type { StoredBackup, TaskSpec } from "./job.ts";
 import { FailedRun, type Outcome } from "./outcome.ts";
+import { ownCopiesOf } from "./own-copies.ts";
 import { boundWarnings, openReport, type Report } from "./report.ts";
 import { runInChild } from "./run-in-child.ts";
 import { untilAnswered } from "./until-answered.ts";
@@ -23,6 +24,7 @@ export async function runTask(
     const spec = await untilAnswered(signal, () =>
       agent.client.call(agentApi.taskSpec, { params: { id: taskId }, query: { recordId }, signal }),
     );
+    noteOwnCopies(agent, held, spec);
     report.log("info", `backup of ${spec.name} on ${hostname()}: ${spec.source.paths.join(", ")}`);
     const result = await runInChild(
       agent,
@@ -40,6 +42,13 @@ export async function runTask(
   } catch (error) {
     throw new FailedRun([about(await failureReport(error, report))], error);
   }
+}
+
+function noteOwnCopies(agent: Agent, { entry }: Held, spec: TaskSpec): void {
+  const ownCopies = ownCopiesOf(spec);
+  if (ownCopies.length === 0 || entry.state.name !== "started") return;
+  entry.state.ownCopies = ownCopies;
+  agent.journal.save(entry);
 }
 
 /** A cancelled run's state is set by its command's result; anything else that fails says so here. */
