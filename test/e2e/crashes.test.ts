@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { adminApi, agentApi, timing } from "../../protocol/index.ts";
@@ -220,6 +220,52 @@ async function expectDelivered(run: Run): Promise<void> {
   await expectTidy(run);
 }
 
+describe.concurrent("a copy on the node's own disk", { timeout: TEST_MS }, () => {
+  /** A slow backup to a folder, with the first bytes of it written. */
+  async function halfWritten(onEnd: OnEnd) {
+    const machine = await world.machine(onEnd);
+    const agent = machine.start();
+    await agent.logged("socket open");
+    const disk = path.join(machine.folder, "disk");
+    mkdirSync(disk);
+    const taskId = await world.task(machine, {
+      source: { type: "file", paths: [sourceFolder(machine, 4096)] },
+      targetIds: [await world.target("local_disk", { path: disk })],
+      pipeline: { compression: "none", bandwidthBytesPerSecond: 200 * 1024 },
+    });
+    const { recordId } = await world.run(taskId);
+    const files = () => filesBelow(disk);
+    await until("the first bytes", () => files().some((file) => statSync(file).size > 0));
+    return { machine, agent, recordId, files, children: childrenOf(agent.pid) };
+  }
+
+  test("the agent is killed: its job ends by itself and leaves no half file", async ({ onTestFinished }) => {
+    const { agent, files, children } = await halfWritten(onTestFinished);
+    await agent.end("SIGKILL");
+    await until("the job's process to be gone", () => children.every((pid) => !existsSync(`/proc/${pid}`)));
+    expect(files()).toEqual([]);
+  });
+
+  test("the job is killed: the record says so, and no half file stays", async ({ onTestFinished }) => {
+    const { recordId, files, children } = await halfWritten(onTestFinished);
+    for (const pid of children) process.kill(pid, "SIGKILL");
+    const record = await world.endOf(recordId);
+    expect(record).toMatchObject({ status: "failed", errorMessage: expect.stringContaining("SIGKILL") });
+    expect(files()).toEqual([]);
+  });
+
+  test("the machine loses its power: after the restart no half file stays", async ({ onTestFinished }) => {
+    const { machine, agent, recordId, files, children } = await halfWritten(onTestFinished);
+    for (const pid of children) process.kill(pid, "SIGSTOP");
+    await agent.end("SIGKILL");
+    for (const pid of children) process.kill(pid, "SIGKILL");
+    expect(files()).toHaveLength(1);
+    machine.start();
+    expect(await world.endOf(recordId)).toMatchObject({ status: "failed" });
+    await until("no half file", () => files().length === 0, { seen: files });
+  });
+});
+
 describe.concurrent("the agent is silent", { timeout: TEST_MS }, () => {
   test("killed and never back: after ten minutes the record fails with a plain reason", async ({
     onTestFinished,
@@ -275,3 +321,8 @@ const passLease = (commandId: number, seconds: number) =>
     Date.now() - (seconds - timing.leaseSeconds) * 1000 - 1000,
     commandId,
   );
+
+const filesBelow = (folder: string): string[] =>
+  readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .map((name) => path.join(folder, name))
+    .filter((file) => statSync(file, { throwIfNoEntry: false })?.isFile() ?? false);
