@@ -53,6 +53,11 @@ async function expectTidy({ machine, taskId, recordId, commandId }: Run): Promis
   expect(again.status).toBe("success");
 }
 
+const secondPart = {
+  method: "PUT",
+  path: agentApi.uploadPart.path.replace(":number", "2") as "/",
+} as const;
+
 describe.concurrent("the agent is killed (kill -9) and comes back", { timeout: TEST_MS }, () => {
   test("after it claimed, before it started: the command is handed out again and runs once", async ({
     onTestFinished,
@@ -92,27 +97,38 @@ describe.concurrent("the agent is killed (kill -9) and comes back", { timeout: T
     await expectInterrupted(run);
   });
 
-  test("in the middle of an upload: nothing of it stays in the vault or in its folders", async ({
-    onTestFinished,
-  }) => {
+  const upload = async (onEnd: OnEnd) => {
     // More than one part of the vault: the first is stored, the second is on its way.
-    const secondPart = {
-      method: "PUT",
-      path: agentApi.uploadPart.path.replace(":number", "2") as "/",
-    } as const;
-    const run = await aRun(onTestFinished, {
+    const run = await aRun(onEnd, {
       kib: 20 * 1024,
       before: (m) => void m.network.plan({ on: secondPart, trouble: { kind: "hold", letGo: never } }),
     });
-    const { machine, agent, recordId } = run;
-    await until("the second part", () =>
-      machine.network.passed.some((call) => call.path.endsWith("/parts/2")),
-    );
-    expect(await world.rows("select * from vault_uploads where record_id = ?", recordId)).toHaveLength(1);
-    const children = childrenOf(agent.pid);
+    const second = () => run.machine.network.passed.some((call) => call.path.endsWith("/parts/2"));
+    await until("the second part", second);
+    const uploads = await world.rows("select * from vault_uploads where record_id = ?", run.recordId);
+    expect(uploads).toHaveLength(1);
+    const children = childrenOf(run.agent.pid);
     expect(children).toHaveLength(1);
-    await agent.end("SIGKILL");
+    return { run, children };
+  };
+
+  test("in the middle of an upload: nothing of it stays in the vault or in its folders", async ({
+    onTestFinished,
+  }) => {
+    const { run, children } = await upload(onTestFinished);
+    await run.agent.end("SIGKILL");
     await until("the job's process to be gone", () => children.every((pid) => !existsSync(`/proc/${pid}`)));
+    await expectInterrupted(run);
+  });
+
+  test("in the middle of an upload, its job killed with it: the master clears up the vault", async ({
+    onTestFinished,
+  }) => {
+    const { run, children } = await upload(onTestFinished);
+    // Stopped first, so that it cannot tidy up when it finds its agent gone.
+    for (const pid of children) process.kill(pid, "SIGSTOP");
+    await run.agent.end("SIGKILL");
+    for (const pid of children) process.kill(pid, "SIGKILL");
     await expectInterrupted(run);
   });
 

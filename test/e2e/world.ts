@@ -61,7 +61,7 @@ export type World = {
   machine(onEnd: OnEnd, node?: z.input<typeof adminApi.createNode.body>): Promise<Machine>;
   target(type: "vault" | "local_disk", config?: Record<string, unknown>): Promise<number>;
   task(
-    machine: Machine,
+    machine: Pick<Machine, "nodeId">,
     task: Pick<z.input<typeof adminApi.createTask.body>, "source" | "targetIds"> &
       Partial<z.input<typeof adminApi.createTask.body>>,
   ): Promise<number>;
@@ -73,7 +73,7 @@ export type World = {
   logOf(recordId: number): Promise<string>;
   /** That a record has one copy, counted once into its target's use, which nothing else shares. */
   expectCountedOnce(recordId: number): Promise<void>;
-  online(machine: Machine): Promise<void>;
+  online(machine: Pick<Machine, "nodeId">): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -213,7 +213,7 @@ async function adminKey(url: URL): Promise<string> {
 }
 
 /** A folder with files of random bytes, of that many KiB together. */
-export function sourceFolder(machine: Machine, kib: number, name = "source"): string {
+export function sourceFolder(machine: Pick<Machine, "folder">, kib: number, name = "source"): string {
   const folder = path.join(machine.folder, name);
   mkdirSync(path.join(folder, "deep/er"), { recursive: true });
   const part = Math.max(1, Math.floor((kib * 1024) / 4));
