@@ -104,7 +104,9 @@ function startAgent({ url, folder }: BenchMaster, token: string): ChildProcess {
     "--log-format",
     "json",
   ];
-  return spawn(process.execPath, [AGENT, ...args], { stdio: ["ignore", "ignore", "ignore"] });
+  const agent = spawn(process.execPath, [AGENT, ...args], { stdio: ["ignore", "ignore", "ignore"] });
+  process.once("exit", () => agent.kill("SIGKILL"));
+  return agent;
 }
 
 async function measureStreaming(

@@ -13,8 +13,11 @@ const gzipMemberBytes = 1024 * 1024;
 const defaultLevel = { zstd: 1, gzip: 6 };
 const levelRange = { zstd: [1, 22], gzip: [1, 9] } as const;
 
-/** Two more than there are cores, so that no core waits while the next slab is being filled. */
-const framesInFlight = (): number => availableParallelism() + 2;
+/** Node compresses on four threads, however many cores there are; more frames in flight would only cost memory. */
+const maxThreads = 4;
+
+/** Two more than can be worked on, so that no core waits while the next slab is being filled. */
+const framesInFlight = (): number => Math.min(availableParallelism(), maxThreads) + 2;
 
 const compressZstd = promisify(zstdCompress);
 const compressGzip = promisify(gzip);

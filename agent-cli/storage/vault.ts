@@ -54,7 +54,8 @@ export type VaultOptions = {
 const MiB = 1024 * 1024;
 const maxParts = 10_000;
 const maxPartBytes = 64 * MiB;
-const partLimits = { maxInFlight: 3, maxBytesInFlight: 3 * maxPartBytes };
+/** Beside these, one part is being filled: with three on their way a backup would take more than 250 MiB. */
+const partLimits = { maxInFlight: 2, maxBytesInFlight: 2 * maxPartBytes };
 const cleanUpMs = 10_000;
 const defaultPartTimeoutMs = 10 * 60_000;
 

@@ -64,11 +64,11 @@ it("vault: a part that hangs is given up and repeated", async () => {
   expect(fake.objects.get("k")?.length).toBe(11 * MiB);
 });
 
-it("vault: keeps three parts in flight", async () => {
+it("vault: keeps two parts in flight", async () => {
   const { fake, storage } = open();
   fake.onPart = () => new Promise((resolve) => setTimeout(resolve, 10));
   await storage.put("k", oddChunks(randomData(40 * MiB).bytes), options);
-  expect(fake.maxAtOnce).toBe(3);
+  expect(fake.maxAtOnce).toBe(2);
 });
 
 it("vault: does not believe a completion of another length", async () => {
