@@ -141,13 +141,15 @@ function closeStatement(
     );
 }
 
-/** First-generation agents name one path and no results: then that is the one copy. */
-function uploadsOf(held: HeldRecord, report: Report): Upload[] {
-  const uploads = report.storageUploadResults ?? [];
-  if (uploads.length > 0) return uploads;
-  const targetId = report.storageTargetId || held.targetIds[0];
-  if (!report.storagePath || targetId === undefined) return [];
-  return [{ storageTargetId: targetId, status: "success", storagePath: report.storagePath }];
+/** First-generation agents name one path and no results: they report success only once every target has taken it. */
+function uploadsOf(
+  held: HeldRecord,
+  { storageUploadResults, storagePath, storageTargetId }: Report,
+): Upload[] {
+  if (storageUploadResults && storageUploadResults.length > 0) return storageUploadResults;
+  if (!storagePath) return [];
+  const targetIds = storageTargetId ? [storageTargetId] : held.targetIds;
+  return targetIds.map((id) => ({ storageTargetId: id, status: "success", storagePath }));
 }
 
 /** Each copy is counted into its target's use exactly once, when its row is made. */
