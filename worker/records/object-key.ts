@@ -19,6 +19,10 @@ export const objectPrefix = (sourceType: string, createdAt: number, recordId: nu
 export const fileNameStem = (taskName: string, taskId: number, recordId: number): string =>
   `${slugOf(taskName)}-t${taskId}-r${recordId}`;
 
+/** Whether an agent of ours packed this record: only its file names end in both ids. */
+export const isPackedByOurs = (record: { id: number; taskId: number; fileName: string }): boolean =>
+  record.fileName.includes(`-t${record.taskId}-r${record.id}.`);
+
 /**
  * Refuses a key outside the record's own namespace. First-generation Go agents have no folder of their own per
  * record; theirs is accepted directly below the day. Days are not compared: they are the agent's clock.

@@ -1,13 +1,23 @@
 import type { z } from "zod";
-import type { adminApi } from "../../protocol/index.ts";
+import { type adminApi, objects } from "../../protocol/index.ts";
 import { auditIfChanged } from "../audit/entry.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
+import { isPackedByOurs } from "../records/object-key.ts";
+import { isGoAgent } from "../tasks/can-run.ts";
 import type { Actor } from "../users/actor.ts";
 
 type Request = z.output<typeof adminApi.restoreRecord.body>;
 type Copy = { targetId: number; targetName: string; type: string };
-type Restorable = { nodeId: number | null; status: string; deletedAt: number | null };
+type Restorable = {
+  id: number;
+  taskId: number;
+  nodeId: number | null;
+  status: string;
+  deletedAt: number | null;
+  fileName: string;
+  source: string;
+};
 type Node = { id: number; name: string; lastSeen: number | null; protocolVersion: number | null };
 
 /**
@@ -22,7 +32,7 @@ export async function startRestore(
 ): Promise<{ restoreId: number; commandId: number; nodeId: number }> {
   const record = await restorableRecord(deps, recordId);
   const node = await restoringNode(deps, request.nodeId ?? record.nodeId);
-  requireAbleAgent(node, request);
+  requireAbleAgent(node, record, request);
   const copy = await chooseCopy(deps, recordId, request.targetId, node, record.nodeId);
   const results = await deps.db.batch<{ id: number }>([
     restoreStatement(deps, recordId, copy.targetId, node.id, request),
@@ -49,7 +59,10 @@ export async function startRestore(
 
 async function restorableRecord({ db }: Deps, id: number): Promise<Restorable> {
   const record = await db
-    .prepare("select node_id as nodeId, status, deleted_at as deletedAt from backup_records where id = ?")
+    .prepare(
+      `select id, task_id as taskId, node_id as nodeId, status, deleted_at as deletedAt, file_name as fileName,
+         source from backup_records where id = ?`,
+    )
     .bind(id)
     .first<Restorable>();
   if (!record) throw new DomainError("BACKUP_RECORD_NOT_FOUND", `there is no record ${id}`);
@@ -72,14 +85,44 @@ async function restoringNode({ db }: Deps, id: number | null): Promise<Node> {
   return node;
 }
 
-function requireAbleAgent(node: Node, request: Request): void {
-  const isGoAgent = node.lastSeen !== null && node.protocolVersion === null;
-  if (!isGoAgent || (request.destination === null && request.selectedPaths === null)) return;
-  throw new DomainError(
-    "NODE_CANNOT_RUN_TASK",
-    `${node.name} runs a BackupX Go agent, which restores whole backups to their own place only`,
-  );
+/**
+ * Both kinds of agent pack the same files under other names: ours by their absolute paths, a Go agent from the parent
+ * of each source path. What one has packed, the other would put into the wrong place.
+ */
+function requireAbleAgent(node: Node, record: Restorable, request: Request): void {
+  const source = objects.source.parse(JSON.parse(record.source));
+  const isOurs = isPackedByOurs(record);
+  const obstacle = isGoAgent(node)
+    ? goAgentLacks(source, isOurs, request)
+    : isOurs
+      ? null
+      : agentLacks(source, request);
+  if (obstacle) throw new DomainError("NODE_CANNOT_RUN_TASK", `${node.name} runs ${obstacle}`);
 }
+
+function goAgentLacks(source: objects.Source, isOurs: boolean, request: Request): string | null {
+  const agent = "a BackupX Go agent, which";
+  if (request.destination !== null || request.selectedPaths !== null) {
+    return `${agent} restores whole backups to their own place only`;
+  }
+  if (isOurs) return `${agent} cannot restore what backupx-agent has packed: restore it by another node`;
+  if (source.type === "file" && new Set(source.paths.map(parentOf)).size > 1) {
+    return `${agent} restores everything beside the first of the paths, and these lie in different folders: install backupx-agent on it and restore to a destination`;
+  }
+  return request.conflict === "overwrite"
+    ? null
+    : `${agent} replaces the files that exist: choose the conflict policy overwrite if it may`;
+}
+
+function agentLacks({ type }: objects.Source, request: Request): string | null {
+  const agent = "backupx-agent, but a BackupX Go agent has packed this backup:";
+  if (type === "sqlite") return `${agent} only a Go agent can restore its SQLite file`;
+  return request.destination !== null && request.selectedPaths === null
+    ? null
+    : `${agent} it can be restored whole, and to a destination, where its folders appear without their parents`;
+}
+
+const parentOf = (path: string) => path.replace(/[\\/]+$/, "").replace(/[\\/][^\\/]*$/, "");
 
 async function chooseCopy(
   { db }: Deps,
