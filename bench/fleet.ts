@@ -65,6 +65,18 @@ export async function startFleet(url: string, nodes: NewNode[], mode: Mode): Pro
       if (!stopped.signal.aborted) console.error(String(error));
     });
 
+  /** An agent waits for one answer before it asks again: a master that is slow is not asked ever more. */
+  function unlessBusy(act: () => Promise<unknown>): () => void {
+    let busy = false;
+    return () => {
+      if (busy) return;
+      busy = true;
+      void tolerated(act()).finally(() => {
+        busy = false;
+      });
+    };
+  }
+
   /** Every agent at its own moment of the interval, as they are in life. */
   function every(seconds: number, act: () => void): void {
     let timer: NodeJS.Timeout | undefined;
@@ -102,8 +114,14 @@ export async function startFleet(url: string, nodes: NewNode[], mode: Mode): Pro
   async function start(node: NewNode): Promise<void> {
     await beat(node);
     if (mode === "doorbell") return connect(node);
-    every(timing.heartbeatSeconds, () => void tolerated(beat(node)));
-    every(timing.pollSeconds, () => void tolerated(poll(node)));
+    every(
+      timing.heartbeatSeconds,
+      unlessBusy(() => beat(node)),
+    );
+    every(
+      timing.pollSeconds,
+      unlessBusy(() => poll(node)),
+    );
   }
 
   for (let first = 0; first < nodes.length; first += CONNECT_AT_ONCE) {

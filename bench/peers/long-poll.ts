@@ -20,6 +20,7 @@ export async function startLongPolling(nodes: NewNode[], stateDir: string): Prom
   const port = await freePort(9000);
   const url = `http://127.0.0.1:${port}`;
   const worker = spawnPeer(port, stateDir);
+  process.once("exit", () => worker.kill("SIGTERM"));
   await untilReady(url, worker);
   const stopped = new AbortController();
   const waiting = new Map<number, (at: number) => void>();
