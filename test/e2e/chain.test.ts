@@ -13,7 +13,7 @@ let world: World;
 beforeAll(async () => {
   world = await startWorld();
 }, TEST_MS);
-afterAll(() => world.close());
+afterAll(() => world?.close());
 
 describe.concurrent("the whole chain", { timeout: TEST_MS }, () => {
   test("a code makes this machine a node, and the agent runs with what the enrolment wrote", async ({

@@ -10,7 +10,7 @@ let world: World;
 beforeAll(async () => {
   world = await startWorld();
 }, TEST_MS);
-afterAll(() => world.close());
+afterAll(() => world?.close());
 
 type OnEnd = Parameters<World["machine"]>[0];
 

@@ -12,7 +12,7 @@ let world: World;
 beforeAll(async () => {
   world = await startWorld();
 }, TEST_MS);
-afterAll(() => world.close());
+afterAll(() => world?.close());
 
 const AWAY_MS = 10_000;
 const final = (body: string) => /"status":"(success|failed)"/.test(body);

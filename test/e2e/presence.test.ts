@@ -9,7 +9,7 @@ let world: World;
 beforeAll(async () => {
   world = await startWorld();
 }, TEST_MS);
-afterAll(() => world.close());
+afterAll(() => world?.close());
 
 const notifications = (nodeId: number) =>
   world.rows<{ kind: string; message: string }>(
