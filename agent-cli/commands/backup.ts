@@ -6,14 +6,14 @@ import { artifactExtension, runBackup } from "../pipeline/backup.ts";
 import type { Compression, SourceSpec } from "../pipeline/pipeline.ts";
 import { runOnce, shownWarnings } from "./once.ts";
 import { openPlace } from "./place.ts";
-import { formatBytes, printJson, printLine } from "./print.ts";
+import { counted, formatBytes, printJson, printLine } from "./print.ts";
 
 type Options = {
   to: string;
   name?: string;
-  exclude: string[];
-  oneFileSystem: boolean;
-  sqlite: boolean;
+  exclude?: string[];
+  oneFileSystem?: boolean;
+  sqlite?: boolean;
   compression: Compression;
   level?: string;
   json?: boolean;
@@ -24,7 +24,12 @@ export async function backUpOnce(paths: string[], options: Options): Promise<voi
   const full = paths.map((path) => resolve(path));
   const source: SourceSpec = options.sqlite
     ? { type: "sqlite", paths: full }
-    : { type: "file", paths: full, excludes: options.exclude, oneFileSystem: options.oneFileSystem };
+    : {
+        type: "file",
+        paths: full,
+        excludes: options.exclude ?? [],
+        oneFileSystem: options.oneFileSystem ?? false,
+      };
   const pipeline = {
     compression: options.compression,
     level: levelOf(options.level),
@@ -42,11 +47,11 @@ export async function backUpOnce(paths: string[], options: Options): Promise<voi
   if (options.json) return printJson(made);
   printLine(`${made.artifact}`);
   printLine(
-    `${made.entries} entries, ${formatBytes(made.sourceBytes)} in, ${formatBytes(made.sizeBytes)} stored`,
+    `${counted(made.entries, "entry", "entries")}, ${formatBytes(made.sourceBytes)} in, ${formatBytes(made.sizeBytes)} stored`,
   );
   printLine(`SHA-256 ${made.sha256}`);
   if (made.warningCount === 0) return;
-  printLine(`${made.warningCount} warnings:`);
+  printLine(`${counted(made.warningCount, "warning", "warnings")}:`);
   for (const line of shownWarnings(made.warnings, made.warningCount)) printLine(line);
 }
 

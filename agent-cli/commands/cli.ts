@@ -17,6 +17,7 @@ async function outcomeOf(args: string[]): Promise<ExitName> {
     outcome = ended;
   });
   try {
+    refuseUnknownCommand(program, args[0]);
     await program.parseAsync(args, { from: "user" });
     return outcome;
   } catch (error) {
@@ -25,6 +26,13 @@ async function outcomeOf(args: string[]): Promise<ExitName> {
     process.stderr.write(`backupx-agent: ${error.message}\n`);
     return error.exit;
   }
+}
+
+/** Left to itself, the default command would take an unknown word for an argument too many of its own. */
+function refuseUnknownCommand(program: Command, word: string | undefined): void {
+  if (word === undefined || word.startsWith("-") || word === "help") return;
+  if (!program.commands.some((command) => command.name() === word))
+    program.error(`error: unknown command '${word}'`);
 }
 
 function buildProgram(ended: (outcome: ExitName) => void): Command {
@@ -67,7 +75,7 @@ function buildProgram(ended: (outcome: ExitName) => void): Command {
   program
     .command("status")
     .description("show what the agent on this machine is doing, without asking the master")
-    .option("--config <path>", "configuration file")
+    .option("--config <path>", configHelp)
     .option("--state-dir <path>", "the agent's state directory")
     .option("--json", "answer in JSON")
     .action(async (options) => {
@@ -93,15 +101,15 @@ function buildProgram(ended: (outcome: ExitName) => void): Command {
     .argument("<path...>", "what to back up")
     .requiredOption("--to <place>", "a directory, or s3://bucket/prefix (credentials: AWS_* variables)")
     .option("--name <name>", "start of the artifact's name (default: this machine's name)")
-    .option("--exclude <pattern...>", "leave out what matches", [])
-    .option("--one-file-system", "do not cross into other file systems", false)
-    .option("--sqlite", "the paths are SQLite databases", false)
+    .option("--exclude <pattern...>", "leave out what matches; after the paths, such as '*.log'")
+    .option("--one-file-system", "do not cross into other file systems")
+    .option("--sqlite", "the paths are SQLite databases")
     .addOption(
       new Option("--compression <method>", "how to compress")
         .choices(["zstd", "gzip", "none"])
         .default("zstd"),
     )
-    .option("--level <n>", "compression level")
+    .option("--level <n>", "compression level: 1 to 19 for zstd, 1 to 9 for gzip")
     .option("--json", "answer in JSON")
     .action(async (paths, options) => {
       const { backUpOnce } = await import("./backup.ts");
@@ -112,11 +120,11 @@ function buildProgram(ended: (outcome: ExitName) => void): Command {
     .command("restore")
     .description("restore an artifact without a master")
     .argument("<artifact>", "a file, or s3://bucket/key")
-    .requiredOption("--to <directory>", "where to restore to")
+    .requiredOption("--to <place>", "a directory; for a single database, a file's name will do")
     .option("--path <path...>", "only these paths, as they were backed up")
     .option("--sha256 <hash>", "refuse an artifact with another SHA-256")
     .addOption(
-      new Option("--conflict <policy>", "what to do with files that exist")
+      new Option("--conflict <policy>", "what to do with files that exist (fail: write nothing at all)")
         .choices(["fail", "keep", "overwrite"])
         .default("fail"),
     )
@@ -134,10 +142,13 @@ function buildProgram(ended: (outcome: ExitName) => void): Command {
   return program;
 }
 
+const configHelp =
+  "configuration file (default: agent.yaml in ~/.config/backupx-agent, unless root, or /etc/backupx-agent)";
+
 const withNetwork = (command: Command): Command =>
   command
     .option("--master <url>", "address of the master, such as https://backup.example.com")
-    .option("--config <path>", "configuration file (default: /etc/backupx-agent/agent.yaml)")
+    .option("--config <path>", configHelp)
     .option("--proxy-url <url>", "reach the master through this http, https or socks5 proxy")
     .option("--ca-cert <path>", "trust this CA too")
     .option("--insecure-tls", "do not check TLS certificates");

@@ -4,7 +4,7 @@ import type { Compression, SourceSpec } from "../pipeline/pipeline.ts";
 import { runRestore } from "../pipeline/restore.ts";
 import { runOnce, shownWarnings } from "./once.ts";
 import { openPlace } from "./place.ts";
-import { formatBytes, printJson, printLine } from "./print.ts";
+import { counted, formatBytes, printJson, printLine } from "./print.ts";
 
 type Options = {
   to: string;
@@ -35,9 +35,11 @@ export async function restoreOnce(artifact: string, options: Options): Promise<v
     });
   });
   if (options.json) return printJson(result);
-  printLine(`${result.entries} entries, ${formatBytes(result.bytes)} restored to ${resolve(options.to)}`);
+  printLine(
+    `${counted(result.entries, "entry", "entries")}, ${formatBytes(result.bytes)} restored to ${resolve(options.to)}`,
+  );
   if (result.warningCount === 0) return;
-  printLine(`${result.warningCount} warnings:`);
+  printLine(`${counted(result.warningCount, "warning", "warnings")}:`);
   for (const line of shownWarnings(result.warnings, result.warningCount)) printLine(line);
 }
 

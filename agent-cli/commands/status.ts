@@ -4,7 +4,7 @@ import type { ExitName } from "../exit-codes.ts";
 import { peekJournal } from "../journal.ts";
 import { currentHolder } from "../lock.ts";
 import { readStatusNote } from "../state-dir.ts";
-import { printJson, printLine, printTable } from "./print.ts";
+import { counted, printJson, printLine, printTable } from "./print.ts";
 
 /** What the agent on this machine is doing, read from its state directory. Fails when none is running. */
 export function showStatus(flags: Flags, { json }: { json?: boolean }): ExitName {
@@ -61,7 +61,10 @@ function tell(status: Status): void {
       ? [["connection", `${status.connection}, since ${ago(status.connectionSince)}`]]
       : []),
     ...(status.problem ? [["problem", status.problem]] : []),
-    ["in hand", status.commands.length === 0 ? "nothing" : `${status.commands.length} commands`],
+    [
+      "in hand",
+      status.commands.length === 0 ? "nothing" : counted(status.commands.length, "command", "commands"),
+    ],
   ]);
   for (const { id, type, state, claimedAt } of status.commands) {
     printLine(
