@@ -2,21 +2,14 @@ import { createHash } from "node:crypto";
 import type { Dispatcher } from "undici";
 import { type AbortScope, abortable, abortScope } from "./abortable.ts";
 import { checkRoundTrip } from "./check-round-trip.ts";
+import { exactly, readText } from "./exchange.ts";
 import { checkKey, checkPrefix } from "./key.ts";
 import { paced, type TokenBucket } from "./limited.ts";
 import { cutParts, type Part, sendParts } from "./parts.ts";
 import { beyondEnd, checkRange, type Range } from "./range.ts";
 import { childText, escapeXml, type XmlElement } from "./read-xml.ts";
 import { defaultRetryPolicy, type RetryPolicy, retry } from "./retry.ts";
-import {
-  makeS3Send,
-  notS3,
-  readText,
-  readXmlAnswer,
-  type S3Answer,
-  type S3Config,
-  type S3Send,
-} from "./s3-request.ts";
+import { makeS3Send, notS3, readXmlAnswer, type S3Answer, type S3Config, type S3Send } from "./s3-request.ts";
 import { defaultStallMs } from "./stall.ts";
 import {
   type ListedObject,
@@ -357,26 +350,6 @@ function objectLength(answer: S3Answer): number {
 }
 
 const isPage = (answer: S3Answer) => (answer.headers["content-type"] ?? "").startsWith("text/html");
-
-/** The whole body, and an error if it is shorter or longer than announced. */
-async function* exactly(
-  answer: S3Answer,
-  sizeBytes: number,
-  signal: AbortSignal,
-): AsyncGenerator<Uint8Array> {
-  let seenBytes = 0;
-  try {
-    for await (const chunk of abortable(answer.body, signal)) {
-      seenBytes += chunk.length;
-      if (seenBytes > sizeBytes) break;
-      yield chunk;
-    }
-  } finally {
-    if (seenBytes !== sizeBytes) answer.discard();
-  }
-  if (seenBytes === sizeBytes) return;
-  throw new StorageError("unreachable", `the object's stream ended at byte ${seenBytes} of ${sizeBytes}`);
-}
 
 async function head(
   s3: S3,
