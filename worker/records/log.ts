@@ -5,6 +5,8 @@ export type LogLine = { seq: number; at: number; text: string };
 export type LogChunks = { log?: { seq: number; text: string }[] | undefined; logAppend?: string | undefined };
 
 const DEFAULT_TAIL = 200;
+/** Most lines that `readLog` gives at once. */
+export const MAX_LOG_LINES = 1000;
 
 /** Statements that append to a run's log: numbered chunks once each, text without a number after the last. */
 export function appendLogStatements({ db, now }: Deps, kind: RunKind, runId: number, chunks: LogChunks) {
@@ -33,7 +35,7 @@ export function appendLogStatements({ db, now }: Deps, kind: RunKind, runId: num
   ];
 }
 
-/** A run's log: what follows `after`, or else its last `tail` chunks; at most 1,000 at a time. */
+/** A run's log: what follows `after`, or else its last `tail` chunks; at most MAX_LOG_LINES at a time. */
 export async function readLog(
   { db }: Deps,
   kind: RunKind,
@@ -46,7 +48,7 @@ export async function readLog(
       `select seq, at, text from record_logs where kind = ? and record_id = ? and seq > ?
        order by seq ${follow ? "asc" : "desc"} limit ?`,
     )
-    .bind(kind, runId, query.after ?? 0, follow ? 1000 : (query.tail ?? DEFAULT_TAIL))
+    .bind(kind, runId, query.after ?? 0, follow ? MAX_LOG_LINES : (query.tail ?? DEFAULT_TAIL))
     .all<LogLine>();
   const lines = follow ? results : results.reverse();
   return { lines, next: lines.at(-1)?.seq ?? query.after ?? 0 };

@@ -2,7 +2,7 @@ import type { Context } from "hono";
 import { streamSSE } from "hono/streaming";
 import type { Deps } from "../deps.ts";
 import type { HonoEnv } from "../http.ts";
-import { type RunKind, readLog } from "../records/log.ts";
+import { MAX_LOG_LINES, type RunKind, readLog } from "../records/log.ts";
 
 const OPEN_STATES = new Set(["queued", "running"]);
 const LOOK_EVERY_MS = 1000;
@@ -21,7 +21,7 @@ export function streamRun(
   read: () => Promise<{ status: string }>,
 ): Response {
   return streamSSE(c, async (stream) => {
-    let seen = Number(c.req.header("Last-Event-ID") ?? 0) || 0;
+    let seen = lastSeen(c);
     let lastState = "";
     for (let look = 0; look < MAX_LOOKS && !stream.aborted; look++) {
       const run = await read();
@@ -29,6 +29,8 @@ export function streamRun(
       for (const line of lines)
         await stream.writeSSE({ event: "log", id: String(line.seq), data: JSON.stringify(line) });
       seen = lines.at(-1)?.seq ?? seen;
+      // There is more to tell before the state that these lines led to.
+      if (lines.length === MAX_LOG_LINES) continue;
       const state = JSON.stringify(run);
       if (state !== lastState) await stream.writeSSE({ event: "state", data: state });
       lastState = state;
@@ -39,4 +41,10 @@ export function streamRun(
       await deps.sleep(LOOK_EVERY_MS);
     }
   });
+}
+
+/** What is no line's number means: from the first line on. */
+function lastSeen(c: Context<HonoEnv>): number {
+  const id = c.req.header("Last-Event-ID") ?? "";
+  return /^\d{1,15}$/.test(id) ? Number(id) : 0;
 }
