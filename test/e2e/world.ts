@@ -79,7 +79,10 @@ export type World = {
 
 export async function startWorld(): Promise<World> {
   const folder = mkdtempSync(path.join(tmpdir(), "backupx-e2e-"));
-  const agentEntry = await installAgent(path.join(folder, "agent"));
+  const agentEntry = await installAgent(path.join(folder, "agent")).catch((error) => {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  });
   const secrets = { MASTER_KEY: randomBytes(32).toString("base64") };
   const harness = createTestHarness({
     root,
