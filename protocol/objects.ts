@@ -113,6 +113,12 @@ const s3Secrets = z.object({
   secretAccessKey: z.string().min(1).max(1024),
   sessionToken: z.string().max(4096).optional(),
 });
+const webdav = z.object({
+  /** The collection that objects are below. */
+  url: z.url({ protocol: /^https?$/ }).max(500),
+  username: z.string().max(256).default(""),
+});
+const password = z.string().min(1).max(1024);
 const noSecrets = z.object({});
 
 /** Each storage's settings: what may be shown, and what is sealed. */
@@ -120,6 +126,7 @@ export const targetSettings = {
   local_disk: { config: localDisk, secrets: noSecrets },
   vault: { config: vault, secrets: noSecrets },
   s3: { config: s3, secrets: s3Secrets },
+  webdav: { config: webdav, secrets: z.object({ password: password.optional() }) },
 } as const satisfies Record<s.TargetType, { config: z.ZodType; secrets: z.ZodType }>;
 
 export const target = z.object({

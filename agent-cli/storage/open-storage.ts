@@ -36,6 +36,13 @@ const kinds: Record<string, Open> = {
       ...(env.bucket ? { bucket: env.bucket } : {}),
     });
   },
+
+  async webdav(config, env) {
+    const { webdav } = await import("./webdav.ts");
+    const login = { username: optionalText(config, "username"), password: optionalText(config, "password") };
+    const options = env.dispatcher ? { dispatcher: env.dispatcher } : {};
+    return paced(webdav({ url: httpAddress(config, "url"), ...login }, options), env);
+  },
 };
 
 /** Opens a storage by its type and settings as the master sends them, with retries around it. */
@@ -61,7 +68,7 @@ async function paced(storage: Storage, { bucket }: StorageEnv): Promise<Storage>
 function readS3Config(config: Config) {
   const sessionToken = optionalText(config, "sessionToken");
   return {
-    endpoint: endpoint(config),
+    endpoint: httpAddress(config, "endpoint"),
     region: optionalText(config, "region") || "auto",
     bucket: bucketName(config),
     accessKeyId: text(config, "accessKeyId"),
@@ -72,12 +79,12 @@ function readS3Config(config: Config) {
   };
 }
 
-function endpoint(config: Config): string {
-  const value = text(config, "endpoint");
+function httpAddress(config: Config, field: string): string {
+  const value = text(config, field);
   const url = URL.parse(value);
   if (!url || !["http:", "https:"].includes(url.protocol))
-    throw badField("endpoint", "is not an http or https address");
-  if (url.username || url.password) throw badField("endpoint", "must hold no user name or password");
+    throw badField(field, "is not an http or https address");
+  if (url.username || url.password) throw badField(field, "must hold no user name or password");
   return value;
 }
 

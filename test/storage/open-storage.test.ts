@@ -46,8 +46,11 @@ describe("open-storage", () => {
     ["s3", { ...s3Config, secretAccessKey: 12 }, "storage config: secretAccessKey must be text"],
     ["s3", { ...s3Config, pathStyle: "yes" }, "storage config: pathStyle must be true or false"],
     ["s3", { ...s3Config, prefix: "a/../b" }, 'storage key "a/../b" cannot be used: it has the segment ".."'],
+    ["webdav", {}, "storage config: url is missing"],
+    ["webdav", { url: "file:///x" }, "storage config: url is not an http or https address"],
+    ["webdav", { url: "http://u:planted@x" }, "storage config: url must hold no user name or password"],
     ["vault", {}, "the vault can only be reached by an agent of its master"],
-    ["toString", {}, 'this agent knows no storage of type "toString", only local_disk, vault, s3'],
+    ["toString", {}, 'this agent knows no storage of type "toString", only local_disk, vault, s3, webdav'],
   ])("refuses %s %o", async (type, config, message) => {
     await expect(openStorage(type, config)).rejects.toMatchObject({
       kind: "invalid",

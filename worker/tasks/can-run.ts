@@ -26,6 +26,9 @@ export function whyItCannotRun(node: Able, needs: Needs): string | null {
   return isGoAgent(node) ? goAgentLacks(node.name, needs) : agentLacks(node, needs);
 }
 
+/** Those whose settings both agents call the same, or that the master translates. */
+const goStorages = ["local_disk", "vault", "s3"];
+
 function goAgentLacks(name: string, { source, compression, targets }: Needs): string | null {
   const agent = `${name} runs a BackupX Go agent, which`;
   const orOurs = "or install backupx-agent on it";
@@ -35,6 +38,10 @@ function goAgentLacks(name: string, { source, compression, targets }: Needs): st
   }
   if (source.type === "file" && source.oneFileSystem) {
     return `${agent} cannot stay on one file system: exclude the other ones by path, ${orOurs}`;
+  }
+  const foreign = targets.find(({ type }) => !goStorages.includes(type));
+  if (foreign) {
+    return `${agent} takes no ${foreign.type} targets such as ${foreign.name} from here: use another target, ${orOurs}`;
   }
   const unknown = targets.find(hasMoreThanGoKnows);
   return unknown

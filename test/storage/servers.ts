@@ -1,0 +1,125 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { type AddressInfo, connect, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+
+/** A real server of some kind, with an empty directory that it serves. */
+export type Server = { port: number; files: string; close(): Promise<void> };
+
+/** Files below the directory that puts have not finished. */
+export async function partialsIn(files: string): Promise<string[]> {
+  return (await readdir(files, { recursive: true })).filter((name) => name.includes(".partial-"));
+}
+
+/** nginx with its own PUT, DELETE, MKCOL and MOVE, and PROPFIND from the dav-ext module. */
+export const startNginx = (): Promise<Server> =>
+  startServer(async ({ folder, files, port }) => {
+    const config = `
+load_module /usr/lib/nginx/modules/ngx_http_dav_ext_module.so;
+daemon off; master_process off; ${process.getuid?.() === 0 ? "user root;" : ""}
+pid ${folder}/pid; error_log stderr error;
+events {}
+http {
+  access_log off; client_body_temp_path ${folder}/body; client_max_body_size 0;
+  proxy_temp_path ${folder}/1; fastcgi_temp_path ${folder}/2; uwsgi_temp_path ${folder}/3; scgi_temp_path ${folder}/4;
+  server {
+    listen 127.0.0.1:${port}; root ${files};
+    auth_basic "storage"; auth_basic_user_file ${folder}/users;
+    dav_methods PUT DELETE MKCOL COPY MOVE; dav_ext_methods PROPFIND OPTIONS;
+  }
+}`;
+    await writeFile(join(folder, "users"), "someone:{PLAIN}a password\n");
+    await writeFile(join(folder, "nginx.conf"), config);
+    return ["nginx", "-c", join(folder, "nginx.conf"), "-e", "stderr"];
+  });
+
+/** Apache with mod_dav. */
+export const startApache = (): Promise<Server> =>
+  startServer(async ({ folder, files, port }) => {
+    const modules = ["mpm_event", "authn_core", "authz_core", "dav", "dav_fs"].map(
+      (name) => `LoadModule ${name}_module /usr/lib/apache2/modules/mod_${name}.so`,
+    );
+    // Apache gives up root for another user unless told whom to stay.
+    const config = `${modules.join("\n")}
+ServerName 127.0.0.1
+Listen 127.0.0.1:${port}
+PidFile ${folder}/pid
+DefaultRuntimeDir ${folder}
+ErrorLog ${folder}/errors
+DocumentRoot ${files}
+DavLockDB ${folder}/locks
+<Directory ${files}>
+  Dav On
+  Require all granted
+</Directory>`;
+    await writeFile(join(folder, "apache.conf"), config);
+    await chmod(folder, 0o777);
+    await chmod(files, 0o777);
+    return ["apache2", "-D", "FOREGROUND", "-f", join(folder, "apache.conf")];
+  });
+
+/** rclone's own WebDAV server. */
+export const startRcloneWebdav = (): Promise<Server> =>
+  startServer(async ({ files, port }) => {
+    const login = ["--user", "someone", "--pass", "a password"];
+    return ["rclone", "serve", "webdav", files, "--addr", `127.0.0.1:${port}`, ...login, "--config", ""];
+  });
+
+type Room = { folder: string; files: string; port: number };
+
+/** Starts what `prepare` names and waits until its port answers. */
+async function startServer(prepare: (room: Room) => Promise<string[]>): Promise<Server> {
+  const folder = await mkdtemp(join(tmpdir(), "server-"));
+  const files = join(folder, "files");
+  await mkdir(files);
+  const port = await freePort();
+  const [program = "", ...args] = await prepare({ folder, files, port });
+  let said = "";
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
+  for (const stream of [child.stdout, child.stderr])
+    stream.on("data", (text) => (said = `${said}${text}`.slice(-4000)));
+  child.on("error", (error) => (said = String(error)));
+  const close = async () => {
+    await end(child);
+    await rm(folder, { recursive: true, force: true });
+  };
+  if (await answers(port, child)) return { port, files, close };
+  await close();
+  throw new Error(`${program} did not start: ${said}`);
+}
+
+async function answers(port: number, child: ChildProcess): Promise<boolean> {
+  for (let tries = 0; tries < 300 && child.exitCode === null && child.pid !== undefined; tries += 1) {
+    const socket = connect(port, "127.0.0.1");
+    const isOpen = await once(socket, "connect").then(
+      () => true,
+      () => false,
+    );
+    socket.destroy();
+    if (isOpen) return true;
+    await delay(50);
+  }
+  return false;
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
+  const ended = once(child, "exit");
+  child.kill("SIGTERM");
+  const timer = setTimeout(() => child.kill("SIGKILL"), 3000);
+  await ended;
+  clearTimeout(timer);
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
