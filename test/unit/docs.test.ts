@@ -93,14 +93,11 @@ function pathsIn(file: string, text: string): string[] {
   const quoted = matches(withoutBlocks(text), /`([^`\s]+)`/g);
   const folders = globSync("*/", { cwd: root }).map((folder) => folder.replace(/\/$/, ""));
   const inMap = file === "agent-cli/README.md" ? mapOfTheAgent(text) : [];
-  return [
-    ...inMap,
-    ...quoted.filter(
-      (word) =>
-        /^[\w.-]+(\/[\w.-]*)*$/.test(word) &&
-        (folders.includes(word.split("/")[0] ?? "") ? word.includes("/") : /^[a-z-]+\/$|^\.ci\//.test(word)),
-    ),
-  ];
+  const isPath = (word: string) =>
+    /^([\w-]+\/)*[\w.-]+\.(ts|mjs|md|toml)$/.test(word) ||
+    /^[a-z-]+\/$|^\.ci\//.test(word) ||
+    (word.includes("/") && folders.includes(word.split("/")[0] ?? ""));
+  return [...inMap, ...quoted.filter((word) => isPath(word))];
 }
 
 /** The first column of the agent's map of its code. */
