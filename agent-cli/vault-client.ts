@@ -1,5 +1,7 @@
+import { Readable } from "node:stream";
 import { agentApi } from "../protocol/agent-api.ts";
 import { type MasterClient, MasterError } from "./client.ts";
+import type { Range } from "./storage/range.ts";
 import { StorageError, type StorageErrorKind } from "./storage/storage.ts";
 import type { VaultClient } from "./storage/vault.ts";
 
@@ -64,17 +66,30 @@ export function downloadClient(
     part: refuse("a restore writes nothing to the vault"),
     complete: refuse("a restore writes nothing to the vault"),
     abort: refuse("a restore writes nothing to the vault"),
-    open: (_key, range, signal) =>
-      once(() =>
-        client.fetchBytes(agentApi.restoreArtifact, {
-          params: { id: restoreId },
-          headers: range ? { range: `bytes=${range.offset}-${range.offset + range.length - 1}` } : {},
-          signal,
-        }),
-      ),
+    async open(_key, range, signal) {
+      if (range && range.offset + range.length > sizeBytes) {
+        const { offset, length } = range;
+        throw new StorageError(
+          "invalid",
+          `bytes ${offset}+${length} reach beyond the artifact's ${sizeBytes}`,
+        );
+      }
+      const headers = range && range.length > 0 ? { range: bytesOf(range) } : {};
+      const params = { id: restoreId };
+      const body = await once(() => client.fetchBytes(agentApi.restoreArtifact, { params, headers, signal }));
+      return range?.length === 0 ? leave(body) : body;
+    },
     stat: async () => ({ sizeBytes }),
     check: refuse("the master checks its vault itself"),
   };
+}
+
+const bytesOf = ({ offset, length }: Range) => `bytes=${offset}-${offset + length - 1}`;
+
+/** HTTP knows no range of no bytes: the artifact is asked for, so that a missing one shows, and left unread. */
+async function leave(body: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array>> {
+  for await (const _chunk of body) break;
+  return Readable.from([]);
 }
 
 const refuse = (reason: string) => () => Promise.reject(new StorageError("denied", reason));
