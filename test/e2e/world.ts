@@ -36,9 +36,10 @@ type Statement = {
   all<T>(): Promise<{ results: T[] }>;
   run(): Promise<unknown>;
 };
+type VaultObject = { key: string; size: number };
 type Bindings = {
   DB: { prepare(sql: string): Statement };
-  VAULT: { list(): Promise<{ objects: { key: string; size: number }[] }> };
+  VAULT: { list(options?: { prefix: string }): Promise<{ objects: VaultObject[] }> };
 };
 type OnEnd = (cleanUp: () => Promise<void>) => void;
 
@@ -57,6 +58,7 @@ export type World = {
   /** Fires the cron, as each minute does. */
   sweep(): Promise<void>;
   vaultKeys(): Promise<string[]>;
+  vaultObjects(prefix: string): Promise<VaultObject[]>;
   /** A node of this test alone, with its machine; the agent is not started yet. */
   machine(onEnd: OnEnd, node?: z.input<typeof adminApi.createNode.body>): Promise<Machine>;
   target(type: "vault" | "local_disk", config?: Record<string, unknown>): Promise<number>;
@@ -116,6 +118,7 @@ export async function startWorld(): Promise<World> {
       await worker.scheduled({ cron: "* * * * *", scheduledTime: new Date(Date.now() - OVER_MS) });
     },
     vaultKeys: async () => (await VAULT.list()).objects.map(({ key }) => key),
+    vaultObjects: async (prefix) => (await VAULT.list({ prefix })).objects,
     async machine(onEnd, node) {
       const made = await world.call(adminApi.createNode, {
         body: { maxConcurrent: 1, ...node, name: node?.name ?? `node-${++names}` },
