@@ -8,7 +8,9 @@ if (tooOld) {
     "backupx-agent needs Node 22.19 or newer. This is ".concat(process.versions.node),
     "Run it with a Node of its own, which leaves the installed one alone:",
     "",
-    "  npx -y -p node@24 -p https://YOUR-MASTER/backupx-agent.tgz backupx-agent ".concat(command(process.argv[2])),
+    "  npx -y -p node@24 -p https://YOUR-MASTER/backupx-agent.tgz backupx-agent ".concat(
+      command(process.argv[2]),
+    ),
   ]);
   process.exit(2);
 } else {
