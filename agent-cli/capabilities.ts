@@ -6,7 +6,8 @@ export type Capabilities = { sources: string[]; storages: string[]; engines: Rec
 /** What this machine can really do. */
 export function capabilities(): Capabilities {
   const sqlite = isBuiltin("node:sqlite");
-  const engines: Record<string, string> = { node: process.versions.node };
+  // The version of the age format, https://age-encryption.org/v1.
+  const engines: Record<string, string> = { node: process.versions.node, age: "1" };
   if (process.versions.zstd) engines.zstd = process.versions.zstd;
   if (sqlite && process.versions.sqlite) engines.sqlite = process.versions.sqlite;
   return {

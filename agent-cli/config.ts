@@ -22,6 +22,7 @@ const settings = {
   insecureSkipTlsVerify: { flag: "--insecure-tls", env: "BACKUPX_AGENT_INSECURE_TLS", parse: yesOrNo },
   proxyUrl: { flag: "--proxy-url", env: "BACKUPX_AGENT_PROXY_URL", parse: proxyUrl },
   caCertFile: { flag: "--ca-cert", env: "BACKUPX_AGENT_CA_CERT", parse: path },
+  identityFile: { flag: "--identity-file", env: "BACKUPX_AGENT_IDENTITY_FILE", parse: path },
   stallTimeout: { flag: "--stall-timeout", env: "BACKUPX_AGENT_STALL_TIMEOUT", parse: duration },
   grace: { flag: "--grace", env: "BACKUPX_AGENT_GRACE", parse: duration },
   maxConcurrent: { flag: "--max-concurrent", env: "BACKUPX_AGENT_MAX_CONCURRENT", parse: slots },
@@ -47,6 +48,8 @@ export type Config = {
   insecureTls: boolean;
   proxyUrl: URL | null;
   caCertFile: string | null;
+  /** The private keys that restores of encrypted backups use; they never leave this machine. */
+  identityFile: string | null;
   stallTimeoutMs: number;
   graceMs: number;
   maxConcurrent: number;
@@ -90,6 +93,7 @@ export function readConfig(flags: Flags, around: Surroundings = here()): Config 
       "caCertFile and insecureSkipTlsVerify contradict each other: a CA to check with, and no checking; remove one",
     );
   }
+  if (values.identityFile !== undefined) warnings.push(...aboutIdentityFile(values.identityFile));
   if (values.insecureSkipTlsVerify) warnings.push("TLS certificates are not checked (insecureSkipTlsVerify)");
   return {
     master: values.master ?? null,
@@ -101,6 +105,7 @@ export function readConfig(flags: Flags, around: Surroundings = here()): Config 
     insecureTls: values.insecureSkipTlsVerify ?? false,
     proxyUrl: values.proxyUrl ?? null,
     caCertFile: values.caCertFile ?? null,
+    identityFile: values.identityFile ?? null,
     stallTimeoutMs: values.stallTimeout ?? 30 * 60_000,
     graceMs: values.grace ?? 60_000,
     maxConcurrent: values.maxConcurrent ?? 4,
@@ -159,13 +164,24 @@ function readToken(layers: Layer[], values: Values, warnings: string[]) {
 
 function readTokenFile(file: string, origin: string, warnings: string[]): string {
   try {
-    if ((statSync(file).mode & 0o077) !== 0 && process.platform !== "win32") {
-      warnings.push(`${file} can be read by others: chmod 600 ${file}`);
-    }
+    if (isReadableByOthers(file)) warnings.push(`${file} can be read by others: chmod 600 ${file}`);
     return token(readFileSync(file, "utf8").slice(0, 4096));
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     throw new ExitError("usage", `tokenFile: ${file}: ${code ?? message} (from ${origin})`);
+  }
+}
+
+const isReadableByOthers = (file: string): boolean =>
+  (statSync(file).mode & 0o077) !== 0 && process.platform !== "win32";
+
+/** An agent without its key still makes backups, so this ends nothing. */
+function aboutIdentityFile(file: string): string[] {
+  try {
+    return isReadableByOthers(file) ? [`${file} can be read by others: chmod 600 ${file}`] : [];
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return [`identityFile: ${file}: ${code}; encrypted backups cannot be restored with it`];
   }
 }
 

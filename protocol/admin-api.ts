@@ -427,6 +427,8 @@ export const adminApi = {
       destination: o.absolutePath.nullable().default(null),
       selectedPaths: z.array(o.absolutePath).min(1).max(1000).nullable().default(null),
       conflict: s.conflictPolicy.default("fail"),
+      /** A file on the restoring node with the private key for an encrypted record; null: the agent's own. */
+      identityFile: o.absolutePath.nullable().default(null),
     }),
     reply: z.object({ restoreId: o.id, commandId: o.id, nodeId: o.id }),
   }),

@@ -282,6 +282,8 @@ export const agentApi = {
       destination: z.string().nullable(),
       selectedPaths: z.array(z.string()).nullable(),
       conflict: s.conflictPolicy,
+      /** A file of the node with the private keys for this restore; null: the agent's own. */
+      identityFile: z.string().nullable().default(null),
     }),
   }),
   restoreArtifact: endpoint({

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { ageRecipient } from "./age-recipient.ts";
 import * as s from "./states.ts";
 
 export const id = z.int().positive().max(Number.MAX_SAFE_INTEGER);
@@ -38,11 +39,21 @@ const sqliteSource = z.object({ type: z.literal("sqlite"), paths: z.array(absolu
 export const source = z.discriminatedUnion("type", [fileSource, sqliteSource]);
 export type Source = z.output<typeof source>;
 
+/** Encryption on the agent, in the age format: each recipient can open the backup alone, and nobody else can. */
+const encryption = z.object({
+  recipients: z
+    .array(ageRecipient)
+    .min(1)
+    .max(16)
+    .refine((keys) => new Set(keys).size === keys.length, "one of them is there twice"),
+});
+
 export const pipeline = z.object({
   compression: s.compression.default("zstd"),
   /** Compression level; null is the method's own default. */
   level: z.int().min(1).max(19).nullable().default(null),
   bandwidthBytesPerSecond: z.int().min(1024).nullable().default(null),
+  encryption: encryption.nullable().default(null),
 });
 export type Pipeline = z.output<typeof pipeline>;
 
@@ -181,6 +192,8 @@ export const record = z.object({
   trigger: s.trigger,
   sourceType: s.sourceType,
   compression: s.compression,
+  /** Only who has the private key of one of its recipients can restore it. */
+  encrypted: z.boolean(),
   fileName: z.string(),
   sizeBytes: z.int(),
   sourceBytes: z.int().nullable(),
@@ -211,6 +224,8 @@ export const restore = z.object({
   destination: z.string().nullable(),
   selectedPaths: z.array(z.string()).nullable(),
   conflict: s.conflictPolicy,
+  /** Where on the node the private keys are that it reads; null: where that agent's own configuration says. */
+  identityFile: z.string().nullable(),
   entries: z.int().nullable(),
   bytes: z.int().nullable(),
   warningCount: z.int(),

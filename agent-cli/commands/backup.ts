@@ -16,6 +16,7 @@ type Options = {
   sqlite?: boolean;
   compression: Compression;
   level?: string;
+  recipient: string[];
   json?: boolean;
 };
 
@@ -34,8 +35,9 @@ export async function backUpOnce(paths: string[], options: Options): Promise<voi
     compression: options.compression,
     level: levelOf(options.level),
     bandwidthBytesPerSecond: null,
+    encryption: options.recipient.length > 0 ? { recipients: options.recipient } : null,
   };
-  const fileName = `${stemOf(options.name)}${artifactExtension(source, options.compression)}`;
+  const fileName = `${stemOf(options.name)}${artifactExtension(source, options.compression, pipeline.encryption !== null)}`;
   if (!options.to.startsWith("s3://")) await makeFolder(options.to);
   const result = await runOnce(async (run) => {
     const { storage, key, shown } = await openPlace(options.to, fileName);

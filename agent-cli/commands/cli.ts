@@ -51,6 +51,7 @@ function buildProgram(ended: (outcome: ExitName) => void): Command {
     .option("--temp-dir <path>", "where jobs put temporary files (default: the state directory)")
     .option("--heartbeat-interval <duration>", "such as 15s (default: as the master says)")
     .option("--poll-interval <duration>", "such as 5s, while no socket is up (default: as the master says)")
+    .option("--identity-file <path>", "the private key for restores of encrypted backups; see keygen")
     .option("--stall-timeout <duration>", "end a job that has moved no bytes for so long (default: 30m)")
     .option("--grace <duration>", "how long jobs may go on after a stop signal (default: 60s)")
     .option("--max-concurrent <n>", "most backups and restores at a time (default: 4)")
@@ -65,6 +66,7 @@ function buildProgram(ended: (outcome: ExitName) => void): Command {
     .option("--code <code>", "the code; better from BACKUPX_AGENT_CODE or standard input")
     .option("--token-file <path>", "where to write the token")
     .option("--state-dir <path>", "state directory to write into the configuration")
+    .option("--identity-file <path>", "private key file to write into the configuration")
     .option("--force", "overwrite an existing token and configuration")
     .option("--json", "answer in JSON")
     .action(async (options) => {
@@ -89,10 +91,21 @@ function buildProgram(ended: (outcome: ExitName) => void): Command {
     .option("--token-file <path>", "a file that holds this node's token")
     .option("--state-dir <path>", "the agent's state directory")
     .option("--temp-dir <path>", "the jobs' temporary directory")
+    .option("--identity-file <path>", "the private key for restores of encrypted backups")
     .option("--json", "answer in JSON")
     .action(async (options) => {
       const { runDoctor } = await import("./doctor.ts");
       ended(await runDoctor(flagsOf(options), options));
+    });
+
+  program
+    .command("keygen")
+    .description("make a key pair for encrypted backups; prints the public key")
+    .option("--output <file>", "where the private key goes (default: identity.txt beside the configuration)")
+    .option("--json", "answer in JSON")
+    .action(async (options) => {
+      const { makeKeys } = await import("./keygen.ts");
+      await makeKeys(options);
     });
 
   program
@@ -110,6 +123,11 @@ function buildProgram(ended: (outcome: ExitName) => void): Command {
         .default("zstd"),
     )
     .option("--level <n>", "compression level: 1 to 19 for zstd, 1 to 9 for gzip")
+    .option(
+      "--recipient <key...>",
+      "encrypt to this age public key (age1...); each one can open it alone",
+      [],
+    )
     .option("--json", "answer in JSON")
     .action(async (paths, options) => {
       const { backUpOnce } = await import("./backup.ts");
@@ -123,6 +141,7 @@ function buildProgram(ended: (outcome: ExitName) => void): Command {
     .requiredOption("--to <place>", "a directory; for a single database, a file's name will do")
     .option("--path <path...>", "only these paths, as they were backed up")
     .option("--sha256 <hash>", "refuse an artifact with another SHA-256")
+    .option("--identity <file>", "the file with the private key for an encrypted artifact")
     .addOption(
       new Option("--conflict <policy>", "what to do with files that exist (fail: write nothing at all)")
         .choices(["fail", "keep", "overwrite"])

@@ -25,7 +25,7 @@ export async function runDoctor(flags: Flags, { json }: { json?: boolean }): Pro
   if (config !== null) {
     checks.push(...(await checkMaster(config)));
     checks.push(checkWritable("state directory", config.stateDir), checkDisk(config));
-    checks.push(checkRunning(config));
+    checks.push(...(await checkIdentities(config)), checkRunning(config));
   }
   checks.push(await checkTools());
   if (json) printJson({ ok: checks.every(({ state }) => state !== "failed"), checks });
@@ -130,6 +130,18 @@ function checkDisk(config: Config): Check {
 
 function nearestExisting(folder: string): string {
   return existsSync(folder) || dirname(folder) === folder ? folder : nearestExisting(dirname(folder));
+}
+
+async function checkIdentities({ identityFile }: Config): Promise<Check[]> {
+  if (identityFile === null) return [];
+  const { readIdentities } = await import("../pipeline/identities.ts");
+  try {
+    const { keys } = readIdentities(identityFile);
+    const detail = `${keys.length} private ${keys.length === 1 ? "key" : "keys"} in ${identityFile}`;
+    return [{ name: "encryption", state: "ok", detail }];
+  } catch (error) {
+    return [{ name: "encryption", state: "failed", detail: (error as Error).message }];
+  }
 }
 
 function checkRunning({ stateDir }: Config): Check {

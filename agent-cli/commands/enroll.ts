@@ -105,6 +105,7 @@ function yamlOf(config: Config, tokenFile: string, flags: Flags): string {
     master: (config.master as URL).href,
     tokenFile,
     ...(flags.stateDir ? { stateDir: config.stateDir } : {}),
+    ...(config.identityFile ? { identityFile: config.identityFile } : {}),
     ...(config.proxyUrl ? { proxyUrl: config.proxyUrl.href } : {}),
     ...(config.caCertFile ? { caCertFile: config.caCertFile } : {}),
     ...(config.insecureTls ? { insecureSkipTlsVerify: true } : {}),

@@ -17,7 +17,8 @@ export async function backUp(
   context: VaultContext,
   env: StorageEnv,
 ): Promise<StoredBackup> {
-  const fileName = `${spec.fileNameStem}${artifactExtension(spec.source, spec.pipeline.compression)}`;
+  const { compression, encryption } = spec.pipeline;
+  const fileName = `${spec.fileNameStem}${artifactExtension(spec.source, compression, encryption !== null)}`;
   const key = `${spec.objectPrefix}${fileName}`;
   const targets = await Promise.all(
     spec.targets.map(async (target): Promise<BackupTarget> => {

@@ -37,6 +37,8 @@ export type JobEnvelope = {
   workDir: string;
   /** What belongs to the agent itself, and into no backup. */
   ownPaths: string[];
+  /** The agent's own private keys, for restores that name no others. */
+  identityFile: string | null;
   master: string;
   token: string;
   network: NetworkSettings;

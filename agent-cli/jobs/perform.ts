@@ -7,7 +7,7 @@ export async function performJob(
   say: (message: FromChild) => void,
   signal: AbortSignal,
 ): Promise<JobResults[keyof JobResults]> {
-  const { job, workDir, ownPaths } = envelope;
+  const { job, workDir, ownPaths, identityFile } = envelope;
   if (job.kind === "list_dir") {
     const { listDirectory } = await import("./list-directory.ts");
     return listDirectory(job.path);
@@ -22,7 +22,7 @@ export async function performJob(
     }
     case "restore": {
       const { restore } = await import("./restore.ts");
-      return restore(job, run, vaultContext(envelope, say), env);
+      return restore(job, { ...run, identityFile }, vaultContext(envelope, say), env);
     }
     case "test_target":
     case "delete_object": {

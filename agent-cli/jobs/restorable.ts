@@ -2,15 +2,7 @@ import { compression as compressions, sourceType as sourceTypes } from "../../pr
 import type { Compression, SourceSpec } from "../pipeline/pipeline.ts";
 
 /** The parts of a restore's spec that this agent must know, or a clear refusal. */
-export function restorable({
-  type,
-  compression,
-  encrypt,
-}: {
-  type: string;
-  compression: string;
-  encrypt: boolean;
-}): {
+export function restorable({ type, compression }: { type: string; compression: string }): {
   sourceType: SourceSpec["type"];
   compression: Compression;
 } {
@@ -20,6 +12,5 @@ export function restorable({
   const method = compressions.safeParse(compression || "none");
   if (!method.success)
     throw new Error(`this agent does not know the compression ${JSON.stringify(compression)}`);
-  if (encrypt) throw new Error("this backup is encrypted by the Go agent: only that agent can restore it");
   return { sourceType: sourceType.data, compression: method.data };
 }

@@ -1,3 +1,4 @@
+import type { Identities } from "../pipeline/identities.ts";
 import type { Reporter, RestoreResult } from "../pipeline/pipeline.ts";
 import { runRestore } from "../pipeline/restore.ts";
 import { openStorage, type StorageEnv } from "../storage/open-storage.ts";
@@ -8,13 +9,13 @@ import { downloadClient, type VaultContext, vaultRetryPolicy } from "../vault-cl
 import type { Job } from "./job.ts";
 import { restorable } from "./restorable.ts";
 
-type Run = { workDir: string; report: Reporter; signal: AbortSignal };
+type Run = { workDir: string; identityFile: string | null; report: Reporter; signal: AbortSignal };
 type RestoreJob = Extract<Job, { kind: "restore" }>;
 
 /** Brings back what a restore's spec asks for. */
 export async function restore(
   job: RestoreJob,
-  run: Run,
+  { identityFile, ...run }: Run,
   context: VaultContext,
   env: StorageEnv,
 ): Promise<RestoreResult> {
@@ -23,6 +24,7 @@ export async function restore(
   return runRestore({
     sourceType,
     compression,
+    identities: spec.encrypt ? await identitiesFrom(spec.identityFile ?? identityFile, run.report) : null,
     storage: await openSource(job, context, env),
     key: spec.storagePath,
     // The Go agent's records may know neither of these.
@@ -33,6 +35,19 @@ export async function restore(
     conflict: spec.conflict,
     ...run,
   });
+}
+
+/** The keys of this machine that may open the backup. None of them is ever told to anybody. */
+async function identitiesFrom(file: string | null, report: Reporter): Promise<Identities> {
+  if (file === null) {
+    throw new Error(
+      "this backup is encrypted, and this agent has no key: set identityFile in its configuration, or name a file with the private key for this restore",
+    );
+  }
+  const { readIdentities } = await import("../pipeline/identities.ts");
+  const identities = readIdentities(file);
+  if (identities.readableByOthers) report.log("warn", `${file} can be read by others: chmod 600 ${file}`);
+  return identities;
 }
 
 async function openSource(

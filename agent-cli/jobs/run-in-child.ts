@@ -63,7 +63,8 @@ function start(): ChildProcess {
 const envelopeOf = ({ client, config, workRoot }: Agent, job: Job, workDir: string): JobEnvelope => ({
   job,
   workDir,
-  ownPaths: [config.stateDir, workRoot],
+  ownPaths: [config.stateDir, workRoot, ...(config.identityFile === null ? [] : [config.identityFile])],
+  identityFile: config.identityFile,
   master: client.master.href,
   token: config.token ?? "",
   network: networkOf(config),

@@ -11,15 +11,15 @@ import { WarningList } from "./warnings.ts";
 
 const compressionSuffix: Record<Compression, string> = { zstd: ".zst", gzip: ".gz", none: "" };
 
-/** The end of an artifact's name, from which any tool knows what it holds: ".tar.zst", ".sqlite.gz", ".tar". */
-export function artifactExtension(source: SourceSpec, compression: Compression): string {
-  return `.${sourceExtension(source)}${compressionSuffix[compression]}`;
+/** The end of an artifact's name, from which any tool knows what it holds: ".tar.zst", ".sqlite.gz.age", ".tar". */
+export function artifactExtension(source: SourceSpec, compression: Compression, encrypted: boolean): string {
+  return `.${sourceExtension(source)}${compressionSuffix[compression]}${encrypted ? ".age" : ""}`;
 }
 
 type Made = { hash: Hash; bytes: number };
 
 /**
- * Runs one backup: reads the source, compresses, hashes and uploads to all targets at once, holding only a few
+ * Runs one backup: reads the source, compresses, encrypts, hashes and uploads to all targets at once, holding only a few
  * megabytes. A target that fails leaves the others going; when the source fails, no upload is completed. Throws when
  * nothing was stored anywhere.
  */
@@ -28,6 +28,8 @@ export async function runBackup(job: BackupJob): Promise<BackupResult> {
   job.signal.throwIfAborted();
   const warnings = new WarningList(({ path, reason }) => job.report.log("warn", `${path}: ${reason}`));
   const slabs = new SlabPool();
+  const { compression, level, encryption, bandwidthBytesPerSecond } = job.pipeline;
+  const encrypt = encryption ? await encryptionTo(encryption.recipients) : null;
   const source = await openSource(job.source, {
     workDir: job.workDir,
     ownPaths: job.ownPaths ?? [],
@@ -39,8 +41,9 @@ export async function runBackup(job: BackupJob): Promise<BackupResult> {
   const fanOut = new FanOut(job.targets, job.signal);
   const reporter = reportEvery(job.report, () => progressOf(source.tally, made, fanOut));
   try {
-    const packed = compress(source.bytes, job.pipeline.compression, job.pipeline.level, slabs);
-    const paced = throttle(packed, job.pipeline.bandwidthBytesPerSecond, job.signal, () => fanOut.live);
+    const packed = compress(source.bytes, compression, level, slabs);
+    const sealed = encrypt ? encrypt(packed, slabs) : packed;
+    const paced = throttle(sealed, bandwidthBytesPerSecond, job.signal, () => fanOut.live);
     const targets = await fanOut.run(counted(paced, made));
     return {
       sizeBytes: made.bytes,
@@ -55,6 +58,13 @@ export async function runBackup(job: BackupJob): Promise<BackupResult> {
   } finally {
     reporter.stop();
   }
+}
+
+/** Fails before anything is read when a recipient is none. Keys and their mathematics are loaded only here. */
+async function encryptionTo(recipients: readonly string[]) {
+  const { encrypt, makeHeader } = await import("./encrypt.ts");
+  const header = await makeHeader(recipients);
+  return (packed: AsyncIterable<Uint8Array>, slabs: SlabPool) => encrypt(packed, header, slabs);
 }
 
 async function* counted(source: AsyncIterable<Uint8Array>, made: Made): AsyncGenerator<Uint8Array> {

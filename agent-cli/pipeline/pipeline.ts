@@ -1,4 +1,5 @@
 import type { Storage } from "../storage/storage.ts";
+import type { Identities } from "./identities.ts";
 
 /** What a backup reads. The same shapes cross the wire; `protocol/` validates them. */
 export type SourceSpec =
@@ -10,6 +11,8 @@ export type PipelineSpec = {
   compression: Compression;
   level: number | null;
   bandwidthBytesPerSecond: number | null;
+  /** Public keys (`age1…`) to whose owners the artifact is encrypted; nothing or null leaves it readable. */
+  encryption?: { recipients: string[] } | null;
 };
 
 /** One thing that went differently from what was asked, while the run went on. */
@@ -49,7 +52,7 @@ export type BackupJob = {
   targets: BackupTarget[];
   /** A directory of this job alone, mode 0700, for what cannot be streamed; the caller removes it. */
   workDir: string;
-  /** Directories of the agent (its state) that a backup of files leaves out, beside `workDir`. */
+  /** Directories and files of the agent (its state, its key) that a backup of files leaves out, beside `workDir`. */
   ownPaths?: readonly string[];
   report: Reporter;
   signal: AbortSignal;
@@ -79,6 +82,8 @@ export type BackupResult = {
 export type RestoreJob = {
   sourceType: SourceSpec["type"];
   compression: Compression;
+  /** For an encrypted artifact: the keys that may open it. */
+  identities?: Identities | null;
   storage: Storage;
   key: string;
   expected: { sha256: string | null; sizeBytes: number | null };

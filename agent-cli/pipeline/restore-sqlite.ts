@@ -3,8 +3,8 @@ import { type Stats, statSync } from "node:fs";
 import { chmod, chown, type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { checkIntegrity, removeSidecars } from "../sources/sqlite-file.ts";
+import { contentOf } from "./artifact-content.ts";
 import { errorCode } from "./error-code.ts";
-import { decompress } from "./frames.ts";
 import type { RestoreJob } from "./pipeline.ts";
 import { RestoreConflict } from "./plan-extraction.ts";
 import type { Restoring } from "./restore.ts";
@@ -40,7 +40,7 @@ export async function restoreDatabase(
     totalEntries: 1,
     currentPath: place,
   });
-  await writeDatabase(decompress(artifact.second(), job.compression), place, existing, job.signal);
+  await writeDatabase(contentOf(job, artifact.second()), place, existing, job.signal);
   progress.entries = 1;
   return { entries: 1, bytes };
 }

@@ -1,9 +1,9 @@
 import { isAbsolute } from "node:path";
 import { looksLikeSqlite } from "../sources/sqlite-file.ts";
+import { contentOf } from "./artifact-content.ts";
 import { DamagedArtifact } from "./damaged.ts";
 import { Extractor } from "./extract.ts";
 import { type Artifact, openArtifact } from "./fetch-artifact.ts";
-import { decompress } from "./frames.ts";
 import { Selection } from "./member-path.ts";
 import type { Progress, RestoreJob, RestoreResult } from "./pipeline.ts";
 import { Planner } from "./plan-extraction.ts";
@@ -49,7 +49,7 @@ export async function runRestore(job: RestoreJob): Promise<RestoreResult> {
 
 async function restoreByKind(restoring: Restoring): Promise<{ entries: number; bytes: number }> {
   const { job, artifact } = restoring;
-  const content = decompress(artifact.first(), job.compression);
+  const content = contentOf(job, artifact.first());
   if (job.sourceType === "file") return await restoreArchive(restoring, content);
   const { start, all } = await peek(content);
   return looksLikeSqlite(start)
@@ -75,7 +75,7 @@ async function restoreArchive(
     ...approve,
   });
   try {
-    await readArchive(decompress(artifact.second(), job.compression), extractor, job.signal, () => {
+    await readArchive(contentOf(job, artifact.second()), extractor, job.signal, () => {
       progress.entries = extractor.entries;
       progress.sourceBytes = extractor.bytes;
       progress.currentPath = extractor.currentPath?.toString() ?? null;

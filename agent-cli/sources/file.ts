@@ -17,7 +17,7 @@ import { type AccountNames, readAccountNames } from "./account-names.ts";
 import { compileExcludes } from "./excludes.ts";
 import { newTally, type Source, type Tally } from "./source.ts";
 import { minSparseSavingBytes, type Segment, scanSegments } from "./sparse.ts";
-import { type Found, vanishedOr, walk } from "./walk.ts";
+import { type Found, identities, identity, vanishedOr, walk } from "./walk.ts";
 
 /**
  * Files and directories as a tar stream. A file that vanishes, shrinks, grows or cannot be read is a warning; the
@@ -33,13 +33,17 @@ export const fileSource: Source<{
   async open(spec, context) {
     const { warnings } = context;
     const tally = newTally();
+    const ownPaths = [context.workDir, ...context.ownPaths];
     const found = walk(spec.paths, {
       excludes: compileExcludes(spec.excludes),
       oneFileSystem: spec.oneFileSystem,
-      ownPaths: [context.workDir, ...context.ownPaths],
+      ownPaths,
       warnings,
     });
-    const slabs = pack(found, new FilePacker(new TarWriter(context.slabs), warnings, tally));
+    const slabs = pack(
+      found,
+      new FilePacker(new TarWriter(context.slabs), warnings, tally, identities(ownPaths)),
+    );
     return { bytes: breathing(slabs, context.signal), tally };
   },
 };
@@ -69,12 +73,15 @@ class FilePacker {
   readonly tar: TarWriter;
   readonly #warnings: WarningList;
   readonly #tally: Tally;
+  /** What belongs to the agent and goes into no backup, such as its private key. */
+  readonly #own: ReadonlySet<string>;
   readonly #names: AccountNames = readAccountNames();
   /** Files with several names: where the first one was stored, and how many are still to come. */
   readonly #linked = new Map<string, { path: Buffer; left: number }>();
 
-  constructor(tar: TarWriter, warnings: WarningList, tally: Tally) {
+  constructor(tar: TarWriter, warnings: WarningList, tally: Tally, own: ReadonlySet<string>) {
     this.tar = tar;
+    this.#own = own;
     this.#warnings = warnings;
     this.#tally = tally;
   }
@@ -102,6 +109,7 @@ class FilePacker {
     }
     try {
       const stat = fstatSync(fd, { bigint: true });
+      if (this.#own.has(identity(stat))) return;
       if (!stat.isFile()) this.#addSpecial(path);
       else if (!this.#addHardLink(path, stat)) yield* this.#addFile(path, fd, stat);
     } finally {

@@ -8,7 +8,7 @@ export type Tally = { sourceBytes: number; entries: number; currentPath: string 
 export type SourceContext = {
   /** A private directory (0700) for what cannot be streamed. */
   workDir: string;
-  /** Directories of the agent itself, which are never part of a backup. */
+  /** Directories and files of the agent itself, which are never part of a backup. */
   ownPaths: readonly string[];
   warnings: WarningList;
   /** Where large buffers come from; the reader of `bytes` gives them back. */

@@ -11,7 +11,7 @@ export type Found =
 export type WalkOptions = {
   excludes: Excludes | null;
   oneFileSystem: boolean;
-  /** Directories that are left out wherever they turn up. */
+  /** Directories and files that are left out wherever they turn up; of files, by whoever opens them. */
   ownPaths: readonly string[];
   warnings: WarningList;
 };
@@ -129,16 +129,17 @@ function join(parent: Buffer, name: Buffer): Buffer {
   return parent.length === 1 ? Buffer.concat([parent, name]) : Buffer.concat([parent, slash, name]);
 }
 
-const identity = (stat: BigIntStats): string => `${stat.dev}:${stat.ino}`;
+export const identity = (stat: BigIntStats): string => `${stat.dev}:${stat.ino}`;
 
-/** Directories by what they are, so that another way to the same directory is recognised. */
-function identities(paths: readonly string[]): ReadonlySet<string> {
+/** Directories and files by what they are, so that another way to the same one is recognised. */
+export function identities(paths: readonly string[]): ReadonlySet<string> {
   const found = new Set<string>();
   for (const path of paths) {
     try {
       found.add(identity(statSync(realpathSync(path), { bigint: true })));
     } catch (error) {
-      if (errorCode(error) !== "ENOENT") throw error;
+      // What is not there, or out of reach, cannot get into a backup either.
+      if (!["ENOENT", "EACCES"].includes(errorCode(error))) throw error;
     }
   }
   return found;

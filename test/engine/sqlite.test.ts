@@ -227,9 +227,9 @@ test("an empty database survives", async () => {
 
 test("names end in what they hold", () => {
   const file: SourceSpec = { type: "file", paths: ["/a"], excludes: [], oneFileSystem: false };
-  expect(artifactExtension(file, "zstd")).toBe(".tar.zst");
-  expect(artifactExtension(file, "gzip")).toBe(".tar.gz");
-  expect(artifactExtension(file, "none")).toBe(".tar");
-  expect(artifactExtension(sqlite("/a.db"), "zstd")).toBe(".sqlite.zst");
-  expect(artifactExtension(sqlite("/a.db", "/b.db"), "gzip")).toBe(".tar.gz");
+  expect(artifactExtension(file, "zstd", false)).toBe(".tar.zst");
+  expect(artifactExtension(file, "gzip", false)).toBe(".tar.gz");
+  expect(artifactExtension(file, "none", false)).toBe(".tar");
+  expect(artifactExtension(sqlite("/a.db"), "zstd", false)).toBe(".sqlite.zst");
+  expect(artifactExtension(sqlite("/a.db", "/b.db"), "gzip", false)).toBe(".tar.gz");
 });

@@ -414,6 +414,7 @@ describe("choosing a node", () => {
     const needs = {
       source: { type: "file" as const, paths: ["/etc"], excludes: [], oneFileSystem: false },
       compression: "zstd" as const,
+      encrypted: false,
       targets: [],
     };
     expect(await chooseNode(deps, { nodeId: null, poolLabel: label }, needs)).toMatchObject({ id: able });

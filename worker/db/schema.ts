@@ -141,6 +141,8 @@ export const backupRecords = sqliteTable(
     compression: text("compression").notNull(),
     /** Where the task read from when it ran: a restore in place goes there, whatever became of the task. */
     source: text("source").notNull(),
+    /** How the task packed and encrypted when it ran: whatever it does now, this artifact was made that way. */
+    pipeline: text("pipeline").notNull().default("{}"),
     /** Which targets it was to be written to, as a JSON array of ids. */
     targetIds: text("target_ids").notNull(),
     fileName: text("file_name").notNull().default(""),
@@ -224,6 +226,7 @@ export const restoreRecords = sqliteTable(
     destination: text("destination"),
     selectedPaths: text("selected_paths"),
     conflict: text("conflict").notNull(),
+    identityFile: text("identity_file"),
     entries: integer("entries"),
     bytes: integer("bytes"),
     warnings: text("warnings").notNull().default("[]"),

@@ -4,12 +4,16 @@ import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 
 type Record = z.input<typeof objects.record>;
-type Row = Omit<Record, "progress" | "late"> & { progress: string | null; late: number };
+type Row = Omit<Record, "progress" | "late" | "encrypted"> & {
+  progress: string | null;
+  late: number;
+  encrypted: number;
+};
 type Filter = z.output<typeof adminApi.listRecords.query>;
 
 const columns = `r.id, r.task_id as taskId, r.task_name as taskName, r.node_id as nodeId, n.name as nodeName,
   r.command_id as commandId, r.attempt, r.status, r.trigger, r.source_type as sourceType, r.compression,
-  r.file_name as fileName, r.size_bytes as sizeBytes, r.source_bytes as sourceBytes, r.entries, r.checksum,
+  (r.pipeline ->> 'encryption') is not null as encrypted, r.file_name as fileName, r.size_bytes as sizeBytes, r.source_bytes as sourceBytes, r.entries, r.checksum,
   r.warning_count as warningCount, r.runs, r.late, r.error_message as errorMessage, r.progress,
   r.created_at as createdAt, r.started_at as startedAt, r.finished_at as finishedAt, r.deleted_at as deletedAt`;
 const from = "from backup_records r left join nodes n on n.id = r.node_id";
@@ -77,5 +81,6 @@ export async function readRecordDetail(
 const toRecord = (row: Row): Record => ({
   ...row,
   late: row.late === 1,
+  encrypted: row.encrypted === 1,
   progress: row.progress === null ? null : JSON.parse(row.progress),
 });

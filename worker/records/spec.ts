@@ -5,6 +5,7 @@ import { DomainError } from "../errors.ts";
 import type { AgentNode } from "../nodes/authenticate.ts";
 import { openTarget } from "../targets/open-target.ts";
 import { readTarget } from "../targets/read.ts";
+import { whyItCannotEncrypt } from "../tasks/can-run.ts";
 import { fileNameStem, objectPrefix } from "./object-key.ts";
 
 type Spec = z.input<typeof agentApi.taskSpec.reply>;
@@ -17,6 +18,10 @@ type Row = {
   targetIds: string;
   createdAt: number;
   nodeBandwidth: number | null;
+  node: string;
+  lastSeen: number | null;
+  protocolVersion: number | null;
+  capabilities: string | null;
 };
 
 /**
@@ -33,6 +38,7 @@ export async function taskSpec(
   if (!row) throw await whyNot(deps, taskId);
   const source = objects.source.parse(JSON.parse(row.source));
   const pipeline = objects.pipeline.parse(JSON.parse(row.pipeline));
+  if (pipeline.encryption) requireAge(row);
   const targets = await openAll(deps, JSON.parse(row.targetIds));
   const bandwidth = lowest(pipeline.bandwidthBytesPerSecond, row.nodeBandwidth);
   return {
@@ -40,7 +46,7 @@ export async function taskSpec(
     name: row.name,
     ...forGoAgents(source),
     compression: pipeline.compression,
-    encrypt: false,
+    encrypt: pipeline.encryption !== null,
     storageTargets: targets,
     source,
     pipeline: { ...pipeline, bandwidthBytesPerSecond: bandwidth },
@@ -54,8 +60,9 @@ export async function taskSpec(
 async function commandInHand({ db }: Deps, node: AgentNode, taskId: number, recordId: number | undefined) {
   return db
     .prepare(
-      `select t.id as taskId, t.name, r.source, t.pipeline, r.id as recordId, r.target_ids as targetIds,
-         r.created_at as createdAt, n.bandwidth_limit as nodeBandwidth
+      `select t.id as taskId, t.name, r.source, r.pipeline, r.id as recordId, r.target_ids as targetIds,
+         r.created_at as createdAt, n.bandwidth_limit as nodeBandwidth, n.name as node, n.last_seen as lastSeen,
+         n.protocol_version as protocolVersion, n.capabilities
        from agent_commands c join backup_records r on r.id = c.record_id join backup_tasks t on t.id = r.task_id
          join nodes n on n.id = c.node_id
        where c.node_id = ?1 and c.completed_at is null and c.status = 'dispatched' and c.type = 'run_task'
@@ -64,6 +71,12 @@ async function commandInHand({ db }: Deps, node: AgentNode, taskId: number, reco
     )
     .bind(node.id, taskId, recordId ?? null)
     .first<Row>();
+}
+
+/** Asked again here: when the run was started, nothing may have been known of this node. */
+function requireAge({ node, ...able }: Row): void {
+  const obstacle = whyItCannotEncrypt({ ...able, name: node });
+  if (obstacle) throw new DomainError("NODE_CANNOT_RUN_TASK", `this backup is to be encrypted: ${obstacle}`);
 }
 
 async function whyNot({ db }: Deps, taskId: number): Promise<DomainError> {

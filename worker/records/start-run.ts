@@ -59,9 +59,11 @@ async function taskToRun(deps: Deps, id: number): Promise<TaskToRun> {
     .bind(id)
     .first<Omit<TaskToRun, "needs"> & { source: string; pipeline: string; targetIds: string }>();
   if (!row) throw new DomainError("BACKUP_TASK_NOT_FOUND", `there is no task ${id}`);
+  const { compression, encryption } = objects.pipeline.parse(JSON.parse(row.pipeline));
   const needs = {
     source: objects.source.parse(JSON.parse(row.source)),
-    compression: objects.pipeline.parse(JSON.parse(row.pipeline)).compression,
+    compression,
+    encrypted: encryption !== null,
     targets: await readTargets(deps, JSON.parse(row.targetIds)),
   };
   return { name: row.name, nodeId: row.nodeId, poolLabel: row.poolLabel, needs };
@@ -96,8 +98,9 @@ function recordStatement(
   return db
     .prepare(
       `insert into backup_records
-         (task_id, task_name, node_id, status, trigger, source_type, compression, source, target_ids, created_at)
-       select t.id, t.name, n.id, 'queued', ?3, t.source ->> 'type', t.pipeline ->> 'compression', t.source,
+         (task_id, task_name, node_id, status, trigger, source_type, compression, source, pipeline, target_ids,
+          created_at)
+       select t.id, t.name, n.id, 'queued', ?3, t.source ->> 'type', t.pipeline ->> 'compression', t.source, t.pipeline,
          (select json_group_array(target_id) from (
             select target_id from task_targets where task_id = t.id order by position)), ?4
        from backup_tasks t join nodes n on n.id = ?2

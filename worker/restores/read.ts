@@ -11,7 +11,8 @@ type Row = Omit<Restore, "progress" | "selectedPaths"> & {
 };
 
 const columns = `s.id, s.record_id as recordId, s.target_id as targetId, s.node_id as nodeId, n.name as nodeName,
-  s.command_id as commandId, s.status, s.destination, s.selected_paths as selectedPaths, s.conflict, s.entries,
+  s.command_id as commandId, s.status, s.destination, s.selected_paths as selectedPaths, s.conflict,
+  s.identity_file as identityFile, s.entries,
   s.bytes, s.warnings, s.warning_count as warningCount, s.error_message as errorMessage, s.progress,
   s.created_at as createdAt, s.started_at as startedAt, s.finished_at as finishedAt`;
 const from = "from restore_records s left join nodes n on n.id = s.node_id";

@@ -21,6 +21,8 @@ type Row = {
   destination: string | null;
   selectedPaths: string | null;
   conflict: z.output<typeof states.conflictPolicy>;
+  encrypted: number;
+  identityFile: string | null;
 };
 
 /** What to restore, where from and where to, secrets opened: only while this node has its command in hand. */
@@ -41,7 +43,7 @@ export async function restoreSpec(
     // Also of databases: a restore in place, or into a directory under the old name, needs to know them.
     sourcePaths: source.paths,
     compression: row.compression,
-    encrypt: false,
+    encrypt: row.encrypted === 1,
     storage: await openTargetById(deps, held.targetId),
     storagePath: row.storagePath,
     fileName: row.fileName,
@@ -50,6 +52,7 @@ export async function restoreSpec(
     destination: row.destination,
     selectedPaths: row.selectedPaths === null ? null : JSON.parse(row.selectedPaths),
     conflict: row.conflict,
+    identityFile: row.identityFile,
   };
 }
 
@@ -70,7 +73,8 @@ async function copyToRestore({ db }: Deps, id: number): Promise<Row> {
     .prepare(
       `select r.id as recordId, r.task_id as taskId, r.task_name as taskName, r.source, r.compression,
          r.file_name as fileName, c.storage_path as storagePath, c.size_bytes as sizeBytes,
-         coalesce(c.checksum, r.checksum) as checksum, s.destination, s.selected_paths as selectedPaths, s.conflict
+         coalesce(c.checksum, r.checksum) as checksum, s.destination, s.selected_paths as selectedPaths, s.conflict,
+         (r.pipeline ->> 'encryption') is not null as encrypted, s.identity_file as identityFile
        from restore_records s join backup_records r on r.id = s.record_id
          join record_copies c on c.record_id = s.record_id and c.target_id = s.target_id and c.status = 'success'
        where s.id = ?`,

@@ -4,7 +4,7 @@ import { auditIfChanged } from "../audit/entry.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 import { isPackedByOurs } from "../records/object-key.ts";
-import { isGoAgent } from "../tasks/can-run.ts";
+import { type Able, isGoAgent, whyItCannotEncrypt } from "../tasks/can-run.ts";
 import type { Actor } from "../users/actor.ts";
 
 type Request = z.output<typeof adminApi.restoreRecord.body>;
@@ -14,11 +14,12 @@ type Restorable = {
   taskId: number;
   nodeId: number | null;
   status: string;
+  encrypted: number;
   deletedAt: number | null;
   fileName: string;
   source: string;
 };
-type Node = { id: number; name: string; lastSeen: number | null; protocolVersion: number | null };
+type Node = Able & { id: number };
 
 /**
  * Starts a restore: its row, command and audit entry in one batch. The copy is the one asked for, or the one that the
@@ -61,7 +62,7 @@ async function restorableRecord({ db }: Deps, id: number): Promise<Restorable> {
   const record = await db
     .prepare(
       `select id, task_id as taskId, node_id as nodeId, status, deleted_at as deletedAt, file_name as fileName,
-         source from backup_records where id = ?`,
+         source, (pipeline ->> 'encryption') is not null as encrypted from backup_records where id = ?`,
     )
     .bind(id)
     .first<Restorable>();
@@ -76,7 +77,8 @@ async function restorableRecord({ db }: Deps, id: number): Promise<Restorable> {
 async function restoringNode({ db }: Deps, id: number | null): Promise<Node> {
   const node = await db
     .prepare(
-      "select id, name, last_seen as lastSeen, protocol_version as protocolVersion from nodes where id = ?",
+      `select id, name, last_seen as lastSeen, protocol_version as protocolVersion, capabilities
+       from nodes where id = ?`,
     )
     .bind(id)
     .first<Node>();
@@ -90,6 +92,8 @@ async function restoringNode({ db }: Deps, id: number | null): Promise<Node> {
  * of each source path. What one has packed, the other would put into the wrong place.
  */
 function requireAbleAgent(node: Node, record: Restorable, request: Request): void {
+  const locked = record.encrypted === 1 ? whyItCannotEncrypt(node) : null;
+  if (locked) throw new DomainError("NODE_CANNOT_RUN_TASK", `this backup is encrypted: ${locked}`);
   const source = objects.source.parse(JSON.parse(record.source));
   const isOurs = isPackedByOurs(record);
   const obstacle = isGoAgent(node)
@@ -160,8 +164,9 @@ function restoreStatement(
   return db
     .prepare(
       `insert into restore_records
-         (record_id, target_id, node_id, status, destination, selected_paths, conflict, created_at)
-       select r.id, ?2, n.id, 'queued', ?4, ?5, ?6, ?7
+         (record_id, target_id, node_id, status, destination, selected_paths, conflict, identity_file,
+          created_at)
+       select r.id, ?2, n.id, 'queued', ?4, ?5, ?6, ?7, ?8
        from backup_records r join nodes n on n.id = ?3
        where r.id = ?1 and r.status = 'success' and r.deleted_at is null
        returning id`,
@@ -173,6 +178,7 @@ function restoreStatement(
       request.destination,
       request.selectedPaths === null ? null : JSON.stringify(request.selectedPaths),
       request.conflict,
+      request.identityFile,
       now(),
     );
 }

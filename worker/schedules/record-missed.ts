@@ -44,8 +44,8 @@ function insertStatement({ db, now }: Deps, missed: Missed): D1PreparedStatement
   return db
     .prepare(
       `insert into backup_records (task_id, task_name, node_id, status, trigger, source_type, compression, source,
-         target_ids, runs, error_message, created_at, finished_at)
-       select id, name, node_id, 'missed', 'schedule', source ->> 'type', pipeline ->> 'compression', source,
+         pipeline, target_ids, runs, error_message, created_at, finished_at)
+       select id, name, node_id, 'missed', 'schedule', source ->> 'type', pipeline ->> 'compression', source, pipeline,
          (select json_group_array(target_id) from (
             select target_id from task_targets where task_id = backup_tasks.id order by position)), ?1, ?2, ?3, ?3
        from backup_tasks where changes() = 0 and id = ?4 and next_run_at = ?5`,

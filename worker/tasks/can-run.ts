@@ -5,6 +5,7 @@ import { objects, type states } from "../../protocol/index.ts";
 export type Needs = {
   source: objects.Source;
   compression: z.output<typeof states.compression>;
+  encrypted: boolean;
   targets: { name: string; type: string; config: string; secretNames: string }[];
 };
 
@@ -26,13 +27,21 @@ export function whyItCannotRun(node: Able, needs: Needs): string | null {
   return isGoAgent(node) ? goAgentLacks(node.name, needs) : agentLacks(node, needs);
 }
 
+/** Why this node can neither encrypt nor open what was encrypted; null when nothing is known against it. */
+export function whyItCannotEncrypt(node: Able): string | null {
+  if (isGoAgent(node)) return `${node.name} runs a BackupX Go agent, which does not know the age format`;
+  if (node.capabilities === null || "age" in capabilitiesOf(node.capabilities).engines) return null;
+  return `the agent of ${node.name} does not know the age format yet: update it`;
+}
+
 /** Those whose settings both agents call the same, or that the master translates. */
 const goStorages = ["local_disk", "vault", "s3"];
 
-function goAgentLacks(name: string, { source, compression, targets }: Needs): string | null {
+function goAgentLacks(name: string, { source, compression, encrypted, targets }: Needs): string | null {
   const agent = `${name} runs a BackupX Go agent, which`;
   const orOurs = "or install backupx-agent on it";
   if (compression === "zstd") return `${agent} does not know zstd: choose gzip or none, ${orOurs}`;
+  if (encrypted) return `${agent} does not encrypt to age keys: turn encryption off, ${orOurs}`;
   if (source.type === "sqlite" && source.paths.length > 1) {
     return `${agent} backs up one SQLite file per task: make a task for each, ${orOurs}`;
   }
@@ -55,16 +64,20 @@ function hasMoreThanGoKnows({ type, config, secretNames }: Needs["targets"][numb
   return prefix !== "" || z.array(z.string()).parse(JSON.parse(secretNames)).includes("sessionToken");
 }
 
-function agentLacks({ name, capabilities }: Able, { source, targets }: Needs): string | null {
+function agentLacks(node: Able, { source, encrypted, targets }: Needs): string | null {
+  const { name, capabilities } = node;
   if (capabilities === null) return null;
-  const { sources, storages } = objects.capabilities.parse(JSON.parse(capabilities));
+  const { sources, storages } = capabilitiesOf(capabilities);
   if (!sources.includes(source.type)) {
     return `the agent of ${name} cannot back up ${source.type} sources (it can: ${list(sources)}): update it`;
   }
   const lacking = targets.find(({ type }) => !storages.includes(type));
-  return lacking
-    ? `the agent of ${name} cannot store to ${lacking.type} targets such as ${lacking.name} (it can: ${list(storages)}): update it`
-    : null;
+  if (lacking) {
+    return `the agent of ${name} cannot store to ${lacking.type} targets such as ${lacking.name} (it can: ${list(storages)}): update it`;
+  }
+  return encrypted ? whyItCannotEncrypt(node) : null;
 }
+
+const capabilitiesOf = (json: string) => objects.capabilities.parse(JSON.parse(json));
 
 const list = (names: string[]) => names.join(", ") || "none";

@@ -46,7 +46,8 @@ export async function checkSurroundings(deps: Deps, task: TaskSettings): Promise
   // Who is in a pool changes; its nodes are asked when a run starts.
   if (task.nodeId === null) return;
   const node = await readNode(deps, task.nodeId);
-  const needs = { source: task.source, compression: task.pipeline.compression, targets };
+  const { compression, encryption } = task.pipeline;
+  const needs = { source: task.source, compression, encrypted: encryption !== null, targets };
   const obstacle = whyItCannotRun(node, needs);
   if (obstacle) throw new DomainError("NODE_CANNOT_RUN_TASK", obstacle);
 }

@@ -1,0 +1,56 @@
+import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject } from "node:crypto";
+
+/** The payload of an age file: chunks of 64 KiB, each sealed for itself, counted, and the last one marked as the last. */
+export const chunkBytes = 64 * 1024;
+export const tagBytes = 16;
+export const payloadNonceBytes = 16;
+
+const algorithm = "chacha20-poly1305";
+const options = { authTagLength: tagBytes };
+
+/** The key of one file's payload. */
+export const payloadKey = (fileKey: Uint8Array, nonce: Uint8Array): KeyObject =>
+  createSecretKey(Buffer.from(hkdfSync("sha256", fileKey, nonce, "payload", 32)));
+
+/** Seals chunks in order into `out`, which must have room for them and their tags. */
+export class ChunkSealer {
+  readonly #key: KeyObject;
+  #next = 0;
+
+  constructor(key: KeyObject) {
+    this.#key = key;
+  }
+
+  /** Says how many bytes were written. */
+  seal(chunk: Uint8Array, last: boolean, out: Buffer, at: number): number {
+    const cipher = createCipheriv(algorithm, this.#key, chunkNonce(this.#next, last), options);
+    this.#next += 1;
+    out.set(cipher.update(chunk), at);
+    cipher.final();
+    out.set(cipher.getAuthTag(), at + chunk.length);
+    return chunk.length + tagBytes;
+  }
+}
+
+/** The content of a sealed chunk; null when it is not the very chunk that was sealed at this place. */
+export function openChunk(key: KeyObject, sealed: Uint8Array, place: number, last: boolean): Buffer | null {
+  if (sealed.length < tagBytes) return null;
+  const end = sealed.length - tagBytes;
+  const decipher = createDecipheriv(algorithm, key, chunkNonce(place, last), options);
+  decipher.setAuthTag(sealed.subarray(end));
+  const content = decipher.update(sealed.subarray(0, end));
+  try {
+    decipher.final();
+    return content;
+  } catch {
+    return null;
+  }
+}
+
+/** Eleven bytes of counter, one byte that says whether more follows. */
+function chunkNonce(place: number, last: boolean): Buffer {
+  const nonce = Buffer.alloc(12);
+  nonce.writeUIntBE(place, 5, 6);
+  nonce[11] = last ? 1 : 0;
+  return nonce;
+}
