@@ -27,6 +27,17 @@ const undiciInParts: Plugin = {
   },
 };
 
+/** ssh2 is faster with these compiled parts and does without; a package for every machine cannot carry them. */
+const withoutNativeParts: Plugin = {
+  name: "without-native-parts",
+  setup({ onLoad, onResolve }) {
+    onResolve({ filter: /\.node$|^cpu-features$/ }, ({ path }) => ({ path, namespace: "native" }));
+    onLoad({ filter: /./, namespace: "native" }, () => ({
+      contents: 'throw new Error("not in this package");',
+    }));
+  },
+};
+
 await bundle();
 await pack();
 
@@ -42,12 +53,12 @@ async function bundle(): Promise<void> {
     platform: "node",
     target: "node22.19",
     minify: true,
-    plugins: [withoutLocales, undiciInParts],
+    plugins: [withoutLocales, undiciInParts, withoutNativeParts],
     legalComments: "none",
     logLevel: "warning",
-    // CommonJS packages inside of an ES module still ask for Node's own modules by `require`.
+    // CommonJS packages inside of an ES module still ask for Node's own modules by `require`, and for their place.
     banner: {
-      js: 'import{createRequire as makeRequire}from"node:module";const require=makeRequire(import.meta.url);',
+      js: 'import{createRequire as makeRequire}from"node:module";const require=makeRequire(import.meta.url);const __dirname=import.meta.dirname;',
     },
   });
 }

@@ -130,6 +130,24 @@ const webdav = z.object({
   username: z.string().max(256).default(""),
 });
 const password = z.string().min(1).max(1024);
+const port = z.int().min(1).max(65_535);
+const host = z.string().regex(/^[A-Za-z0-9_.:-]{1,253}$/, "is not a host name or address");
+const sftp = z.object({
+  host,
+  port: port.default(22),
+  username: z.string().min(1).max(256),
+  /** A directory of the server; a relative one begins at the user's home. */
+  path: z.string().min(1).max(1000),
+  /** Fingerprints (`SHA256:...`) of the server's keys, with spaces between. */
+  hostKey: z.string().max(1000).default(""),
+  /** Or a known_hosts file of the node. */
+  knownHostsFile: absolutePath.optional(),
+});
+const sftpSecrets = z.object({
+  password: password.optional(),
+  privateKey: z.string().min(1).max(32_768).optional(),
+  passphrase: password.optional(),
+});
 const noSecrets = z.object({});
 
 /** Each storage's settings: what may be shown, and what is sealed. */
@@ -138,6 +156,7 @@ export const targetSettings = {
   vault: { config: vault, secrets: noSecrets },
   s3: { config: s3, secrets: s3Secrets },
   webdav: { config: webdav, secrets: z.object({ password: password.optional() }) },
+  sftp: { config: sftp, secrets: sftpSecrets },
 } as const satisfies Record<s.TargetType, { config: z.ZodType; secrets: z.ZodType }>;
 
 export const target = z.object({

@@ -18,7 +18,7 @@ export async function* abortable<T>(source: AsyncIterable<T>, signal: AbortSigna
 }
 
 /** The promise's outcome, or a rejection with the signal's reason if that comes first. */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   // Not Promise.race with one long-lived promise: that keeps a reaction for every call until the signal dies.
   return new Promise((resolve, reject) => {
     const onAbort = () => reject(signal.reason);

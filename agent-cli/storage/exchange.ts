@@ -125,7 +125,7 @@ export function withoutSecrets(text: string, secrets: (string | undefined)[]): s
 }
 
 /** Each byte that a server could see differently is escaped. */
-export const encodePart = (text: string): string =>
+const encodePart = (text: string): string =>
   encodeURIComponent(text).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
 
 export const encodePath = (path: string): string => path.split("/").map(encodePart).join("/");
@@ -207,7 +207,7 @@ const networkWords: Record<string, string> = {
 };
 
 /** What a connection that failed means in words; an abort's reason and a storage's own error pass as they are. */
-export function networkError(
+function networkError(
   error: unknown,
   signal: AbortSignal,
   what: string,

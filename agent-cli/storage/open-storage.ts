@@ -43,6 +43,18 @@ const kinds: Record<string, Open> = {
     const options = env.dispatcher ? { dispatcher: env.dispatcher } : {};
     return paced(webdav({ url: httpAddress(config, "url"), ...login }, options), env);
   },
+
+  async sftp(config, env) {
+    const { sftp } = await import("./sftp.ts");
+    const named = ["password", "privateKey", "passphrase", "hostKey", "knownHostsFile"] as const;
+    const optional = Object.fromEntries(named.map((field) => [field, optionalText(config, field)]));
+    const required = {
+      host: text(config, "host"),
+      username: text(config, "username"),
+      path: text(config, "path"),
+    };
+    return paced(sftp({ ...required, ...optional, port: optionalPort(config, 22) }), env);
+  },
 };
 
 /** Opens a storage by its type and settings as the master sends them, with retries around it. */
@@ -106,6 +118,12 @@ function optionalText(config: Config, field: string): string {
   const value = config[field] ?? "";
   if (typeof value !== "string") throw badField(field, "must be text");
   return value;
+}
+
+function optionalPort(config: Config, fallback: number): number {
+  const value = config["port"] ?? fallback;
+  if (typeof value === "number" && Number.isInteger(value) && value > 0 && value < 65_536) return value;
+  throw badField("port", "must be a number from 1 to 65535");
 }
 
 function optionalFlag(config: Config, field: string, fallback: boolean): boolean {

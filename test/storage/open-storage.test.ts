@@ -49,8 +49,18 @@ describe("open-storage", () => {
     ["webdav", {}, "storage config: url is missing"],
     ["webdav", { url: "file:///x" }, "storage config: url is not an http or https address"],
     ["webdav", { url: "http://u:planted@x" }, "storage config: url must hold no user name or password"],
+    ["sftp", { username: "u", path: "p" }, "storage config: host is missing"],
+    [
+      "sftp",
+      { host: "h", username: "u", path: "p", port: 0 },
+      "storage config: port must be a number from 1 to 65535",
+    ],
     ["vault", {}, "the vault can only be reached by an agent of its master"],
-    ["toString", {}, 'this agent knows no storage of type "toString", only local_disk, vault, s3, webdav'],
+    [
+      "toString",
+      {},
+      'this agent knows no storage of type "toString", only local_disk, vault, s3, webdav, sftp',
+    ],
   ])("refuses %s %o", async (type, config, message) => {
     await expect(openStorage(type, config)).rejects.toMatchObject({
       kind: "invalid",

@@ -1,10 +1,13 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { type AddressInfo, connect, createServer } from "node:net";
-import { tmpdir } from "node:os";
+import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
 
 /** A real server of some kind, with an empty directory that it serves. */
 export type Server = { port: number; files: string; close(): Promise<void> };
@@ -67,6 +70,48 @@ export const startRcloneWebdav = (): Promise<Server> =>
     const login = ["--user", "someone", "--pass", "a password"];
     return ["rclone", "serve", "webdav", files, "--addr", `127.0.0.1:${port}`, ...login, "--config", ""];
   });
+
+export type SshServer = Server & {
+  username: string;
+  privateKey: string;
+  fingerprint: string;
+  knownHosts: string;
+};
+
+/** OpenSSH's server for this user, who has a key. */
+export async function startSshd(): Promise<SshServer> {
+  let found = { privateKey: "", fingerprint: "", knownHosts: "" };
+  const server = await startServer(async ({ folder, port }) => {
+    for (const name of ["host", "user"]) {
+      await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", join(folder, name)]);
+    }
+    // Root's sshd insists on its directory, which Debian only makes when the service starts.
+    if (process.getuid?.() === 0) await mkdir("/run/sshd", { recursive: true });
+    const config = `
+ListenAddress 127.0.0.1
+Port ${port}
+HostKey ${folder}/host
+AuthorizedKeysFile ${folder}/user.pub
+StrictModes no
+UsePAM no
+PermitRootLogin yes
+PidFile none
+MaxStartups 100
+Subsystem sftp internal-sftp`;
+    await writeFile(join(folder, "sshd.conf"), config);
+    const { stdout } = await run("ssh-keygen", ["-l", "-f", join(folder, "host.pub")]);
+    const [type, key] = (await readFile(join(folder, "host.pub"), "utf8")).split(" ");
+    await writeFile(join(folder, "known_hosts"), `# a comment\n[127.0.0.1]:${port} ${type} ${key}\n`);
+    await run("ssh-keygen", ["-q", "-H", "-f", join(folder, "known_hosts")]);
+    found = {
+      privateKey: await readFile(join(folder, "user"), "utf8"),
+      fingerprint: stdout.split(" ")[1] ?? "",
+      knownHosts: join(folder, "known_hosts"),
+    };
+    return ["/usr/sbin/sshd", "-D", "-e", "-f", join(folder, "sshd.conf")];
+  });
+  return { ...server, ...found, username: userInfo().username };
+}
 
 type Room = { folder: string; files: string; port: number };
 
