@@ -20,7 +20,7 @@ export const ageRecipient = z
   });
 
 /** Whether a text is an X25519 public key of age, as Bech32 writes 32 bytes. */
-export function isAgeRecipient(text: string): boolean {
+function isAgeRecipient(text: string): boolean {
   if (!/^age1[02-9ac-hj-np-z]{58}$/.test(text)) return false;
   const values = [...text.slice(4)].map((letter) => alphabet.indexOf(letter));
   // 32 bytes are 51 groups of five bits and one bit more: the four bits that fill the last group up are zero.
