@@ -12,7 +12,7 @@ export function capabilities(): Capabilities {
   if (sqlite && process.versions.sqlite) engines.sqlite = process.versions.sqlite;
   return {
     sources: sqlite ? ["file", "sqlite"] : ["file"],
-    storages: ["local_disk", "vault", "s3", "webdav", "sftp"],
+    storages: ["local_disk", "vault", "s3", "webdav", "sftp", "ftp"],
     engines,
   };
 }

@@ -148,6 +148,15 @@ const sftpSecrets = z.object({
   privateKey: z.string().min(1).max(32_768).optional(),
   passphrase: password.optional(),
 });
+const ftp = z.object({
+  host,
+  /** 21 unless told otherwise, 990 for implicit TLS. */
+  port: port.optional(),
+  tls: z.enum(["explicit", "implicit", "none"]).default("explicit"),
+  username: z.string().min(1).max(256),
+  /** A directory of the server; a relative one begins where the login ends up. */
+  path: z.string().min(1).max(1000),
+});
 const noSecrets = z.object({});
 
 /** Each storage's settings: what may be shown, and what is sealed. */
@@ -157,6 +166,7 @@ export const targetSettings = {
   s3: { config: s3, secrets: s3Secrets },
   webdav: { config: webdav, secrets: z.object({ password: password.optional() }) },
   sftp: { config: sftp, secrets: sftpSecrets },
+  ftp: { config: ftp, secrets: z.object({ password: password.optional() }) },
 } as const satisfies Record<s.TargetType, { config: z.ZodType; secrets: z.ZodType }>;
 
 export const target = z.object({

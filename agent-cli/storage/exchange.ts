@@ -145,10 +145,10 @@ function outgoing({ body, headers }: HttpCall, watch: StallWatch, options: Excha
 }
 
 /** Sent slice by slice, each a sign that data still moves; time spent waiting for the source or a limit does not count. */
-async function* streamed(
+export async function* streamed(
   source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   watch: StallWatch,
-  { bucket, stallMs }: ExchangeOptions,
+  { bucket, stallMs }: Pick<ExchangeOptions, "bucket" | "stallMs">,
 ): AsyncGenerator<Uint8Array> {
   const step = Math.min(sliceBytes, bucket?.sliceBytes ?? sliceBytes);
   watch.pause();
@@ -207,7 +207,7 @@ const networkWords: Record<string, string> = {
 };
 
 /** What a connection that failed means in words; an abort's reason and a storage's own error pass as they are. */
-function networkError(
+export function networkError(
   error: unknown,
   signal: AbortSignal,
   what: string,

@@ -55,6 +55,16 @@ const kinds: Record<string, Open> = {
     };
     return paced(sftp({ ...required, ...optional, port: optionalPort(config, 22) }), env);
   },
+
+  async ftp(config, env) {
+    const { ftp } = await import("./ftp.ts");
+    const tls = optionalText(config, "tls") || "explicit";
+    if (tls !== "explicit" && tls !== "implicit" && tls !== "none")
+      throw badField("tls", "must be explicit, implicit or none");
+    const login = { username: text(config, "username"), password: optionalText(config, "password") };
+    const port = optionalPort(config, tls === "implicit" ? 990 : 21);
+    return paced(ftp({ host: text(config, "host"), port, tls, ...login, path: text(config, "path") }), env);
+  },
 };
 
 /** Opens a storage by its type and settings as the master sends them, with retries around it. */

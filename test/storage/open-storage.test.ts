@@ -55,11 +55,16 @@ describe("open-storage", () => {
       { host: "h", username: "u", path: "p", port: 0 },
       "storage config: port must be a number from 1 to 65535",
     ],
+    [
+      "ftp",
+      { host: "h", username: "u", path: "p", tls: "maybe" },
+      "storage config: tls must be explicit, implicit or none",
+    ],
     ["vault", {}, "the vault can only be reached by an agent of its master"],
     [
       "toString",
       {},
-      'this agent knows no storage of type "toString", only local_disk, vault, s3, webdav, sftp',
+      'this agent knows no storage of type "toString", only local_disk, vault, s3, webdav, sftp, ftp',
     ],
   ])("refuses %s %o", async (type, config, message) => {
     await expect(openStorage(type, config)).rejects.toMatchObject({

@@ -6,6 +6,7 @@ import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
+import { makeCertificate } from "../fakes/certificate.ts";
 
 const run = promisify(execFile);
 
@@ -111,6 +112,51 @@ Subsystem sftp internal-sftp`;
     return ["/usr/sbin/sshd", "-D", "-e", "-f", join(folder, "sshd.conf")];
   });
   return { ...server, ...found, username: userInfo().username };
+}
+
+export type FtpServer = Server & { username: string; password: string; caFile: string };
+
+/** ProFTPD for this user, in the clear and, if the client asks for it, with TLS. */
+export async function startProftpd(tls: "explicit" | "implicit" = "explicit"): Promise<FtpServer> {
+  let caFile = "";
+  const login = { username: "someone", password: "a password" };
+  const server = await startServer(async ({ folder, files, port }) => {
+    const { stdout: hash } = await run("openssl", ["passwd", "-6", login.password]);
+    const { uid, gid } = userInfo();
+    await writeFile(join(folder, "users"), `someone:${hash.trim()}:${uid}:${gid}::${files}:/bin/sh\n`);
+    await chmod(join(folder, "users"), 0o600);
+    caFile = makeCertificate(folder).caFile;
+    const config = `
+ModulePath /usr/lib/proftpd
+LoadModule mod_tls.c
+ServerType standalone
+DefaultAddress 127.0.0.1
+Port ${port}
+UseIPv6 off
+User root
+Group root
+PidFile ${folder}/pid
+ScoreboardFile ${folder}/scoreboard
+SystemLog ${folder}/log
+DelayEngine off
+UseReverseDNS off
+UseEncoding off
+AuthUserFile ${folder}/users
+AuthOrder mod_auth_file.c
+RequireValidShell off
+RootLogin on
+AllowOverwrite on
+AllowStoreRestart on
+TLSEngine on
+TLSRequired ${tls === "implicit" ? "on" : "off"}
+${tls === "implicit" ? "TLSOptions UseImplicitSSL" : ""}
+TLSECCertificateFile ${folder}/cert.pem
+TLSECCertificateKeyFile ${folder}/key.pem
+TLSLog ${folder}/tls`;
+    await writeFile(join(folder, "proftpd.conf"), config);
+    return ["/usr/sbin/proftpd", "-n", "-c", join(folder, "proftpd.conf")];
+  });
+  return { ...server, ...login, caFile };
 }
 
 type Room = { folder: string; files: string; port: number };
