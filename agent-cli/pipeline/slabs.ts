@@ -1,5 +1,5 @@
 /**
- * One slab becomes one zstd frame. Twice the size compresses 0.2 % better and costs 50 MiB, for each frame in flight is
+ * One slab becomes one zstd frame. Twice the size compresses 0.2 % better and costs some 30 MiB, for each frame in flight is
  * held twice over.
  */
 export const slabBytes = 2 * 1024 * 1024;
