@@ -1,5 +1,6 @@
-import { statfsSync } from "node:fs";
+import { existsSync, statfsSync } from "node:fs";
 import { isBuiltin } from "node:module";
+import { delimiter, join } from "node:path";
 
 export type Capabilities = { sources: string[]; storages: string[]; engines: Record<string, string> };
 
@@ -12,9 +13,23 @@ export function capabilities(): Capabilities {
   if (sqlite && process.versions.sqlite) engines.sqlite = process.versions.sqlite;
   return {
     sources: sqlite ? ["file", "sqlite"] : ["file"],
-    storages: ["local_disk", "vault", "s3", "webdav", "sftp", "ftp"],
+    storages: [
+      "local_disk",
+      "vault",
+      "s3",
+      "webdav",
+      "sftp",
+      "ftp",
+      ...(hasProgram("rclone") ? ["rclone"] : []),
+    ],
     engines,
   };
+}
+
+function hasProgram(name: string): boolean {
+  const file = process.platform === "win32" ? `${name}.exe` : name;
+  const folders = (process.env["PATH"] ?? "").split(delimiter);
+  return folders.some((folder) => folder !== "" && existsSync(join(folder, file)));
 }
 
 /** Bytes that this user may still write below a directory; null where that cannot be told. */

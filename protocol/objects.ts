@@ -157,6 +157,19 @@ const ftp = z.object({
   /** A directory of the server; a relative one begins where the login ends up. */
   path: z.string().min(1).max(1000),
 });
+const rclone = z.object({
+  /** A remote of the node's own rclone (`name:path`), or a connection string (`:backend,option=value:path`). */
+  remote: z
+    .string()
+    .max(1000)
+    .regex(/^[^-].*:|^:/, "is not like name:path"),
+  /** The node's rclone.conf, if it is not at its usual place. */
+  configFile: absolutePath.optional(),
+});
+/** Settings of the remote as rclone.conf names them, passwords in the form that `rclone obscure` gives. */
+const rcloneSecrets = z.object({
+  settings: z.record(z.string().regex(/^[a-z0-9_-]{1,64}$/), z.string().max(16_384)).optional(),
+});
 const noSecrets = z.object({});
 
 /** Each storage's settings: what may be shown, and what is sealed. */
@@ -167,6 +180,7 @@ export const targetSettings = {
   webdav: { config: webdav, secrets: z.object({ password: password.optional() }) },
   sftp: { config: sftp, secrets: sftpSecrets },
   ftp: { config: ftp, secrets: z.object({ password: password.optional() }) },
+  rclone: { config: rclone, secrets: rcloneSecrets },
 } as const satisfies Record<s.TargetType, { config: z.ZodType; secrets: z.ZodType }>;
 
 export const target = z.object({

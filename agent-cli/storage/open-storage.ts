@@ -65,6 +65,15 @@ const kinds: Record<string, Open> = {
     const port = optionalPort(config, tls === "implicit" ? 990 : 21);
     return paced(ftp({ host: text(config, "host"), port, tls, ...login, path: text(config, "path") }), env);
   },
+
+  async rclone(config, env) {
+    const { rclone } = await import("./rclone.ts");
+    const remote = text(config, "remote");
+    // Without a colon it would be a directory of this machine, which is another kind of storage.
+    if (!remote.includes(":") || remote.startsWith("-")) throw badField("remote", "is not like name:path");
+    const settings = settingsOf(config);
+    return paced(rclone({ remote, settings, configFile: optionalText(config, "configFile") }), env);
+  },
 };
 
 /** Opens a storage by its type and settings as the master sends them, with retries around it. */
@@ -128,6 +137,16 @@ function optionalText(config: Config, field: string): string {
   const value = config[field] ?? "";
   if (typeof value !== "string") throw badField(field, "must be text");
   return value;
+}
+
+function settingsOf(config: Config): Record<string, string> {
+  const value = config["settings"] ?? {};
+  if (typeof value !== "object" || Array.isArray(value))
+    throw badField("settings", "must be names with their values");
+  const pairs = Object.entries(value);
+  if (pairs.some(([name, setting]) => !/^[a-z0-9_-]{1,64}$/.test(name) || typeof setting !== "string"))
+    throw badField("settings", "must be names of letters, digits and _, with texts");
+  return Object.fromEntries(pairs);
 }
 
 function optionalPort(config: Config, fallback: number): number {

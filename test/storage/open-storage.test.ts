@@ -60,11 +60,17 @@ describe("open-storage", () => {
       { host: "h", username: "u", path: "p", tls: "maybe" },
       "storage config: tls must be explicit, implicit or none",
     ],
+    ["rclone", { remote: "/just/a/path" }, "storage config: remote is not like name:path"],
+    [
+      "rclone",
+      { remote: "a:b", settings: { "A=B": "planted" } },
+      "storage config: settings must be names of letters, digits and _, with texts",
+    ],
     ["vault", {}, "the vault can only be reached by an agent of its master"],
     [
       "toString",
       {},
-      'this agent knows no storage of type "toString", only local_disk, vault, s3, webdav, sftp, ftp',
+      'this agent knows no storage of type "toString", only local_disk, vault, s3, webdav, sftp, ftp, rclone',
     ],
   ])("refuses %s %o", async (type, config, message) => {
     await expect(openStorage(type, config)).rejects.toMatchObject({
