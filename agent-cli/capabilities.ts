@@ -20,6 +20,7 @@ export function capabilities(): Capabilities {
       "webdav",
       "sftp",
       "ftp",
+      "azure_blob",
       ...(hasProgram("rclone") ? ["rclone"] : []),
     ],
     engines,

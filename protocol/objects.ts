@@ -170,6 +170,18 @@ const rclone = z.object({
 const rcloneSecrets = z.object({
   settings: z.record(z.string().regex(/^[a-z0-9_-]{1,64}$/), z.string().max(16_384)).optional(),
 });
+const azureBlob = z.object({
+  account: z.string().regex(/^[a-z0-9]{3,24}$/, "is not a storage account's name"),
+  container: z.string().regex(/^[a-z0-9$][a-z0-9-]{2,62}$/, "is not a container's name"),
+  /** The account's usual address unless told otherwise. */
+  endpoint: z.url({ protocol: /^https?$/ }).max(500).optional(),
+  prefix: z.string().max(500).default(""),
+});
+/** Either of the two. */
+const azureBlobSecrets = z.object({
+  accountKey: z.string().min(1).max(256).optional(),
+  sasToken: z.string().min(1).max(4096).optional(),
+});
 const noSecrets = z.object({});
 
 /** Each storage's settings: what may be shown, and what is sealed. */
@@ -181,6 +193,7 @@ export const targetSettings = {
   sftp: { config: sftp, secrets: sftpSecrets },
   ftp: { config: ftp, secrets: z.object({ password: password.optional() }) },
   rclone: { config: rclone, secrets: rcloneSecrets },
+  azure_blob: { config: azureBlob, secrets: azureBlobSecrets },
 } as const satisfies Record<s.TargetType, { config: z.ZodType; secrets: z.ZodType }>;
 
 export const target = z.object({

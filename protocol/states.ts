@@ -31,7 +31,16 @@ export const nodeStatus = z.enum(["online", "offline", "pending"]);
 export const role = z.enum(["viewer", "operator", "admin"]);
 export type Role = z.output<typeof role>;
 
-export const targetType = z.enum(["local_disk", "vault", "s3", "webdav", "sftp", "ftp", "rclone"]);
+export const targetType = z.enum([
+  "local_disk",
+  "vault",
+  "s3",
+  "webdav",
+  "sftp",
+  "ftp",
+  "rclone",
+  "azure_blob",
+]);
 export type TargetType = z.output<typeof targetType>;
 export const sourceType = z.enum(["file", "sqlite"]);
 export const compression = z.enum(["zstd", "gzip", "none"]);

@@ -74,6 +74,14 @@ const kinds: Record<string, Open> = {
     const settings = settingsOf(config);
     return paced(rclone({ remote, settings, configFile: optionalText(config, "configFile") }), env);
   },
+
+  async azure_blob(config, env) {
+    const { azure } = await import("./azure.ts");
+    return azure(readAzureConfig(config), {
+      ...(env.dispatcher ? { dispatcher: env.dispatcher } : {}),
+      ...(env.bucket ? { bucket: env.bucket } : {}),
+    });
+  },
 };
 
 /** Opens a storage by its type and settings as the master sends them, with retries around it. */
@@ -108,6 +116,19 @@ function readS3Config(config: Config) {
     pathStyle: optionalFlag(config, "pathStyle", true),
     ...(sessionToken ? { sessionToken } : {}),
   };
+}
+
+function readAzureConfig(config: Config) {
+  const accountKey = optionalText(config, "accountKey");
+  const sasToken = optionalText(config, "sasToken");
+  if (!accountKey && !sasToken) throw badField("accountKey", "is missing, and so is sasToken");
+  const account = text(config, "account");
+  // It becomes a host label and, as the container does, a segment of a path.
+  if (!/^[a-z0-9]{3,24}$/.test(account)) throw badField("account", "is not a storage account's name");
+  const container = text(config, "container");
+  if (!/^[a-z0-9$][a-z0-9-]{2,62}$/.test(container)) throw badField("container", "is not a container's name");
+  const endpoint = optionalText(config, "endpoint") && httpAddress(config, "endpoint");
+  return { account, container, endpoint, prefix: optionalText(config, "prefix"), accountKey, sasToken };
 }
 
 function httpAddress(config: Config, field: string): string {

@@ -66,11 +66,21 @@ describe("open-storage", () => {
       { remote: "a:b", settings: { "A=B": "planted" } },
       "storage config: settings must be names of letters, digits and _, with texts",
     ],
+    [
+      "azure_blob",
+      { account: "abc", container: "abc" },
+      "storage config: accountKey is missing, and so is sasToken",
+    ],
+    [
+      "azure_blob",
+      { account: "a/b", accountKey: "planted" },
+      "storage config: account is not a storage account's name",
+    ],
     ["vault", {}, "the vault can only be reached by an agent of its master"],
     [
       "toString",
       {},
-      'this agent knows no storage of type "toString", only local_disk, vault, s3, webdav, sftp, ftp, rclone',
+      'this agent knows no storage of type "toString", only local_disk, vault, s3, webdav, sftp, ftp, rclone, azure_blob',
     ],
   ])("refuses %s %o", async (type, config, message) => {
     await expect(openStorage(type, config)).rejects.toMatchObject({

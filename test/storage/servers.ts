@@ -6,6 +6,7 @@ import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
+import { makeAzureSend } from "../../agent-cli/storage/azure-request.ts";
 import { makeCertificate } from "../fakes/certificate.ts";
 
 const run = promisify(execFile);
@@ -112,6 +113,26 @@ Subsystem sftp internal-sftp`;
     return ["/usr/sbin/sshd", "-D", "-e", "-f", join(folder, "sshd.conf")];
   });
   return { ...server, ...found, username: userInfo().username };
+}
+
+/** The account that every Azurite has; its key is no secret. */
+export const azuriteAccount = {
+  account: "devstoreaccount1",
+  accountKey: "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==",
+  container: "backups",
+};
+
+/** Azurite, Microsoft's own stand-in for Azure, with an empty container. */
+export async function startAzurite(): Promise<Server & { endpoint: string }> {
+  const server = await startServer(async ({ folder, port }) => {
+    const place = ["--blobHost", "127.0.0.1", "--blobPort", String(port), "--location", folder];
+    return ["azurite-blob", ...place, "--silent", "--disableTelemetry", "--skipApiVersionCheck"];
+  });
+  const endpoint = `http://127.0.0.1:${server.port}/${azuriteAccount.account}`;
+  const send = makeAzureSend({ ...azuriteAccount, endpoint }, { stallMs: 30_000 });
+  const signal = AbortSignal.timeout(30_000);
+  (await send({ method: "PUT", query: { restype: "container" }, signal })).discard();
+  return { ...server, endpoint };
 }
 
 export type FtpServer = Server & { username: string; password: string; caFile: string };
