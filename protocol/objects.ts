@@ -174,7 +174,10 @@ const azureBlob = z.object({
   account: z.string().regex(/^[a-z0-9]{3,24}$/, "is not a storage account's name"),
   container: z.string().regex(/^[a-z0-9$][a-z0-9-]{2,62}$/, "is not a container's name"),
   /** The account's usual address unless told otherwise. */
-  endpoint: z.url({ protocol: /^https?$/ }).max(500).optional(),
+  endpoint: z
+    .url({ protocol: /^https?$/ })
+    .max(500)
+    .optional(),
   prefix: z.string().max(500).default(""),
 });
 /** Either of the two. */
