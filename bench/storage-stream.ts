@@ -1,0 +1,134 @@
+/**
+ * One stream of unknown length to each kind of storage, on a real server of this machine: speed, CPU time and the
+ * sender's peak memory. A storage whose server is not installed is left out, and said so.
+ *
+ *     node bench/storage-stream.ts [--quick] [storage...]      5 GiB each; 256 MiB with --quick
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { openStorage } from "../agent-cli/storage/open-storage.ts";
+import {
+  azuriteAccount,
+  startApache,
+  startAzurite,
+  startNginx,
+  startProftpd,
+  startRcloneWebdav,
+  startSshd,
+} from "../test/storage/servers.ts";
+import { machine, table } from "./statistics.ts";
+
+type Target = { type: string; config: Record<string, unknown>; close(): Promise<void> };
+type Measured = { seconds: number; cpuSeconds: number; peakMib: number };
+
+const GiB = 2 ** 30;
+const chunkBytes = 256 * 1024;
+const webdavLogin = { username: "someone", password: "a password" };
+
+const targets: Record<string, () => Promise<Target>> = {
+  async "local disk"() {
+    const path = await mkdtemp(join(tmpdir(), "stream-"));
+    return { type: "local_disk", config: { path }, close: () => rm(path, { recursive: true }) };
+  },
+  "webdav, nginx": () => webdavOn(startNginx),
+  "webdav, apache2": () => webdavOn(startApache),
+  async "sftp, OpenSSH"() {
+    const { port, files, username, privateKey, fingerprint, close } = await startSshd();
+    const login = { host: "127.0.0.1", port, username, privateKey, hostKey: fingerprint };
+    return { type: "sftp", config: { ...login, path: files }, close };
+  },
+  "ftp, ProFTPD": () => ftpOn("none"),
+  async "rclone, local"() {
+    const path = await mkdtemp(join(tmpdir(), "stream-"));
+    return {
+      type: "rclone",
+      config: { remote: `:local:${path}` },
+      close: () => rm(path, { recursive: true }),
+    };
+  },
+  "webdav, rclone": () => webdavOn(startRcloneWebdav),
+  async "azure, Azurite"() {
+    const { endpoint, close } = await startAzurite();
+    return { type: "azure_blob", config: { ...azuriteAccount, endpoint }, close };
+  },
+};
+
+if (process.argv[2] === "--send") await send();
+else await main();
+
+async function main(): Promise<void> {
+  const args = process.argv.slice(2);
+  const named = args.filter((arg) => !arg.startsWith("--"));
+  const sizeBytes = args.includes("--quick") ? GiB / 4 : 5 * GiB;
+  console.log(`${sizeBytes / 2 ** 20} MiB to each; ${machine()}`);
+  const rows: (string | number)[][] = [["storage", "MB/s", "CPU s/GB", "peak MiB"]];
+  for (const [name, start] of Object.entries(targets)) {
+    if (named.length > 0 && !named.some((part) => name.includes(part))) continue;
+    rows.push([name, ...(await measure(start, sizeBytes))]);
+  }
+  console.log(table(rows));
+}
+
+async function measure(start: () => Promise<Target>, sizeBytes: number): Promise<(string | number)[]> {
+  let target: Target;
+  try {
+    target = await start();
+  } catch (error) {
+    return [`left out: ${String(error).slice(0, 60)}`, "", ""];
+  }
+  try {
+    const { seconds, cpuSeconds, peakMib } = await inProcessOfItsOwn(target, sizeBytes);
+    const gigabytes = sizeBytes / 1e9;
+    return [
+      Math.round((gigabytes * 1000) / seconds),
+      (cpuSeconds / gigabytes).toFixed(1),
+      Math.round(peakMib),
+    ];
+  } finally {
+    await target.close();
+  }
+}
+
+/** Peak memory only ever rises, so each storage is measured in a process that has seen no other. */
+async function inProcessOfItsOwn({ type, config }: Target, sizeBytes: number): Promise<Measured> {
+  const job = JSON.stringify({ type, config, sizeBytes });
+  const child = spawn(process.execPath, ["--max-semi-space-size=1", import.meta.filename, "--send"], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  child.stdin.end(job);
+  const [said, [code]] = await Promise.all([text(child.stdout), once(child, "close")]);
+  if (code !== 0) throw new Error(`sending to ${type} failed`);
+  return JSON.parse(said);
+}
+
+async function send(): Promise<void> {
+  const { type, config, sizeBytes } = JSON.parse(await text(process.stdin));
+  const storage = await openStorage(type, config);
+  const startedMs = performance.now();
+  const signal = new AbortController().signal;
+  await storage.put("stream", zeros(sizeBytes), { signal });
+  const seconds = (performance.now() - startedMs) / 1000;
+  const { user, system } = process.cpuUsage();
+  const peakMib = process.resourceUsage().maxRSS / 1024;
+  process.stdout.write(JSON.stringify({ seconds, cpuSeconds: (user + system) / 1e6, peakMib }));
+}
+
+async function* zeros(sizeBytes: number): AsyncGenerator<Uint8Array> {
+  const chunk = Buffer.alloc(chunkBytes);
+  for (let sent = 0; sent < sizeBytes; sent += chunk.length) yield chunk;
+}
+
+async function webdavOn(start: typeof startNginx): Promise<Target> {
+  const { port, close } = await start();
+  return { type: "webdav", config: { url: `http://127.0.0.1:${port}/`, ...webdavLogin }, close };
+}
+
+async function ftpOn(tls: "none"): Promise<Target> {
+  const { port, username, password, files, close } = await startProftpd();
+  const config = { host: "127.0.0.1", port, tls, username, password, path: files };
+  return { type: "ftp", config, close };
+}
