@@ -371,9 +371,18 @@ function faultOf({ status, headers }: HttpAnswer, method: string, host: string):
   const challenge = headers["www-authenticate"] ?? "";
   const asksFor =
     status === 401 && challenge && !/\bbasic\b/i.test(challenge) ? challenge.split(/[\s,]/)[0] : "";
-  const advice = asksFor ? `: it asks for ${asksFor} authentication, only Basic is known here` : "";
-  return new StorageError(kind, `${host}: ${method} was answered ${status}${advice}`, { permanent });
+  const advice = asksFor
+    ? `it asks for ${asksFor} authentication, only Basic is known here`
+    : statusWords[status];
+  const words = `${host}: ${method} was answered ${status}${advice ? `: ${advice}` : ""}`;
+  return new StorageError(kind, words, { permanent });
 }
+
+const statusWords: Record<number, string> = {
+  // Apache's own limit is 1 GiB, nginx's 1 MiB.
+  413: "the server takes no file of this size (Apache: LimitRequestBody, nginx: client_max_body_size)",
+  507: "no space is left on the server",
+};
 
 function kindOf(status: number): [kind: StorageErrorKind, permanent: boolean] {
   if (status === 404 || status === 410) return ["not_found", true];

@@ -56,6 +56,7 @@ DefaultRuntimeDir ${folder}
 ErrorLog ${folder}/errors
 DocumentRoot ${files}
 DavLockDB ${folder}/locks
+LimitRequestBody 0
 <Directory ${files}>
   Dav On
   Require all granted
