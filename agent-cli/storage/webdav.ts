@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Dispatcher } from "undici";
-import { abortable } from "./abortable.ts";
+import { abortable, sleep } from "./abortable.ts";
 import { checkRoundTrip } from "./check-round-trip.ts";
 import {
   encodePath,
@@ -47,6 +47,7 @@ const maxPlainAnswerBytes = 64 * 1024;
 /** A collection of some hundred thousand files. */
 const maxListBytes = 128 * MiB;
 const cleanUpMs = 10_000;
+const lateWritesMs = [0, 100, 400];
 const wanted =
   '<?xml version="1.0" encoding="utf-8"?><D:propfind xmlns:D="DAV:"><D:prop><D:resourcetype/><D:getcontentlength/></D:prop></D:propfind>';
 
@@ -180,14 +181,23 @@ async function move(
   });
 }
 
-/** Has its own signal, since the caller's may be aborted. A file that got its final name after all is taken back. */
+/**
+ * Has its own signal, since the caller's may be aborted. A file that got its final name after all is taken back. Some
+ * servers write what they have of a broken PUT a moment after its connection is gone, so it is looked for again.
+ */
 async function tidy(dav: Webdav, partial: string, movedTo: string | undefined): Promise<void> {
   const signal = AbortSignal.timeout(cleanUpMs);
   const policy = { ...dav.retryPolicy, attempts: Math.min(3, dav.retryPolicy.attempts) };
+  const isThere = async () => (await statFile(dav, partial, signal)) !== null;
   try {
-    const isThere = (await retry(policy, signal, () => statFile(dav, partial, signal))) !== null;
-    const left = isThere ? partial : movedTo;
-    if (left !== undefined) await retry(policy, signal, () => remove(dav, left, signal));
+    if (movedTo !== undefined && !(await retry(policy, signal, isThere))) {
+      return await retry(policy, signal, () => remove(dav, movedTo, signal));
+    }
+    for (const waitMs of movedTo === undefined ? lateWritesMs : [0]) {
+      await sleep(waitMs, signal);
+      if (await retry(policy, signal, isThere))
+        await retry(policy, signal, () => remove(dav, partial, signal));
+    }
   } catch {
     // The failure that led here is the one to tell.
   }
