@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { z } from "zod";
-import { abortable } from "./abortable.ts";
+import { abortable, sleep } from "./abortable.ts";
 import { checkRoundTrip } from "./check-round-trip.ts";
 import { streamed, withoutSecrets } from "./exchange.ts";
 import { checkKey, checkPrefix, isPartialName, partialName } from "./key.ts";
@@ -40,6 +40,7 @@ const MiB = 1024 * 1024;
 /** rclone gives no sign of how far an upload got, so one is repeated only while all that was sent is still kept. */
 const windowBytes = 16 * MiB;
 const cleanUpMs = 20_000;
+const lateWritesMs = [0, 300];
 const killAfterMs = 3000;
 const maxSaidChars = 64 * 1024;
 const maxLineChars = 64 * 1024;
@@ -183,13 +184,19 @@ async function move(
   });
 }
 
-/** Has its own signal, since the caller's may be aborted. A file that got its final name after all is taken back. */
+/**
+ * Has its own signal, since the caller's may be aborted. A file that got its final name after all is taken back. Some
+ * servers write what they have of a broken upload a moment after rclone is gone, so it is looked for again.
+ */
 async function tidy(place: Rclone, partial: string, movedTo: string | undefined): Promise<void> {
   const signal = AbortSignal.timeout(cleanUpMs);
+  const isThere = async () => (await sizeOf(place, partial, signal)) !== null;
   try {
-    const isThere = (await sizeOf(place, partial, signal)) !== null;
-    const left = isThere ? partial : movedTo;
-    if (left !== undefined) await remove(place, left, signal);
+    if (movedTo !== undefined && !(await isThere())) return await remove(place, movedTo, signal);
+    for (const waitMs of movedTo === undefined ? lateWritesMs : [0]) {
+      await sleep(waitMs, signal);
+      if (await isThere()) await remove(place, partial, signal);
+    }
   } catch {
     // The failure that led here is the one to tell.
   }
