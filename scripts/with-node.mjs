@@ -29,7 +29,9 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
 child.on("exit", (code, signal) => process.exit(code ?? (signal ? 1 : 0)));
 
 function install() {
-  const digest = createHash("sha256").update(readFileSync(path.join(root, "package-lock.json"))).digest("hex");
+  const digest = createHash("sha256")
+    .update(readFileSync(path.join(root, "package-lock.json")))
+    .digest("hex");
   const installed = () => existsSync(stamp) && readFileSync(stamp, "utf8") === digest;
   if (installed()) return;
   const unlock = lock();

@@ -101,7 +101,7 @@ async function runLocked(
     abortAll(agent, "the agent was stopped");
     return outcome;
   }
-  await Promise.allSettled([loops, working]);
+  await Promise.allSettled([loops, Promise.resolve(working)]);
   await agent.client.close();
   log.info("agent stopped");
   return outcome;

@@ -6,17 +6,21 @@ export async function checkVault({ vault, now, newToken, log }: Deps): Promise<{
   const startedAt = now();
   const written = newToken();
   const key = `BackupX/check/${written}`;
-  const read = await vault
-    .put(key, written)
-    .then(() => vault.get(key))
-    .then((object) => object?.text())
-    .catch((error: unknown) => {
-      log("the vault could not be checked", { error: String(error) });
-      return null;
-    })
-    .finally(() => vault.delete(key));
+  const read = await readBack(vault, key, written).catch((error: unknown) => {
+    log("the vault could not be checked", { error: String(error) });
+    return null;
+  });
   if (read !== written) {
     throw new DomainError("NODE_COMMAND_FAILED", "the vault (R2) did not give back what was written to it");
   }
   return { milliseconds: now() - startedAt };
+}
+
+async function readBack(vault: R2Bucket, key: string, text: string): Promise<string | undefined> {
+  try {
+    await vault.put(key, text);
+    return await (await vault.get(key))?.text();
+  } finally {
+    await vault.delete(key);
+  }
 }
