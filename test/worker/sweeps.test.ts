@@ -184,6 +184,21 @@ describe("history", () => {
     expect(await count("record_logs where record_id = ? and at = ?", node.id, old)).toBe(0);
   });
 
+  it("forgets uploads that the vault itself has dropped by now", async () => {
+    const upload = (id: string, time: number) =>
+      env.DB.prepare(
+        "insert into vault_uploads (upload_id, record_id, key, created_at) values (?1, ?2, 'k', ?2)",
+      )
+        .bind(id, time)
+        .run();
+    const [dropped, young] = [unique("dropped"), unique("young")];
+    await upload(dropped, now - 11 * DAY);
+    await upload(young, now - 9 * DAY);
+    await pruneAll();
+    expect(await count("vault_uploads where upload_id = ?", dropped)).toBe(0);
+    expect(await count("vault_uploads where upload_id = ?", young)).toBe(1);
+  });
+
   it("is deleted in bounded chunks", async () => {
     await env.DB.prepare(
       `with recursive n(i) as (select 1 union all select i + 1 from n where i < 1200)

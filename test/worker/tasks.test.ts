@@ -73,6 +73,13 @@ describe("adding a task", () => {
     expect(await count("backup_tasks")).toBe(before);
   });
 
+  it("refuses two targets that are both the vault: there is one object for them", async () => {
+    const two = [await targetRow("vault"), await targetRow("vault")];
+    const answer = await create(await aTaskBody({ targetIds: two }));
+    expect(answer).toMatchObject({ status: 400, code: "INVALID_INPUT" });
+    expect(answer.message).toContain("targetIds");
+  });
+
   it("refuses a schedule or a time zone that is none", async () => {
     for (const wrong of [{ schedule: "every day" }, { schedule: "0 3 31 2 *" }, { timeZone: "Mars/Base" }]) {
       expect(await create(await aTaskBody(wrong))).toMatchObject({ status: 400, code: "SCHEDULE_INVALID" });

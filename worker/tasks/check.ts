@@ -43,6 +43,13 @@ export async function checkSurroundings(deps: Deps, task: TaskSettings): Promise
   if (missing.length > 0) {
     throw new DomainError("STORAGE_TARGET_NOT_FOUND", `there is no storage target ${missing.join(", ")}`);
   }
+  // There is one vault, and a record has one key in it: a second copy there would be the first one again.
+  const vaults = targets.filter((target) => target.type === "vault");
+  if (vaults.length > 1) {
+    throw invalid(
+      `targetIds: ${vaults.map(({ name }) => name).join(" and ")} are both the vault: choose one`,
+    );
+  }
   // Who is in a pool changes; its nodes are asked when a run starts.
   if (task.nodeId === null) return;
   const node = await readNode(deps, task.nodeId);
