@@ -45,7 +45,9 @@ async function main(): Promise<void> {
   const taskId = await ensureTask(call, nodeId);
   const record = await backUp(call, taskId);
   await restoreAndCompare(call, record.id);
-  say(`\nReady after ${((Date.now() - began) / 1000).toFixed(1)} s. API: ${master.url}/api/openapi.json`);
+  say(
+    `\nReady after ${((Date.now() - began) / 1000).toFixed(1)} s. Console: ${master.url}/  API: ${master.url}/api/openapi.json`,
+  );
   say("Ctrl-C stops the master and the agent; npm start again goes on with this state.");
 }
 
