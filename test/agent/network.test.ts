@@ -7,6 +7,7 @@ import { agentApi } from "../../protocol/index.ts";
 import { makeCertificate } from "../fakes/certificate.ts";
 import { type Answer, startFakeMaster } from "../fakes/fake-master.ts";
 import { type FakeProxy, startHttpProxy, startSocksProxy } from "../fakes/proxies.ts";
+import { testWith } from "../needs.ts";
 import { scratch, startAgent, taskSpec } from "./agent-process.ts";
 import { finished, sourceFolder, world } from "./world.ts";
 
@@ -116,13 +117,13 @@ describe("the way to the master", () => {
     await backsUpThrough(proxy, { args: ["--proxy-url", proxy.url] });
   });
 
-  test("an http proxy to a master with TLS and a private CA", async () => {
+  testWith(["openssl"], "an http proxy to a master with TLS and a private CA", async () => {
     const proxy = await closing(startHttpProxy());
     await backsUpThrough(proxy, { args: ["--proxy-url", proxy.url], tls: true });
     expect(proxy.seen.every((line) => line.startsWith("CONNECT "))).toBe(true);
   });
 
-  test("an https proxy", async () => {
+  testWith(["openssl"], "an https proxy", async () => {
     const certificate = makeCertificate(scratch());
     const proxy = await closing(startHttpProxy(certificate));
     await backsUpThrough(proxy, { args: ["--proxy-url", proxy.url, "--ca-cert", certificate.caFile] });
@@ -134,7 +135,7 @@ describe("the way to the master", () => {
     expect(agent.output()).not.toContain("socks-secret");
   });
 
-  test("a socks5 proxy to a master with TLS", async () => {
+  testWith(["openssl"], "a socks5 proxy to a master with TLS", async () => {
     const proxy = await closing(startSocksProxy());
     await backsUpThrough(proxy, { args: ["--proxy-url", proxy.url], tls: true });
   });
@@ -147,16 +148,20 @@ describe("the way to the master", () => {
     expect(proxy.seen.length).toBe(seen);
   });
 
-  test("a certificate of an unknown CA is refused with a hint, and --insecure-tls lets it pass with a warning", async () => {
-    const certificate = makeCertificate(scratch());
-    const master = await closing(startFakeMaster({ tls: certificate }));
-    const refused = startAgent(master, { stateDir: join(scratch(), "state") });
-    await refused.logged("its certificate is from an unknown authority; set --ca-cert");
-    const stateDir = join(scratch(), "state");
-    const agent = startAgent(master, { stateDir, args: ["--insecure-tls"] });
-    await agent.logged("TLS certificates are not checked");
-    await agent.logged("socket open");
-  });
+  testWith(
+    ["openssl"],
+    "a certificate of an unknown CA is refused with a hint, and --insecure-tls lets it pass with a warning",
+    async () => {
+      const certificate = makeCertificate(scratch());
+      const master = await closing(startFakeMaster({ tls: certificate }));
+      const refused = startAgent(master, { stateDir: join(scratch(), "state") });
+      await refused.logged("its certificate is from an unknown authority; set --ca-cert");
+      const stateDir = join(scratch(), "state");
+      const agent = startAgent(master, { stateDir, args: ["--insecure-tls"] });
+      await agent.logged("TLS certificates are not checked");
+      await agent.logged("socket open");
+    },
+  );
 });
 
 test("the token never shows: not in the log, not in the process list, not in the state directory", async () => {

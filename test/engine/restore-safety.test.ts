@@ -14,7 +14,7 @@ import { DamagedArtifact } from "../../agent-cli/pipeline/damaged.ts";
 import { SlabPool } from "../../agent-cli/pipeline/slabs.ts";
 import { TarWriter } from "../../agent-cli/pipeline/tar.ts";
 import type { TarEntry } from "../../agent-cli/pipeline/tar-entry.ts";
-import { has, isRoot, key, run, world } from "./world.ts";
+import { isRoot, key, run, world } from "./world.ts";
 
 /** A tree with a few files of data that does not compress, so that damage anywhere hits content too. */
 function makeTree(source: string): void {
@@ -371,43 +371,37 @@ test("an aborted restore stops with the reason and leaves no partial file", asyn
   expect(readdirSync(restored())).toEqual([]);
 });
 
-test.runIf(isRoot && has("mount"))(
-  "a full disk is a clear error, and no partial file is left (tmpfs)",
-  async () => {
-    const { source, destination, backup, restore } = world();
-    writeFileSync(join(source, "1-fits"), noise(100_000));
-    writeFileSync(join(source, "2-large"), Buffer.alloc(12_000_000, "x"));
-    await backup();
-    mkdirSync(destination);
-    run("mount", ["-t", "tmpfs", "-o", "size=4m", "tmpfs", destination]);
-    try {
-      const file = join(destination, source, "2-large");
-      await expect(restore()).rejects.toThrow(`no space left to restore ${file}`);
-      expect(readdirSync(join(destination, source))).toEqual(["1-fits"]);
-    } finally {
-      run("umount", [destination]);
-    }
-  },
-);
+test.runIf(isRoot)("a full disk is a clear error, and no partial file is left (tmpfs)", async () => {
+  const { source, destination, backup, restore } = world();
+  writeFileSync(join(source, "1-fits"), noise(100_000));
+  writeFileSync(join(source, "2-large"), Buffer.alloc(12_000_000, "x"));
+  await backup();
+  mkdirSync(destination);
+  run("mount", ["-t", "tmpfs", "-o", "size=4m", "tmpfs", destination]);
+  try {
+    const file = join(destination, source, "2-large");
+    await expect(restore()).rejects.toThrow(`no space left to restore ${file}`);
+    expect(readdirSync(join(destination, source))).toEqual(["1-fits"]);
+  } finally {
+    run("umount", [destination]);
+  }
+});
 
-test.runIf(isRoot && has("mount"))(
-  "a work directory without room does not stop a restore (tmpfs)",
-  async () => {
-    const { root, source, storage, backup, restore, restored } = world();
-    writeFileSync(join(source, "file"), noise(6_000_000));
-    const expected = await backup();
-    const workDir = join(root, "small");
-    mkdirSync(workDir);
-    run("mount", ["-t", "tmpfs", "-o", "size=2m", "tmpfs", workDir]);
-    try {
-      await restore({ expected, workDir });
-      expect(storage.gets).toBe(2);
-      expect(readFileSync(join(restored(), "file")).equals(readFileSync(join(source, "file")))).toBe(true);
-    } finally {
-      run("umount", [workDir]);
-    }
-  },
-);
+test.runIf(isRoot)("a work directory without room does not stop a restore (tmpfs)", async () => {
+  const { root, source, storage, backup, restore, restored } = world();
+  writeFileSync(join(source, "file"), noise(6_000_000));
+  const expected = await backup();
+  const workDir = join(root, "small");
+  mkdirSync(workDir);
+  run("mount", ["-t", "tmpfs", "-o", "size=2m", "tmpfs", workDir]);
+  try {
+    await restore({ expected, workDir });
+    expect(storage.gets).toBe(2);
+    expect(readFileSync(join(restored(), "file")).equals(readFileSync(join(source, "file")))).toBe(true);
+  } finally {
+    run("umount", [workDir]);
+  }
+});
 
 test("an object that is not there is named as such", async () => {
   const { restore } = world();

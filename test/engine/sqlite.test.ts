@@ -16,7 +16,8 @@ import { fileURLToPath } from "node:url";
 import { afterEach, expect, test } from "vitest";
 import { artifactExtension } from "../../agent-cli/pipeline/backup.ts";
 import type { SourceSpec } from "../../agent-cli/pipeline/pipeline.ts";
-import { has, isRoot, key, run, world } from "./world.ts";
+import { testWith } from "../needs.ts";
+import { isRoot, key, run, world } from "./world.ts";
 
 const sqlite = (...paths: string[]): SourceSpec => ({ type: "sqlite", paths });
 
@@ -68,19 +69,16 @@ test.each(["WAL", "DELETE"] as const)(
   },
 );
 
-test.runIf(has("sqlite3") && has("zstd"))(
-  "one database is a plain file that the standard tools read",
-  async () => {
-    const { root, source, storage, backup } = world();
-    const path = makeDatabase(join(source, "app.db"));
-    await backup({ source: sqlite(path) });
-    const out = join(root, "out.sqlite");
-    writeFileSync(out, run("zstd", ["-dc"], storage.objects.get(key)));
-    expect(run("sqlite3", [out, "PRAGMA integrity_check; SELECT count(*) FROM entry"]).toString()).toBe(
-      "ok\n1000\n",
-    );
-  },
-);
+testWith(["sqlite3", "zstd"], "one database is a plain file that the standard tools read", async () => {
+  const { root, source, storage, backup } = world();
+  const path = makeDatabase(join(source, "app.db"));
+  await backup({ source: sqlite(path) });
+  const out = join(root, "out.sqlite");
+  writeFileSync(out, run("zstd", ["-dc"], storage.objects.get(key)));
+  expect(run("sqlite3", [out, "PRAGMA integrity_check; SELECT count(*) FROM entry"]).toString()).toBe(
+    "ok\n1000\n",
+  );
+});
 
 test("what is still in the write-ahead log is in the backup, and the source's files stay as they were", async () => {
   const { source, destination, backup, restore } = world();
@@ -199,7 +197,7 @@ test("a source that is damaged, missing or no database fails the backup and says
   expect(storage.objects.size).toBe(0);
 });
 
-test.runIf(isRoot && has("mount"))("a work directory that is full is a clear error (tmpfs)", async () => {
+test.runIf(isRoot)("a work directory that is full is a clear error (tmpfs)", async () => {
   const { root, source, backup } = world();
   const path = makeDatabase(join(source, "app.db"), 50_000);
   const workDir = join(root, "small");

@@ -157,6 +157,4 @@ export function run(program: string, args: string[], input?: Buffer): Buffer {
   return stdout;
 }
 
-export const has = (program: string): boolean =>
-  spawnSync("sh", ["-c", 'command -v "$0"', program]).status === 0;
 export const isRoot = process.geteuid?.() === 0;

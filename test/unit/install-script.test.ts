@@ -16,6 +16,7 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { installCommand } from "../../worker/install/one-liner.ts";
 import { installScript } from "../../worker/install/script.ts";
+import { describeWith, testWith } from "../needs.ts";
 
 const CODE = "bx-TEST-CODE-0000-1111";
 const MASTER = "https://master.test";
@@ -175,17 +176,14 @@ describe("the install script", () => {
     expect(unit).not.toMatch(/^(ProtectSystem|PrivateTmp|ProtectHome|RestrictSUIDSGID)=/m);
   });
 
-  it.skipIf(spawnSync("systemd-analyze", ["--version"]).status !== 0)(
-    "writes units that systemd accepts",
-    () => {
-      for (const writable of ["", "/srv /var/tmp"]) {
-        const machine = aMachine();
-        machine.run([], { BACKUPX_AGENT_CODE: CODE, BACKUPX_AGENT_WRITABLE: writable });
-        const verified = spawnSync("systemd-analyze", ["verify", machine.places.unit], { encoding: "utf8" });
-        expect(verified).toMatchObject({ status: 0, stderr: "" });
-      }
-    },
-  );
+  testWith(["systemd-analyze"], "writes units that systemd accepts", () => {
+    for (const writable of ["", "/srv /var/tmp"]) {
+      const machine = aMachine();
+      machine.run([], { BACKUPX_AGENT_CODE: CODE, BACKUPX_AGENT_WRITABLE: writable });
+      const verified = spawnSync("systemd-analyze", ["verify", machine.places.unit], { encoding: "utf8" });
+      expect(verified).toMatchObject({ status: 0, stderr: "" });
+    }
+  });
 
   it("restricts writing to the paths it was given, and does without credentials on an old systemd", () => {
     const machine = aMachine({ systemd: "241 (241)" });
@@ -262,7 +260,7 @@ describe("the install script", () => {
   });
 });
 
-describe("the command that a person pastes", () => {
+describeWith(["curl", "dash"], "the command that a person pastes", () => {
   type MasterAnswer = { body: string; status?: number; headers?: Record<string, string> };
   const paste = async (answer: MasterAnswer | null) => {
     const machine = aMachine();
