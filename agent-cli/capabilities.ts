@@ -1,6 +1,7 @@
 import { existsSync, statfsSync } from "node:fs";
 import { isBuiltin } from "node:module";
 import { delimiter, join } from "node:path";
+import { storageTypes } from "./storage/open-storage.ts";
 
 export type Capabilities = { sources: string[]; storages: string[]; engines: Record<string, string> };
 
@@ -13,16 +14,8 @@ export function capabilities(): Capabilities {
   if (sqlite && process.versions.sqlite) engines.sqlite = process.versions.sqlite;
   return {
     sources: sqlite ? ["file", "sqlite"] : ["file"],
-    storages: [
-      "local_disk",
-      "vault",
-      "s3",
-      "webdav",
-      "sftp",
-      "ftp",
-      "azure_blob",
-      ...(hasProgram("rclone") ? ["rclone"] : []),
-    ],
+    // What a driver needs a program for is there only with that program.
+    storages: storageTypes.filter((type) => type !== "rclone" || hasProgram("rclone")),
     engines,
   };
 }

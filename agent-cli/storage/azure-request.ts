@@ -5,6 +5,7 @@ import {
   encodeQuery,
   exchange,
   type HttpAnswer,
+  kindOfStatus,
   makeOwnDispatcher,
   readText,
   withoutSecrets,
@@ -148,10 +149,5 @@ const codes: Record<string, [StorageErrorKind, boolean]> = {
 function kindOf(status: number, code: string): [kind: StorageErrorKind, permanent: boolean] {
   const known = codes[code];
   if (known) return known;
-  if (status === 404) return ["not_found", true];
-  if (status === 401 || status === 403) return ["denied", true];
-  if (status === 413 || status === 507) return ["full", true];
-  if (status === 408 || status === 429 || status >= 500) return ["unreachable", false];
-  // Redirects too: following one would send signed requests to a place that nobody configured.
-  return ["invalid", true];
+  return status === 413 ? ["full", true] : kindOfStatus(status);
 }

@@ -9,10 +9,10 @@ import {
   notAzure,
 } from "./azure-request.ts";
 import { checkRoundTrip } from "./check-round-trip.ts";
-import { exactly, type HttpAnswer, readText } from "./exchange.ts";
+import { exactly, type HttpAnswer, isPage, readText } from "./exchange.ts";
 import { checkKey, checkPrefix } from "./key.ts";
 import { paced, type TokenBucket } from "./limited.ts";
-import { cutParts, type Part, sendParts } from "./parts.ts";
+import { cutParts, joined, type Part, sendParts } from "./parts.ts";
 import { checkRange, checkRangeWithin } from "./range.ts";
 import { childText, readXml, type XmlElement } from "./read-xml.ts";
 import { defaultRetryPolicy, type RetryPolicy, retry } from "./retry.ts";
@@ -132,11 +132,6 @@ async function put(
   }
 }
 
-async function* joined(first: Part, rest: AsyncIterable<Part>): AsyncGenerator<Part> {
-  yield first;
-  yield* rest;
-}
-
 async function putWhole(account: Azure, upload: Upload, { bytes }: Part, show: () => void): Promise<number> {
   const headers = { "x-ms-blob-type": "BlockBlob", [putHeader]: upload.id, ...contentHeaders(bytes) };
   show();
@@ -232,8 +227,6 @@ async function read(
   answer.discard();
   throw notAzure(answer, "a part of an object was expected");
 }
-
-const isPage = (answer: HttpAnswer) => (answer.headers["content-type"] ?? "").startsWith("text/html");
 
 async function head(
   account: Azure,

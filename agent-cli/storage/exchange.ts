@@ -2,7 +2,7 @@ import { Agent, type Dispatcher, request as undiciRequest } from "undici";
 import { abortable } from "./abortable.ts";
 import type { TokenBucket } from "./limited.ts";
 import { type StallWatch, watchForStall } from "./stall.ts";
-import { StorageError } from "./storage.ts";
+import { StorageError, type StorageErrorKind } from "./storage.ts";
 
 /** One HTTP request as it goes out: what it carries is complete, signed and escaped. */
 export type HttpCall = {
@@ -226,4 +226,18 @@ function innermost(error: unknown): { code: string | undefined; message: string 
   const inner = error instanceof AggregateError ? error.errors[0] : error;
   if (!(inner instanceof Error)) return { code: undefined, message: String(inner) };
   return { code: "code" in inner ? String(inner.code) : undefined, message: inner.message };
+}
+
+/** Objects are never stored as pages, so a page is somebody else's answer. */
+export const isPage = (answer: HttpAnswer): boolean =>
+  (answer.headers["content-type"] ?? "").startsWith("text/html");
+
+/** What a status means to a storage over HTTP, where its protocol says nothing more about it. */
+export function kindOfStatus(status: number): [kind: StorageErrorKind, permanent: boolean] {
+  if (status === 404) return ["not_found", true];
+  if (status === 401 || status === 403) return ["denied", true];
+  if (status === 507) return ["full", true];
+  if (status === 408 || status === 429 || status >= 500) return ["unreachable", false];
+  // Redirects too: following one would send credentials to a place that nobody configured.
+  return ["invalid", true];
 }

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { posix } from "node:path";
 import { PassThrough, Readable } from "node:stream";
@@ -6,19 +5,13 @@ import { Client, type FileInfo, FTPError } from "basic-ftp";
 import { abortable } from "./abortable.ts";
 import { checkRoundTrip } from "./check-round-trip.ts";
 import { networkError, streamed, withoutSecrets } from "./exchange.ts";
-import { checkKey, checkPrefix, isPartialName, partialName } from "./key.ts";
+import { checkKey, checkPrefix, isPartialName } from "./key.ts";
+import { putByRename, type RenamingPut } from "./put-by-rename.ts";
 import { checkRange, checkRangeWithin, type Range } from "./range.ts";
-import { type Replay, replayable, sendReplayed } from "./replay.ts";
+import type { Replay } from "./replay.ts";
 import { defaultRetryPolicy, type RetryPolicy, retry } from "./retry.ts";
 import { defaultStallMs, failWhenStalled, type StallWatch, watchForStall } from "./stall.ts";
-import {
-  type ListedObject,
-  type PutOptions,
-  type Storage,
-  StorageError,
-  type StorageErrorKind,
-  type StoredObject,
-} from "./storage.ts";
+import { type ListedObject, type Storage, StorageError, type StorageErrorKind } from "./storage.ts";
 
 export type FtpConfig = {
   host: string;
@@ -66,7 +59,8 @@ export function ftp(config: FtpConfig, options: FtpOptions = {}): Storage {
   };
 
   const storage: Omit<Storage, "check"> = {
-    put: (key, body, putOptions) => put(place, checkKey(key), body, putOptions),
+    put: (key, body, putOptions) =>
+      putByRename(checkKey(key), body, putOptions, renamingPut(place, key, putOptions.signal)),
 
     async get(key, { signal, range }) {
       checkKey(key);
@@ -104,33 +98,21 @@ export function ftp(config: FtpConfig, options: FtpOptions = {}): Storage {
   return { ...storage, check: (checkOptions) => checkRoundTrip(storage, checkOptions) };
 }
 
-async function put(
-  place: Ftp,
-  key: string,
-  body: AsyncIterable<Uint8Array>,
-  { signal, onBytes }: PutOptions,
-): Promise<StoredObject> {
-  signal.throwIfAborted();
-  const source = abortable(body, signal);
-  const replay = replayable(source, { windowBytes, onTaken: onBytes });
-  const partial = partialName(key, randomBytes(8).toString("hex"));
-  let step: "sending" | "renaming" = "sending";
-  try {
-    const send = (offset: number) =>
-      place.use(signal, (login, watch) => upload(place, login, watch, partial, replay, offset));
-    await sendReplayed(replay, place.retryPolicy, signal, send, async () => {
+/** One put of this place, as `putByRename` asks for it. */
+function renamingPut(place: Ftp, key: string, signal: AbortSignal): RenamingPut {
+  return {
+    windowBytes,
+    retryPolicy: place.retryPolicy,
+    send: (partial, replay, offset) =>
+      place.use(signal, (login, watch) => upload(place, login, watch, partial, replay, offset)),
+    async resumeAt(partial, replay) {
       if (replay.holds(0)) return 0;
       return again(place, signal, async (login) => (await sizeOf(login, partial)) ?? 0);
-    });
-    step = "renaming";
-    await again(place, signal, (login, number) => rename(login, partial, key, number, replay.endBytes));
-    return { sizeBytes: replay.endBytes };
-  } catch (error) {
-    await tidy(place, partial, step === "renaming" ? key : undefined);
-    throw error;
-  } finally {
-    await source.return(undefined);
-  }
+    },
+    rename: (partial, sizeBytes) =>
+      again(place, signal, (login, number) => rename(login, partial, key, number, sizeBytes)),
+    tidy: (partial, mayBeRenamed) => tidy(place, partial, mayBeRenamed ? key : undefined),
+  };
 }
 
 /**

@@ -84,6 +84,9 @@ const kinds: Record<string, Open> = {
   },
 };
 
+/** The types of storage that this agent has a driver for. */
+export const storageTypes: readonly string[] = Object.keys(kinds);
+
 /** Opens a storage by its type and settings as the master sends them, with retries around it. */
 export async function openStorage(type: string, config: Config, env: StorageEnv = {}): Promise<Storage> {
   const open = Object.hasOwn(kinds, type) ? kinds[type] : undefined;

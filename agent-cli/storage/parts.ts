@@ -47,6 +47,12 @@ export async function* cutParts(
   yield part(buffer, filled, number, true);
 }
 
+/** Parts again in a row, after the first was looked at to see whether there are more. */
+export async function* joined(first: Part, rest: AsyncIterable<Part>): AsyncGenerator<Part> {
+  yield first;
+  yield* rest;
+}
+
 /**
  * Sends parts side by side and gives the answers in their order. It takes the next part only when the limits allow,
  * which holds back the source. The first failure aborts `scope`; it returns only when nothing is in flight any more.

@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -7,19 +6,12 @@ import { z } from "zod";
 import { abortable, sleep } from "./abortable.ts";
 import { checkRoundTrip } from "./check-round-trip.ts";
 import { streamed, withoutSecrets } from "./exchange.ts";
-import { checkKey, checkPrefix, isPartialName, partialName } from "./key.ts";
+import { checkKey, checkPrefix, isPartialName } from "./key.ts";
+import { putByRename, type RenamingPut } from "./put-by-rename.ts";
 import { checkRange, checkRangeWithin, type Range } from "./range.ts";
-import { replayable, sendReplayed } from "./replay.ts";
 import { defaultRetryPolicy, type RetryPolicy, retry } from "./retry.ts";
 import { defaultStallMs, failWhenStalled, type StallWatch, watchForStall } from "./stall.ts";
-import {
-  type ListedObject,
-  type PutOptions,
-  type Storage,
-  StorageError,
-  type StorageErrorKind,
-  type StoredObject,
-} from "./storage.ts";
+import { type ListedObject, type Storage, StorageError, type StorageErrorKind } from "./storage.ts";
 
 export type RcloneConfig = {
   /** `name:path` with a remote of the node's own rclone, or a connection string such as `:sftp,host=nas:path`. */
@@ -84,7 +76,8 @@ export function rclone(config: RcloneConfig, options: RcloneOptions = {}): Stora
   };
 
   const storage: Omit<Storage, "check"> = {
-    put: (key, body, putOptions) => put(place, checkKey(key), body, putOptions),
+    put: (key, body, putOptions) =>
+      putByRename(checkKey(key), body, putOptions, renamingPut(place, key, putOptions.signal)),
 
     async get(key, { signal, range }) {
       checkKey(key);
@@ -120,19 +113,12 @@ export function rclone(config: RcloneConfig, options: RcloneOptions = {}): Stora
   return { ...storage, check: (checkOptions) => checkRoundTrip(storage, checkOptions) };
 }
 
-async function put(
-  place: Rclone,
-  key: string,
-  body: AsyncIterable<Uint8Array>,
-  { signal, onBytes }: PutOptions,
-): Promise<StoredObject> {
-  signal.throwIfAborted();
-  const source = abortable(body, signal);
-  const replay = replayable(source, { windowBytes, onTaken: onBytes });
-  const partial = partialName(key, randomBytes(8).toString("hex"));
-  let step: "sending" | "moving" = "sending";
-  try {
-    const send = async () => {
+/** One put of this place, as `putByRename` asks for it. */
+function renamingPut(place: Rclone, key: string, signal: AbortSignal): RenamingPut {
+  return {
+    windowBytes,
+    retryPolicy: place.retryPolicy,
+    async send(partial, replay) {
       await run(place, ["rcat", place.pathOf(partial)], signal, async ({ child, ended }, watch) => {
         if (!child.stdin) throw new TypeError("rclone has no standard input");
         // Its own exit says more about why it stopped reading than the broken pipe does.
@@ -144,17 +130,11 @@ async function put(
         );
       });
       await confirm(place, partial, replay.endBytes, signal);
-    };
-    await sendReplayed(replay, place.retryPolicy, signal, send, async () => 0);
-    step = "moving";
-    await move(place, partial, key, replay.endBytes, signal);
-    return { sizeBytes: replay.endBytes };
-  } catch (error) {
-    await tidy(place, partial, step === "moving" ? key : undefined);
-    throw error;
-  } finally {
-    await source.return(undefined);
-  }
+    },
+    resumeAt: async () => 0,
+    rename: (partial, sizeBytes) => move(place, partial, key, sizeBytes, signal),
+    tidy: (partial, mayBeMoved) => tidy(place, partial, mayBeMoved ? key : undefined),
+  };
 }
 
 async function confirm(place: Rclone, path: string, sizeBytes: number, signal: AbortSignal): Promise<void> {

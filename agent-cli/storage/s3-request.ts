@@ -6,6 +6,7 @@ import {
   encodeQuery,
   exchange,
   type HttpAnswer,
+  kindOfStatus,
   makeOwnDispatcher,
   readText,
   withoutSecrets,
@@ -179,12 +180,7 @@ const codes: Record<string, [StorageErrorKind, boolean]> = {
 function kindOf(status: number, code: string): [kind: StorageErrorKind, permanent: boolean] {
   const known = codes[code];
   if (known) return known;
-  if (status === 404) return ["not_found", true];
-  if (status === 401 || status === 403) return ["denied", true];
-  if (status === 507) return ["full", true];
-  if (status === 408 || status === 429 || status >= 500) return ["unreachable", false];
-  // Redirects too: following one would send signed requests to a place that nobody configured.
-  return ["invalid", true];
+  return kindOfStatus(status);
 }
 
 function parseOrNull(text: string): XmlElement | null {

@@ -2,10 +2,10 @@ import { createHash } from "node:crypto";
 import type { Dispatcher } from "undici";
 import { type AbortScope, abortable, abortScope } from "./abortable.ts";
 import { checkRoundTrip } from "./check-round-trip.ts";
-import { exactly, readText } from "./exchange.ts";
+import { exactly, isPage, readText } from "./exchange.ts";
 import { checkKey, checkPrefix } from "./key.ts";
 import { paced, type TokenBucket } from "./limited.ts";
-import { cutParts, type Part, sendParts } from "./parts.ts";
+import { cutParts, joined, type Part, sendParts } from "./parts.ts";
 import { beyondEnd, checkRange, type Range } from "./range.ts";
 import { childText, escapeXml, type XmlElement } from "./read-xml.ts";
 import { defaultRetryPolicy, type RetryPolicy, retry } from "./retry.ts";
@@ -121,11 +121,6 @@ export function partSizeBytes(number: number): number {
   }
   if (number <= 1000) return 8 * MiB;
   return number <= 2000 ? 16 * MiB : 64 * MiB;
-}
-
-async function* joined(first: Part, rest: AsyncIterable<Part>): AsyncGenerator<Part> {
-  yield first;
-  yield* rest;
 }
 
 async function putSmall(
@@ -348,8 +343,6 @@ function objectLength(answer: S3Answer): number {
   answer.discard();
   throw notS3(answer, "an object has an ETag and a length");
 }
-
-const isPage = (answer: S3Answer) => (answer.headers["content-type"] ?? "").startsWith("text/html");
 
 async function head(
   s3: S3,

@@ -1,30 +1,24 @@
-import { randomBytes } from "node:crypto";
 import type { Dispatcher } from "undici";
-import { abortable, sleep } from "./abortable.ts";
+import { sleep } from "./abortable.ts";
 import { checkRoundTrip } from "./check-round-trip.ts";
 import {
   encodePath,
   exactly,
   exchange,
   type HttpAnswer,
+  isPage,
+  kindOfStatus,
   makeOwnDispatcher,
   readText,
   withoutSecrets,
 } from "./exchange.ts";
-import { checkKey, checkPrefix, isPartialName, partialName } from "./key.ts";
+import { checkKey, checkPrefix, isPartialName } from "./key.ts";
+import { putByRename, type RenamingPut } from "./put-by-rename.ts";
 import { checkRange, checkRangeWithin } from "./range.ts";
 import { childText, readXml, type XmlElement } from "./read-xml.ts";
-import { replayable, sendReplayed } from "./replay.ts";
 import { defaultRetryPolicy, type RetryPolicy, retry } from "./retry.ts";
 import { defaultStallMs } from "./stall.ts";
-import {
-  type ListedObject,
-  type PutOptions,
-  type Storage,
-  StorageError,
-  type StorageErrorKind,
-  type StoredObject,
-} from "./storage.ts";
+import { type ListedObject, type Storage, StorageError, type StorageErrorKind } from "./storage.ts";
 
 export type WebdavConfig = {
   /** The collection that keys are below. Only its last segment is made when it is missing. */
@@ -72,7 +66,8 @@ export function webdav(config: WebdavConfig, options: WebdavOptions = {}): Stora
   };
 
   const storage: Omit<Storage, "check"> = {
-    put: (key, body, putOptions) => put(dav, checkKey(key), body, putOptions),
+    put: (key, body, putOptions) =>
+      putByRename(checkKey(key), body, putOptions, renamingPut(dav, key, putOptions.signal)),
 
     async get(key, { signal, range }) {
       checkKey(key);
@@ -115,19 +110,12 @@ export function webdav(config: WebdavConfig, options: WebdavOptions = {}): Stora
   return { ...storage, check: (checkOptions) => checkRoundTrip(storage, checkOptions) };
 }
 
-async function put(
-  dav: Webdav,
-  key: string,
-  body: AsyncIterable<Uint8Array>,
-  { signal, onBytes }: PutOptions,
-): Promise<StoredObject> {
-  signal.throwIfAborted();
-  const source = abortable(body, signal);
-  const replay = replayable(source, { windowBytes, onTaken: onBytes });
-  const partial = partialName(key, randomBytes(8).toString("hex"));
-  let step: "sending" | "moving" = "sending";
-  try {
-    const send = async (): Promise<void> => {
+/** One put of this place, as `putByRename` asks for it. */
+function renamingPut(dav: Webdav, key: string, signal: AbortSignal): RenamingPut {
+  return {
+    windowBytes,
+    retryPolicy: dav.retryPolicy,
+    async send(partial, replay) {
       await makeParents(dav, key, signal);
       const answer = await dav.send("PUT", partial, signal, {
         headers: { "content-type": "application/octet-stream" },
@@ -135,20 +123,14 @@ async function put(
       });
       await readText(answer, maxPlainAnswerBytes);
       await confirm(dav, partial, replay.endBytes, signal);
-    };
-    await sendReplayed(replay, dav.retryPolicy, signal, send, async () => {
+    },
+    async resumeAt() {
       dav.made.clear();
       return 0;
-    });
-    step = "moving";
-    await move(dav, partial, key, replay.endBytes, signal);
-    return { sizeBytes: replay.endBytes };
-  } catch (error) {
-    await tidy(dav, partial, step === "moving" ? key : undefined);
-    throw error;
-  } finally {
-    await source.return(undefined);
-  }
+    },
+    rename: (partial, sizeBytes) => move(dav, partial, key, sizeBytes, signal),
+    tidy: (partial, mayBeMoved) => tidy(dav, partial, mayBeMoved ? key : undefined),
+  };
 }
 
 /** The proof that all arrived: what the server now has is as long as what was sent. */
@@ -374,8 +356,6 @@ function makeSend(config: WebdavConfig, options: WebdavOptions): Send {
   };
 }
 
-const isPage = (answer: HttpAnswer) => (answer.headers["content-type"] ?? "").startsWith("text/html");
-
 function faultOf({ status, headers }: HttpAnswer, method: string, host: string): StorageError {
   const [kind, permanent] = kindOf(status);
   const challenge = headers["www-authenticate"] ?? "";
@@ -395,13 +375,10 @@ const statusWords: Record<number, string> = {
 };
 
 function kindOf(status: number): [kind: StorageErrorKind, permanent: boolean] {
-  if (status === 404 || status === 410) return ["not_found", true];
-  if (status === 401 || status === 403) return ["denied", true];
-  if (status === 507 || status === 413) return ["full", true];
+  if (status === 410) return ["not_found", true];
+  if (status === 413) return ["full", true];
   // Locked by somebody, and a parent that another delete took away, both pass.
   if (status === 423 || status === 409) return ["failed", false];
   if (status === 501 || status === 505) return ["invalid", true];
-  if (status === 408 || status === 429 || status >= 500) return ["unreachable", false];
-  // Redirects too: following one would send the password to a place that nobody configured.
-  return ["invalid", true];
+  return kindOfStatus(status);
 }
