@@ -47,6 +47,19 @@ const openedTarget = z.object({
   transferMode: z.enum(["direct", "master_relay"]),
 });
 
+/** What BackupX Go agents read of a source and its packing, in both specs. */
+const goSource = {
+  dbHost: z.string(),
+  dbPort: z.int(),
+  dbUser: z.string(),
+  dbPassword: z.string(),
+  dbName: z.string(),
+  dbPath: z.string(),
+  extraConfig: z.string(),
+  compression: z.string(),
+  encrypt: z.boolean(),
+};
+
 const uploadResult = z.object({
   storageTargetId: o.id,
   storageTargetName: text(200).optional(),
@@ -157,15 +170,7 @@ export const agentApi = {
       sourcePath: z.string(),
       sourcePaths: z.string(),
       excludePatterns: z.string(),
-      dbHost: z.string(),
-      dbPort: z.int(),
-      dbUser: z.string(),
-      dbPassword: z.string(),
-      dbName: z.string(),
-      dbPath: z.string(),
-      extraConfig: z.string(),
-      compression: z.string(),
-      encrypt: z.boolean(),
+      ...goSource,
       storageTargets: z.array(openedTarget),
       source: o.source,
       pipeline: o.pipeline,
@@ -265,15 +270,7 @@ export const agentApi = {
       type: z.string(),
       sourcePath: z.string(),
       sourcePaths: z.array(z.string()),
-      dbHost: z.string(),
-      dbPort: z.int(),
-      dbUser: z.string(),
-      dbPassword: z.string(),
-      dbName: z.string(),
-      dbPath: z.string(),
-      extraConfig: z.string(),
-      compression: z.string(),
-      encrypt: z.boolean(),
+      ...goSource,
       storage: openedTarget,
       storagePath: z.string(),
       fileName: z.string(),

@@ -26,7 +26,7 @@ export const recordStatus = z.enum(["queued", "running", "success", "failed", "c
 
 export const restoreStatus = z.enum(["queued", "running", "success", "failed", "cancelled"]);
 
-export const copyStatus = z.enum(["success", "failed", "deleting", "deleted", "delete_failed"]);
+export const copyStatus = z.enum(["success", "failed", "deleting", "delete_failed"]);
 export const nodeStatus = z.enum(["online", "offline", "pending"]);
 export const role = z.enum(["viewer", "operator", "admin"]);
 export type Role = z.output<typeof role>;

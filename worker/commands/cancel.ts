@@ -7,7 +7,7 @@ type Run = { id: number; commandId: number | null; nodeId: number | null; status
  * Withdraws a run's command while it is queued and closes the run with `closing`; asks its agent to stop it once it
  * was handed out. Both are conditions of one batch, so a claim in between loses nothing.
  */
-export async function cancelStatements(
+export async function cancelCommand(
   deps: Deps,
   run: Run,
   statements: { closing: D1PreparedStatement; audit: D1PreparedStatement },

@@ -1,5 +1,5 @@
 import { auditIfChanged } from "../audit/entry.ts";
-import { cancelStatements } from "../commands/cancel.ts";
+import { cancelCommand } from "../commands/cancel.ts";
 import type { Deps } from "../deps.ts";
 import type { Actor } from "../users/actor.ts";
 import { readRecord } from "./read.ts";
@@ -10,7 +10,7 @@ import { readRecord } from "./read.ts";
  */
 export async function cancelRecord(deps: Deps, actor: Actor, id: number): Promise<void> {
   const record = await readRecord(deps, id);
-  await cancelStatements(deps, record, {
+  await cancelCommand(deps, record, {
     closing: deps.db
       .prepare(
         `update backup_records set status = 'cancelled', error_message = ?1, finished_at = ?2

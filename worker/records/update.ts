@@ -1,5 +1,6 @@
 import type { z } from "zod";
-import { type agentApi, objects, timing } from "../../protocol/index.ts";
+import { type agentApi, objects } from "../../protocol/index.ts";
+import { keepAliveStatements } from "../commands/keep-alive.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 import type { AgentNode } from "../nodes/authenticate.ts";
@@ -7,6 +8,7 @@ import { abortUploads } from "../vault/abort-uploads.ts";
 import { appendLogStatements } from "./log.ts";
 import { requireOwnKey } from "./object-key.ts";
 import { cameTooLate, type HeldRecord, isOpen, recordOfNode, requireLease } from "./of-node.ts";
+import { parseReportedStatus } from "./reported-status.ts";
 
 type Report = z.output<typeof agentApi.updateRecord.body>;
 type Upload = NonNullable<Report["storageUploadResults"]>[number];
@@ -21,7 +23,7 @@ const MAX_WARNINGS_KEPT = 200;
 export async function updateRecord(deps: Deps, node: AgentNode, id: number, report: Report): Promise<void> {
   const held = await recordOfNode(deps, node, id);
   requireLease(held, report.leaseToken);
-  const status = parseStatus(report.status);
+  const status = parseReportedStatus(report.status, "BACKUP_RECORD_STATUS_INVALID");
   requireValid(report, held);
   const log = appendLogStatements(deps, "backup", id, report);
   if (!isOpen(held)) {
@@ -34,15 +36,9 @@ export async function updateRecord(deps: Deps, node: AgentNode, id: number, repo
     : cameTooLate(held)
       ? []
       : [progressStatement(deps, held, report)];
-  await deps.db.batch([...statements, ...log, ...keepAlive(deps, node, held)]);
+  await deps.db.batch([...statements, ...log, ...keepAliveStatements(deps, node, held)]);
   // After a success too: an upload whose beginning was answered in vain has been begun a second time.
   if (ending) await abortUploads(deps, id);
-}
-
-function parseStatus(status: string | undefined): "running" | Ending | null {
-  if (status === undefined || status === "") return null;
-  if (status === "running" || status === "success" || status === "failed") return status;
-  throw new DomainError("BACKUP_RECORD_STATUS_INVALID", "status: must be running, success or failed");
 }
 
 function requireValid(report: Report, held: HeldRecord): void {
@@ -183,15 +179,5 @@ function copyStatements(
     db
       .prepare("update storage_targets set used_bytes = used_bytes + ?1 where changes() > 0 and id = ?2")
       .bind(size, upload.storageTargetId),
-  ];
-}
-
-/** A record that moves keeps its command alive, for agents that know of no lease. */
-function keepAlive({ db, now }: Deps, node: AgentNode, held: HeldRecord): D1PreparedStatement[] {
-  if (node.protocolVersion !== null || held.commandStatus !== "dispatched") return [];
-  return [
-    db
-      .prepare("update agent_commands set lease_expires_at = ? where id = ? and status = 'dispatched'")
-      .bind(now() + timing.leaseSeconds * 1000, held.commandId),
   ];
 }

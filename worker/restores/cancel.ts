@@ -1,5 +1,5 @@
 import { auditIfChanged } from "../audit/entry.ts";
-import { cancelStatements } from "../commands/cancel.ts";
+import { cancelCommand } from "../commands/cancel.ts";
 import type { Deps } from "../deps.ts";
 import type { Actor } from "../users/actor.ts";
 import { readRestore } from "./read.ts";
@@ -7,7 +7,7 @@ import { readRestore } from "./read.ts";
 /** Stops a restore: a queued one at once, a running one as soon as its agent hears of it. */
 export async function cancelRestore(deps: Deps, actor: Actor, id: number): Promise<void> {
   const restore = await readRestore(deps, id);
-  await cancelStatements(
+  await cancelCommand(
     deps,
     { ...restore, commandId: restore.commandId ?? null },
     {

@@ -1,37 +1,36 @@
 import type { z } from "zod";
-import { type agentApi, timing } from "../../protocol/index.ts";
+import type { agentApi } from "../../protocol/index.ts";
+import { keepAliveStatements } from "../commands/keep-alive.ts";
 import type { Deps } from "../deps.ts";
-import { DomainError } from "../errors.ts";
 import type { AgentNode } from "../nodes/authenticate.ts";
 import { appendLogStatements } from "../records/log.ts";
 import { requireLease } from "../records/of-node.ts";
-import { type HeldRestore, restoreOfNode } from "./of-node.ts";
+import { parseReportedStatus, type ReportedStatus } from "../records/reported-status.ts";
+import { restoreOfNode } from "./of-node.ts";
 
 type Report = z.output<typeof agentApi.updateRestore.body>;
-type Status = "running" | "success" | "failed";
 
 /** Takes an agent's report of its restore. A closed one stays closed, unless it was given up and yet succeeded. */
 export async function updateRestore(deps: Deps, node: AgentNode, id: number, report: Report): Promise<void> {
   const held = await restoreOfNode(deps, node, id);
   requireLease(held, report.leaseToken);
-  const status = parseStatus(report.status);
+  const status = parseReportedStatus(report.status, "INVALID_INPUT");
   const lateSuccess = held.status === "failed" && held.commandStatus === "timeout" && status === "success";
   const open = held.status === "queued" || held.status === "running" || lateSuccess;
   const statements = [
     ...(open ? [updateStatement(deps, id, status ?? "running", report)] : []),
     ...appendLogStatements(deps, "restore", id, report),
-    ...(open ? keepAlive(deps, node, held) : []),
+    ...(open ? keepAliveStatements(deps, node, held) : []),
   ];
   if (statements.length > 0) await deps.db.batch(statements);
 }
 
-function parseStatus(status: string | undefined): Status | null {
-  if (status === undefined || status === "") return null;
-  if (status === "running" || status === "success" || status === "failed") return status;
-  throw new DomainError("INVALID_INPUT", "status: must be running, success or failed");
-}
-
-function updateStatement({ db, now }: Deps, id: number, status: Status, report: Report): D1PreparedStatement {
+function updateStatement(
+  { db, now }: Deps,
+  id: number,
+  status: ReportedStatus,
+  report: Report,
+): D1PreparedStatement {
   const ended = status !== "running";
   return db
     .prepare(
@@ -55,14 +54,4 @@ function updateStatement({ db, now }: Deps, id: number, status: Status, report: 
       report.warningCount ?? report.warnings?.length ?? null,
       id,
     );
-}
-
-/** A restore that moves keeps its command alive, for agents that know of no lease. */
-function keepAlive({ db, now }: Deps, node: AgentNode, held: HeldRestore): D1PreparedStatement[] {
-  if (node.protocolVersion !== null || held.commandStatus !== "dispatched") return [];
-  return [
-    db
-      .prepare("update agent_commands set lease_expires_at = ? where id = ? and status = 'dispatched'")
-      .bind(now() + timing.leaseSeconds * 1000, held.commandId),
-  ];
 }
