@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { generateX25519Identity, identityToRecipient } from "age-encryption";
 import { runBackup } from "../agent-cli/pipeline/backup.ts";
-import type { Storage } from "../agent-cli/storage/storage.ts";
+import { discarding } from "./discarding.ts";
 import { median } from "./statistics.ts";
 
 type Encryption = { recipients: string[] } | null;
@@ -67,25 +67,6 @@ async function run(tree: string, encryption: Encryption, scratch: string) {
   });
   const { user, system } = process.cpuUsage(cpu);
   return { ms: performance.now() - startedAt, cpuMs: (user + system) / 1000, bytes: sizeBytes };
-}
-
-/** A target that only counts. */
-function discarding(): Storage {
-  const unused = () => {
-    throw new Error("not part of this benchmark");
-  };
-  return {
-    async put(_key, body) {
-      let sizeBytes = 0;
-      for await (const chunk of body) sizeBytes += chunk.length;
-      return { sizeBytes };
-    },
-    get: unused,
-    stat: unused,
-    list: unused,
-    delete: unused,
-    check: unused,
-  };
 }
 
 /** 125 files of 4 MB, half of each noise and half of it text. */

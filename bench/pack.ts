@@ -9,7 +9,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { runBackup } from "../agent-cli/pipeline/backup.ts";
-import type { Storage } from "../agent-cli/storage/storage.ts";
+import { discarding } from "./discarding.ts";
 
 const smallFiles = 20_000;
 
@@ -62,25 +62,6 @@ async function runOwn(
     signal: new AbortController().signal,
   });
   return { ms: performance.now() - startedAt, entries, bytes: sizeBytes };
-}
-
-/** A target that only counts. */
-function discarding(): Storage {
-  const unused = () => {
-    throw new Error("not part of this benchmark");
-  };
-  return {
-    async put(_key, body) {
-      let sizeBytes = 0;
-      for await (const chunk of body) sizeBytes += chunk.length;
-      return { sizeBytes };
-    },
-    get: unused,
-    stat: unused,
-    list: unused,
-    delete: unused,
-    check: unused,
-  };
 }
 
 /** Files of 1 to 16 KB, most of them text-like, twenty to a directory. */

@@ -10,7 +10,7 @@ const WRANGLER = path.join(root, "node_modules/wrangler/bin/wrangler.js");
 const READY_TIMEOUT_MS = 60_000;
 
 /** wrangler must neither phone home, nor ask, nor log beside what matters; see its own documentation for each. */
-const quiet = {
+export const quiet = {
   WRANGLER_SEND_METRICS: "false",
   WRANGLER_HIDE_BANNER: "true",
   WRANGLER_WRITE_LOGS: "false",

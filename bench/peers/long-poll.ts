@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { freePort } from "../../scripts/local-master.ts";
+import { freePort, quiet } from "../../scripts/local-master.ts";
 import type { NewNode } from "../master.ts";
 
 const root = path.resolve(import.meta.dirname, "../..");
@@ -78,17 +78,7 @@ function spawnPeer(port: number, stateDir: string): ChildProcess {
       cwd: root,
       stdio: ["ignore", "ignore", "inherit"],
       detached: true,
-      // The same surroundings as the master's own, see scripts/local-master.ts.
-      env: {
-        ...process.env,
-        WRANGLER_SEND_METRICS: "false",
-        WRANGLER_HIDE_BANNER: "true",
-        WRANGLER_WRITE_LOGS: "false",
-        CLOUDFLARE_CF_FETCH_ENABLED: "false",
-        X_LOCAL_OBSERVABILITY: "false",
-        X_LOCAL_EXPLORER: "false",
-        CI: "true",
-      },
+      env: { ...process.env, ...quiet },
     },
   );
 }
