@@ -65,6 +65,7 @@ export const agentCommands = sqliteTable(
     notBefore: time("not_before"),
     recordId: integer("record_id"),
     restoreId: integer("restore_id"),
+    verificationId: integer("verification_id"),
     cancelRequestedAt: time("cancel_requested_at"),
     createdAt: time("created_at").notNull(),
     dispatchedAt: time("dispatched_at"),
@@ -90,12 +91,24 @@ export const backupTasks = sqliteTable(
     schedule: text("schedule"),
     timeZone: text("time_zone").notNull().default("UTC"),
     nextRunAt: time("next_run_at"),
+    /** Sealed JSON such as a database's password, bound to `seal_id`; see secrets/seal.ts. */
+    secrets: text("secrets"),
+    secretNames: text("secret_names").notNull().default("[]"),
+    sealId: text("seal_id").notNull().default(""),
+    /** Names of hooks that the agent's own configuration allows, as JSON. */
+    hooks: text("hooks"),
+    /** Which records are kept, as JSON; null keeps all. */
+    retention: text("retention"),
+    /** How and when records are verified, as JSON; null: by hand only. */
+    verification: text("verification"),
+    nextVerifyAt: time("next_verify_at"),
     enabled: integer("enabled", { mode: "boolean" }).notNull().default(true),
     createdAt: time("created_at").notNull(),
     updatedAt: time("updated_at").notNull(),
   },
   (t) => [
     index("backup_tasks_due").on(t.nextRunAt).where(sql`next_run_at is not null`),
+    index("backup_tasks_verify_due").on(t.nextVerifyAt).where(sql`next_verify_at is not null`),
     index("backup_tasks_of_node").on(t.nodeId),
   ],
 );
@@ -145,6 +158,19 @@ export const backupRecords = sqliteTable(
     pipeline: text("pipeline").notNull().default("{}"),
     /** Which targets it was to be written to, as a JSON array of ids. */
     targetIds: text("target_ids").notNull(),
+    /** `differential`: holds only what changed since the full backup `base_record_id`, which it cannot be restored without. */
+    kind: text("kind").notNull().default("full"),
+    baseRecordId: integer("base_record_id"),
+    /** Where inside the artifact its index lies, as JSON {offsetBytes, sizeBytes, sha256}; null: it has none. */
+    archiveIndex: text("archive_index"),
+    /** The snapshot in a restic repository that this record stands for. */
+    snapshotId: text("snapshot_id"),
+    /** A person's word that neither retention nor a click removes it. */
+    locked: integer("locked", { mode: "boolean" }).notNull().default(false),
+    /** The highest grade (1 to 4) that any verification of it has reached, when, and on which node. */
+    verifiedGrade: integer("verified_grade"),
+    verifiedAt: time("verified_at"),
+    verifiedNodeId: integer("verified_node_id"),
     fileName: text("file_name").notNull().default(""),
     sizeBytes: integer("size_bytes").notNull().default(0),
     sourceBytes: integer("source_bytes"),
@@ -168,6 +194,7 @@ export const backupRecords = sqliteTable(
     uniqueIndex("backup_records_active").on(t.taskId).where(sql`status in ('queued', 'running')`),
     index("backup_records_of_task").on(t.taskId),
     index("backup_records_of_node").on(t.nodeId),
+    index("backup_records_of_base").on(t.baseRecordId).where(sql`base_record_id is not null`),
     index("backup_records_of_status").on(t.status).where(sql`status <> 'success'`),
   ],
 );
@@ -196,6 +223,8 @@ export const recordCopies = sqliteTable(
     sizeBytes: integer("size_bytes").notNull().default(0),
     checksum: text("checksum"),
     error: text("error").notNull().default(""),
+    /** The command that makes this copy from another one; null: the backup itself wrote it. */
+    commandId: integer("command_id"),
     updatedAt: time("updated_at").notNull(),
   },
   (t) => [primaryKey({ columns: [t.recordId, t.targetId] }), index("record_copies_of_target").on(t.targetId)],
@@ -227,6 +256,12 @@ export const restoreRecords = sqliteTable(
     selectedPaths: text("selected_paths"),
     conflict: text("conflict").notNull(),
     identityFile: text("identity_file"),
+    /** Only tells what it would do; see `outcome`. */
+    dryRun: integer("dry_run", { mode: "boolean" }).notNull().default(false),
+    /** What only some kinds of source know, such as new names for databases, as JSON. */
+    options: text("options"),
+    /** What a dry run found, as JSON. */
+    outcome: text("outcome"),
     entries: integer("entries"),
     bytes: integer("bytes"),
     warnings: text("warnings").notNull().default("[]"),
@@ -238,6 +273,32 @@ export const restoreRecords = sqliteTable(
     finishedAt: time("finished_at"),
   },
   (t) => [index("restore_records_of_record").on(t.recordId)],
+);
+
+export const verifications = sqliteTable(
+  "verifications",
+  {
+    id: lastingId(),
+    recordId: integer("record_id").notNull(),
+    targetId: integer("target_id").notNull(),
+    nodeId: integer("node_id").notNull(),
+    commandId: integer("command_id"),
+    attempt: integer("attempt").notNull().default(0),
+    status: text("status").notNull(),
+    trigger: text("trigger").notNull(),
+    /** The grade that was asked for, and the one that was reached: never a higher one than was proved. */
+    grade: integer("grade").notNull(),
+    reachedGrade: integer("reached_grade"),
+    identityFile: text("identity_file"),
+    /** What was compared and what differed, as JSON. */
+    report: text("report"),
+    progress: text("progress"),
+    errorMessage: text("error_message").notNull().default(""),
+    createdAt: time("created_at").notNull(),
+    startedAt: time("started_at"),
+    finishedAt: time("finished_at"),
+  },
+  (t) => [index("verifications_of_record").on(t.recordId)],
 );
 
 export const installCodes = sqliteTable(
