@@ -72,6 +72,27 @@ const uploadResult = z.object({
   checksum: o.sha256.optional(),
 });
 
+/** The full backup that a differential one is compared with. */
+const base = z.object({
+  recordId: o.id,
+  fileName: z.string(),
+  sizeBytes: z.int().nonnegative(),
+  checksum: o.sha256,
+  archiveIndex: o.archiveIndex,
+  /** Where it lies among the task's targets. */
+  copies: z.array(z.object({ targetId: o.id, storagePath: z.string() })),
+});
+
+/** A differential backup's base as a restore needs it: the whole artifact, at one place that the node reaches. */
+const baseToRestore = z.object({
+  recordId: o.id,
+  storage: openedTarget,
+  storagePath: z.string(),
+  fileName: z.string(),
+  checksum: o.sha256,
+  fileSize: z.int().nonnegative(),
+});
+
 const logChunk = z.object({ seq: z.int().positive(), text: text(64 * KIB) });
 
 const uploadQuery = z.object({ key: text(1024) });
@@ -178,6 +199,8 @@ export const agentApi = {
       fileNameStem: z.string(),
       objectPrefix: z.string(),
       targets: z.array(openedTarget.extend({ quotaRemainingBytes: z.number().nullable() })),
+      /** Set when only what has changed since then is wanted; an agent that cannot compare makes a full backup. */
+      base: base.nullable().default(null),
     }),
   }),
   updateRecord: endpoint({
@@ -205,7 +228,17 @@ export const agentApi = {
       warnings: z.array(o.warning).max(200).optional(),
       warningCount: z.int().nonnegative().optional(),
       timings: z.record(z.string().max(64), z.number()).optional(),
+      /** What the backup has become; one that does not say is a full one. */
+      kind: s.recordKind.optional(),
+      archiveIndex: o.archiveIndex.optional(),
     }),
+  }),
+  baseArtifact: endpoint({
+    method: "GET",
+    path: "/api/agent/records/:id/base",
+    audience: "agent",
+    kind: "stream",
+    summary: "The bytes of a differential backup's base from the vault, while it runs; honours Range",
   }),
   putArtifact: endpoint({
     method: "PUT",
@@ -281,6 +314,8 @@ export const agentApi = {
       conflict: s.conflictPolicy,
       /** A file of the node with the private keys for this restore; null: the agent's own. */
       identityFile: z.string().nullable().default(null),
+      /** Set for a differential backup: the full one that holds what had not changed. */
+      base: baseToRestore.nullable().default(null),
     }),
   }),
   restoreArtifact: endpoint({
@@ -288,7 +323,8 @@ export const agentApi = {
     path: "/api/agent/restores/:id/artifact",
     audience: "agent",
     kind: "stream",
-    summary: "The artifact's bytes from the vault; honours Range",
+    summary: "The artifact's bytes from the vault, or those of its base; honours Range",
+    query: z.object({ of: z.enum(["record", "base"]).default("record") }),
   }),
   updateRestore: endpoint({
     method: "POST",

@@ -48,14 +48,27 @@ const encryption = z.object({
     .refine((keys) => new Set(keys).size === keys.length, "one of them is there twice"),
 });
 
+/** After a full backup only what has changed since then is stored, until the full one is this old. */
+const differential = z.object({ fullEveryDays: z.int().min(1).max(365) });
+
 export const pipeline = z.object({
   compression: s.compression.default("zstd"),
   /** Compression level; null is the method's own default. */
   level: z.int().min(1).max(19).nullable().default(null),
   bandwidthBytesPerSecond: z.int().min(1024).nullable().default(null),
   encryption: encryption.nullable().default(null),
+  /** For files packed with zstd; null: every backup is a full one. */
+  differential: differential.nullable().default(null),
 });
 export type Pipeline = z.output<typeof pipeline>;
+
+/** Where an artifact's index lies in its zstd stream, before encryption; its own SHA-256. */
+export const archiveIndex = z.object({
+  offsetBytes: z.int().nonnegative(),
+  sizeBytes: z.int().positive(),
+  sha256,
+});
+export type ArchiveIndexPlace = z.output<typeof archiveIndex>;
 
 export const warning = z.object({ path: z.string().max(8192), reason: z.string().max(2000) });
 export const progress = z.object({
@@ -253,6 +266,9 @@ export const record = z.object({
   compression: s.compression,
   /** Only who has the private key of one of its recipients can restore it. */
   encrypted: z.boolean(),
+  kind: s.recordKind,
+  /** The full backup that a differential one cannot be restored without. */
+  baseRecordId: id.nullable(),
   fileName: z.string(),
   sizeBytes: z.int(),
   sourceBytes: z.int().nullable(),

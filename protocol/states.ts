@@ -24,6 +24,9 @@ export const laneOf: Record<CommandType, Lane> = {
 /** `missed`: its time came and it could not be started. `success` may carry warnings. */
 export const recordStatus = z.enum(["queued", "running", "success", "failed", "cancelled", "missed"]);
 
+/** `differential`: holds only what has changed since a full backup of the same task. */
+export const recordKind = z.enum(["full", "differential"]);
+
 export const restoreStatus = z.enum(["queued", "running", "success", "failed", "cancelled"]);
 
 export const copyStatus = z.enum(["success", "failed", "deleting", "delete_failed"]);

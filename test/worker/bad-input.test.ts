@@ -29,7 +29,12 @@ const bodies: Record<string, Record<string, unknown>> = {
   createTask: {
     name: "new",
     source: { type: "file", paths: ["/etc"], excludes: ["*.log"], oneFileSystem: true },
-    pipeline: { compression: "zstd", level: 3, bandwidthBytesPerSecond: 4096 },
+    pipeline: {
+      compression: "zstd",
+      level: 3,
+      bandwidthBytesPerSecond: 4096,
+      differential: { fullEveryDays: 7 },
+    },
     nodeId: NOBODY,
     poolLabel: null,
     targetIds: [NOBODY],
@@ -78,6 +83,8 @@ const bodies: Record<string, Record<string, unknown>> = {
     warnings: [{ path: "/a", reason: "b" }],
     warningCount: 1,
     timings: { pack: 1 },
+    kind: "full",
+    archiveIndex: { offsetBytes: 0, sizeBytes: 1, sha256 },
   },
   beginUpload: { key: "a" },
   completeUpload: { key: "a", parts: [{ number: 1, etag: "a" }], sizeBytes: 1, sha256 },

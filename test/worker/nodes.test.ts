@@ -415,6 +415,7 @@ describe("choosing a node", () => {
       source: { type: "file" as const, paths: ["/etc"], excludes: [], oneFileSystem: false },
       compression: "zstd" as const,
       encrypted: false,
+      differential: false,
       targets: [],
     };
     expect(await chooseNode(deps, { nodeId: null, poolLabel: label }, needs)).toMatchObject({ id: able });

@@ -13,7 +13,8 @@ type Filter = z.output<typeof adminApi.listRecords.query>;
 
 const columns = `r.id, r.task_id as taskId, r.task_name as taskName, r.node_id as nodeId, n.name as nodeName,
   r.command_id as commandId, r.attempt, r.status, r.trigger, r.source_type as sourceType, r.compression,
-  (r.pipeline ->> 'encryption') is not null as encrypted, r.file_name as fileName, r.size_bytes as sizeBytes, r.source_bytes as sourceBytes, r.entries, r.checksum,
+  (r.pipeline ->> 'encryption') is not null as encrypted, r.kind, r.base_record_id as baseRecordId,
+  r.file_name as fileName, r.size_bytes as sizeBytes, r.source_bytes as sourceBytes, r.entries, r.checksum,
   r.warning_count as warningCount, r.runs, r.late, r.error_message as errorMessage, r.progress,
   r.created_at as createdAt, r.started_at as startedAt, r.finished_at as finishedAt, r.deleted_at as deletedAt`;
 const from = "from backup_records r left join nodes n on n.id = r.node_id";

@@ -3,6 +3,7 @@ import { enqueueStatement } from "../commands/enqueue.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 import type { Actor } from "../users/actor.ts";
+import { countDifferentials, isNoBase } from "./base.ts";
 import { readRecord } from "./read.ts";
 import { dropIfEmptyStatements, forgetCopyStatements } from "./settle-deletion.ts";
 
@@ -10,7 +11,8 @@ type Copy = { targetId: number; type: string; storagePath: string };
 
 /**
  * Removes a record and every copy of it. What lies in the vault goes at once; for the rest the record's node is told,
- * and the record stays, marked, until the last copy is gone. RECORD_BUSY while it runs or is being restored.
+ * and the record stays, marked, until the last copy is gone. RECORD_BUSY while it runs or is being restored,
+ * RECORD_HAS_DIFFERENTIALS, with their count, while others cannot be restored without it.
  */
 export async function removeRecord(deps: Deps, actor: Actor, id: number): Promise<{ pendingCopies: number }> {
   const record = await readRecord(deps, id);
@@ -38,9 +40,7 @@ export async function removeRecord(deps: Deps, actor: Actor, id: number): Promis
       )
       .bind(at, id),
   ]);
-  if (marked?.meta.changes !== 1) {
-    throw new DomainError("RECORD_BUSY", `record ${id} is running or being restored; cancel that first`);
-  }
+  if (marked?.meta.changes !== 1) throw await whyNot(deps, id);
   await deleteFromVault(deps, id, copies);
   await askForTheRest(deps, id, record.nodeId, elsewhere);
   return { pendingCopies: elsewhere.length };
@@ -64,9 +64,26 @@ function markStatement({ db }: Deps, id: number, at: number): D1PreparedStatemen
     .prepare(
       `update backup_records set deleted_at = ?1
        where id = ?2 and status not in ('queued', 'running') and not exists (
-         select 1 from restore_records where record_id = ?2 and status in ('queued', 'running'))`,
+         select 1 from restore_records where record_id = ?2 and status in ('queued', 'running'))
+         and ${isNoBase("?2")}`,
     )
     .bind(at, id);
+}
+
+async function whyNot(deps: Deps, id: number): Promise<DomainError> {
+  const differentials = await countDifferentials(deps, id);
+  if (differentials === 0) {
+    return new DomainError("RECORD_BUSY", `record ${id} is running or being restored; cancel that first`);
+  }
+  const them =
+    differentials === 1 ? "a differential backup builds" : `${differentials} differential backups build`;
+  return new DomainError(
+    "RECORD_HAS_DIFFERENTIALS",
+    `${them} on record ${id}: remove what builds on it first`,
+    {
+      details: { differentials },
+    },
+  );
 }
 
 async function deleteFromVault(deps: Deps, recordId: number, copies: Copy[]): Promise<void> {

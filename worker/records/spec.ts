@@ -6,6 +6,7 @@ import type { AgentNode } from "../nodes/authenticate.ts";
 import { openTarget } from "../targets/open-target.ts";
 import { readTarget } from "../targets/read.ts";
 import { whyItCannotEncrypt } from "../tasks/can-run.ts";
+import { baseToCompare } from "./base.ts";
 import { fileNameStem, objectPrefix } from "./object-key.ts";
 
 type Spec = z.input<typeof agentApi.taskSpec.reply>;
@@ -16,6 +17,7 @@ type Row = {
   pipeline: string;
   recordId: number;
   targetIds: string;
+  baseId: number | null;
   createdAt: number;
   nodeBandwidth: number | null;
   node: string;
@@ -54,13 +56,14 @@ export async function taskSpec(
     fileNameStem: fileNameStem(row.name, row.taskId, row.recordId),
     objectPrefix: objectPrefix(source.type, row.createdAt, row.recordId),
     targets,
+    base: await baseToCompare(deps, row.baseId),
   };
 }
 
 async function commandInHand({ db }: Deps, node: AgentNode, taskId: number, recordId: number | undefined) {
   return db
     .prepare(
-      `select t.id as taskId, t.name, r.source, r.pipeline, r.id as recordId, r.target_ids as targetIds,
+      `select t.id as taskId, t.name, r.source, r.pipeline, r.id as recordId, r.target_ids as targetIds, r.base_record_id as baseId,
          r.created_at as createdAt, n.bandwidth_limit as nodeBandwidth, n.name as node, n.last_seen as lastSeen,
          n.protocol_version as protocolVersion, n.capabilities
        from agent_commands c join backup_records r on r.id = c.record_id join backup_tasks t on t.id = r.task_id

@@ -7,6 +7,7 @@ import { readTargets } from "../targets/read.ts";
 import type { Needs } from "../tasks/can-run.ts";
 import { chooseNode } from "../tasks/choose-node.ts";
 import type { Actor } from "../users/actor.ts";
+import { joinBase } from "./base.ts";
 
 export type Started = { recordId: number; commandId: number; nodeId: number };
 /** The schedule's turn that this run takes: it starts only if `next_run_at` still is `expected`, and sets it to `next`. */
@@ -59,11 +60,12 @@ async function taskToRun(deps: Deps, id: number): Promise<TaskToRun> {
     .bind(id)
     .first<Omit<TaskToRun, "needs"> & { source: string; pipeline: string; targetIds: string }>();
   if (!row) throw new DomainError("BACKUP_TASK_NOT_FOUND", `there is no task ${id}`);
-  const { compression, encryption } = objects.pipeline.parse(JSON.parse(row.pipeline));
+  const { compression, encryption, differential } = objects.pipeline.parse(JSON.parse(row.pipeline));
   const needs = {
     source: objects.source.parse(JSON.parse(row.source)),
     compression,
     encrypted: encryption !== null,
+    differential: differential !== null,
     targets: await readTargets(deps, JSON.parse(row.targetIds)),
   };
   return { name: row.name, nodeId: row.nodeId, poolLabel: row.poolLabel, needs };
@@ -99,12 +101,15 @@ function recordStatement(
     .prepare(
       `insert into backup_records
          (task_id, task_name, node_id, status, trigger, source_type, compression, source, pipeline, target_ids,
-          created_at)
+          created_at, kind, base_record_id)
        select t.id, t.name, n.id, 'queued', ?3, t.source ->> 'type', t.pipeline ->> 'compression', t.source, t.pipeline,
-         (select json_group_array(target_id) from (
-            select target_id from task_targets where task_id = t.id order by position)), ?4
-       from backup_tasks t join nodes n on n.id = ?2
-       where changes() > 0 and t.id = ?1
+         t.target_ids, ?4, iif(b.id is null, 'full', 'differential'), b.id
+       from (select *, (select json_group_array(target_id) from (
+            select target_id from task_targets where task_id = ?1 order by position)) as target_ids
+          from backup_tasks where id = ?1) t
+         join nodes n on n.id = ?2
+         ${joinBase}
+       where changes() > 0
        returning id`,
     )
     .bind(taskId, nodeId, trigger, now());

@@ -117,8 +117,11 @@ function closeStatement(
          file_name = coalesce(?5, file_name), size_bytes = coalesce(?6, size_bytes),
          checksum = coalesce(?7, checksum), source_bytes = coalesce(?8, source_bytes),
          entries = coalesce(?9, entries), warnings = coalesce(?10, warnings),
-         warning_count = coalesce(?11, warning_count), timings = coalesce(?12, timings)
-       where id = ?13 and status in (${late ? "'failed'" : "'queued', 'running'"})`,
+         warning_count = coalesce(?11, warning_count), timings = coalesce(?12, timings),
+         archive_index = coalesce(?14, archive_index),
+         ${kindAsReported(outcome, report)}
+       where id = ?13 and status in (${late ? "'failed'" : "'queued', 'running'"})
+         ${late ? baseIsThere : ""}`,
     )
     .bind(
       outcome,
@@ -134,8 +137,19 @@ function closeStatement(
       report.warningCount ?? report.warnings?.length ?? null,
       report.timings ? JSON.stringify(report.timings) : null,
       held.id,
+      report.archiveIndex ? JSON.stringify(report.archiveIndex) : null,
     );
 }
+
+/** An agent that could not compare, or knows nothing of it, has made a full backup. */
+const kindAsReported = (outcome: Ending, { kind }: Report): string =>
+  outcome === "success" && kind !== "differential"
+    ? "kind = 'full', base_record_id = null"
+    : "kind = iif(base_record_id is null, 'full', 'differential')";
+
+/** While this was taken for failed, the backup that it builds on may have been removed. */
+const baseIsThere = `and (base_record_id is null or exists (
+  select 1 from backup_records b where b.id = backup_records.base_record_id and b.deleted_at is null))`;
 
 /** First-generation agents name one path and no results: they report success only once every target has taken it. */
 function uploadsOf(

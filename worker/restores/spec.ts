@@ -6,10 +6,13 @@ import type { AgentNode } from "../nodes/authenticate.ts";
 import { forGoAgents } from "../records/spec.ts";
 import { openTargetById } from "../targets/open-target.ts";
 import { openArtifact } from "../vault/download.ts";
-import { restoreInHand } from "./of-node.ts";
+import { chooseCopy } from "./choose-copy.ts";
+import { type HeldRestore, restoreInHand } from "./of-node.ts";
 
 type Row = {
   recordId: number;
+  baseId: number | null;
+  recordNodeId: number | null;
   taskId: number;
   taskName: string;
   source: string;
@@ -53,25 +56,58 @@ export async function restoreSpec(
     selectedPaths: row.selectedPaths === null ? null : JSON.parse(row.selectedPaths),
     conflict: row.conflict,
     identityFile: row.identityFile,
+    base: await baseToRestore(deps, node, held, row),
   };
 }
 
-/** The vault's bytes of the copy that this restore reads. */
+type Base = z.input<typeof agentApi.restoreSpec.reply>["base"];
+
+/** Chosen anew each time: since the restore was started, a copy may have gone. */
+async function baseToRestore(deps: Deps, node: AgentNode, held: HeldRestore, row: Row): Promise<Base> {
+  if (row.baseId === null) return null;
+  const copy = await copyOfBase(deps, node, held, { ...row, baseId: row.baseId });
+  const base = await deps.db
+    .prepare(
+      "select file_name as fileName, size_bytes as fileSize, checksum from backup_records where id = ?",
+    )
+    .bind(row.baseId)
+    .first<{ fileName: string; fileSize: number; checksum: string }>();
+  if (!base)
+    throw new DomainError("ARTIFACT_NOT_FOUND", "the backup that this one builds on has been removed");
+  const storage = await openTargetById(deps, copy.targetId);
+  return { recordId: row.baseId, storage, storagePath: copy.storagePath, ...base };
+}
+
+const copyOfBase = (
+  deps: Deps,
+  node: AgentNode,
+  held: HeldRestore,
+  { baseId, recordNodeId }: { baseId: number; recordNodeId: number | null },
+) => chooseCopy(deps, { recordId: baseId, recordNodeId, node, besides: held.targetId });
+
+/** The vault's bytes of the copy that this restore reads, or of the backup that it builds on. */
 export async function restoreArtifact(
   deps: Deps,
   node: AgentNode,
   id: number,
+  of: "record" | "base",
   range: { offset: number; length?: number } | null,
 ) {
-  await restoreInHand(deps, node, id);
+  const held = await restoreInHand(deps, node, id);
   const row = await copyToRestore(deps, id);
+  if (of === "base") {
+    if (row.baseId === null)
+      throw new DomainError("ARTIFACT_NOT_FOUND", "this is a full backup: it has no base");
+    const copy = await copyOfBase(deps, node, held, { ...row, baseId: row.baseId });
+    return openArtifact(deps, copy.storagePath, range);
+  }
   return openArtifact(deps, row.storagePath, range);
 }
 
 async function copyToRestore({ db }: Deps, id: number): Promise<Row> {
   const row = await db
     .prepare(
-      `select r.id as recordId, r.task_id as taskId, r.task_name as taskName, r.source, r.compression,
+      `select r.id as recordId, r.base_record_id as baseId, r.node_id as recordNodeId, r.task_id as taskId, r.task_name as taskName, r.source, r.compression,
          r.file_name as fileName, c.storage_path as storagePath, c.size_bytes as sizeBytes,
          coalesce(c.checksum, r.checksum) as checksum, s.destination, s.selected_paths as selectedPaths, s.conflict,
          (r.pipeline ->> 'encryption') is not null as encrypted, s.identity_file as identityFile

@@ -6,15 +6,16 @@ import { DomainError } from "../errors.ts";
 import { isPackedByOurs } from "../records/object-key.ts";
 import { type Able, isGoAgent, whyItCannotEncrypt } from "../tasks/can-run.ts";
 import type { Actor } from "../users/actor.ts";
+import { chooseCopy } from "./choose-copy.ts";
 
 type Request = z.output<typeof adminApi.restoreRecord.body>;
-type Copy = { targetId: number; targetName: string; type: string };
 type Restorable = {
   id: number;
   taskId: number;
   nodeId: number | null;
   status: string;
   encrypted: number;
+  baseId: number | null;
   deletedAt: number | null;
   fileName: string;
   source: string;
@@ -34,7 +35,9 @@ export async function startRestore(
   const record = await restorableRecord(deps, recordId);
   const node = await restoringNode(deps, request.nodeId ?? record.nodeId);
   requireAbleAgent(node, record, request);
-  const copy = await chooseCopy(deps, recordId, request.targetId, node, record.nodeId);
+  const place = { node, recordNodeId: record.nodeId };
+  const copy = await chooseCopy(deps, { recordId, targetId: request.targetId, ...place });
+  if (record.baseId !== null) await chooseCopy(deps, { recordId: record.baseId, ...place });
   const results = await deps.db.batch<{ id: number }>([
     restoreStatement(deps, recordId, copy.targetId, node.id, request),
     commandStatement(deps),
@@ -62,7 +65,7 @@ async function restorableRecord({ db }: Deps, id: number): Promise<Restorable> {
   const record = await db
     .prepare(
       `select id, task_id as taskId, node_id as nodeId, status, deleted_at as deletedAt, file_name as fileName,
-         source, (pipeline ->> 'encryption') is not null as encrypted from backup_records where id = ?`,
+         source, base_record_id as baseId, (pipeline ->> 'encryption') is not null as encrypted from backup_records where id = ?`,
     )
     .bind(id)
     .first<Restorable>();
@@ -127,32 +130,6 @@ function agentLacks({ type }: objects.Source, request: Request): string | null {
 }
 
 const parentOf = (path: string) => path.replace(/[\\/]+$/, "").replace(/[\\/][^\\/]*$/, "");
-
-async function chooseCopy(
-  { db }: Deps,
-  recordId: number,
-  targetId: number | undefined,
-  node: Node,
-  recordNodeId: number | null,
-): Promise<Copy> {
-  const { results } = await db
-    .prepare(
-      `select c.target_id as targetId, t.name as targetName, t.type from record_copies c
-       join storage_targets t on t.id = c.target_id
-       where c.record_id = ?1 and c.status = 'success' and (?2 is null or c.target_id = ?2)
-       order by t.type = 'local_disk' desc, t.type = 'vault', c.target_id`,
-    )
-    .bind(recordId, targetId ?? null)
-    .all<Copy>();
-  const reachable = results.find((copy) => copy.type !== "local_disk" || node.id === recordNodeId);
-  if (reachable) return reachable;
-  throw new DomainError(
-    "RECORD_NOT_RESTORABLE",
-    results.length === 0
-      ? `record ${recordId} has no copy${targetId === undefined ? "" : ` in target ${targetId}`}`
-      : `the only copy lies on the disk of node ${recordNodeId}; ${node.name} cannot reach it`,
-  );
-}
 
 function restoreStatement(
   { db, now }: Deps,

@@ -2,6 +2,7 @@ import type { Context } from "hono";
 import { agentApi, objects } from "../../protocol/index.ts";
 import { DomainError } from "../errors.ts";
 import { type App, DONE, type HonoEnv, serveAgent } from "../http.ts";
+import { baseArtifact } from "../records/base.ts";
 import { restoreArtifact } from "../restores/spec.ts";
 import { abortUpload, beginUpload, completeUpload, putArtifact, uploadPart } from "../vault/upload.ts";
 
@@ -37,10 +38,14 @@ export function mountVaultRoutes(app: App): void {
     });
     return DONE;
   });
-  serveAgent(app, agentApi.restoreArtifact, async ({ deps, node, params, c }) => {
+  serveAgent(app, agentApi.restoreArtifact, async ({ deps, node, params, query, c }) => {
     const range = rangeOf(c);
-    const artifact = await restoreArtifact(deps, node, params.id, range);
+    const artifact = await restoreArtifact(deps, node, params.id, query.of, range);
     return artifactResponse(artifact, range);
+  });
+  serveAgent(app, agentApi.baseArtifact, async ({ deps, node, params, c }) => {
+    const range = rangeOf(c);
+    return artifactResponse(await baseArtifact(deps, node, params.id, range), range);
   });
 }
 

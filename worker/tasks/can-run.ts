@@ -6,6 +6,7 @@ export type Needs = {
   source: objects.Source;
   compression: z.output<typeof states.compression>;
   encrypted: boolean;
+  differential: boolean;
   targets: { name: string; type: string; config: string; secretNames: string }[];
 };
 
@@ -37,9 +38,13 @@ export function whyItCannotEncrypt(node: Able): string | null {
 /** Those whose settings both agents call the same, or that the master translates. */
 const goStorages = ["local_disk", "vault", "s3"];
 
-function goAgentLacks(name: string, { source, compression, encrypted, targets }: Needs): string | null {
+function goAgentLacks(name: string, needs: Needs): string | null {
+  const { source, compression, encrypted, differential, targets } = needs;
   const agent = `${name} runs a BackupX Go agent, which`;
   const orOurs = "or install backupx-agent on it";
+  if (differential) {
+    return `${agent} makes full backups only: turn differential backups off, ${orOurs}`;
+  }
   if (compression === "zstd") return `${agent} does not know zstd: choose gzip or none, ${orOurs}`;
   if (encrypted) return `${agent} does not encrypt to age keys: turn encryption off, ${orOurs}`;
   if (source.type === "sqlite" && source.paths.length > 1) {

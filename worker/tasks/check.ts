@@ -27,11 +27,16 @@ export function checkSettings(task: TaskSettings): void {
     throw invalid("nodeId: give either a node or a poolLabel, not both");
   }
   if (new Set(task.targetIds).size !== task.targetIds.length) throw invalid("targetIds: one is there twice");
-  const { compression, level } = task.pipeline;
+  const { compression, level, differential } = task.pipeline;
   if (compression === "gzip" && level !== null && level > GZIP_LEVELS) {
     throw invalid(`pipeline.level: gzip has levels 1 to ${GZIP_LEVELS}`);
   }
   if (compression === "none" && level !== null) throw invalid("pipeline.level: nothing is compressed");
+  if (differential && (task.source.type !== "file" || compression !== "zstd")) {
+    throw invalid(
+      "pipeline.differential: only backups of files that are packed with zstd can be differential",
+    );
+  }
   // A time zone is checked also while there is no schedule, for one may follow.
   validateSchedule(task.schedule ?? "0 0 * * *", task.timeZone);
 }
@@ -53,8 +58,14 @@ export async function checkSurroundings(deps: Deps, task: TaskSettings): Promise
   // Who is in a pool changes; its nodes are asked when a run starts.
   if (task.nodeId === null) return;
   const node = await readNode(deps, task.nodeId);
-  const { compression, encryption } = task.pipeline;
-  const needs = { source: task.source, compression, encrypted: encryption !== null, targets };
+  const { compression, encryption, differential } = task.pipeline;
+  const needs = {
+    source: task.source,
+    compression,
+    encrypted: encryption !== null,
+    differential: differential !== null,
+    targets,
+  };
   const obstacle = whyItCannotRun(node, needs);
   if (obstacle) throw new DomainError("NODE_CANNOT_RUN_TASK", obstacle);
 }
