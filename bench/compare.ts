@@ -62,9 +62,9 @@ async function main(): Promise<void> {
 
 const isInstalled = (program: string) => spawnSync("which", [program]).status === 0;
 
-/** Those that take long and are far away run once; what is compared closely runs in every round. */
 type Setting = { fast: string; rounds: number; cold: boolean; say: (line: string) => void };
 
+/** Those that take long and are far away run once; what is compared closely runs in every round. */
 async function compete(
   tree: string,
   able: Contender[],
@@ -103,7 +103,7 @@ async function runOne(contender: Contender, tree: string, fast: string, cold: bo
   };
   try {
     if (contender.prepare) await measure(contender.prepare, env);
-    if (cold) await measure('vmtouch -qe "$TREE"', env);
+    if (cold) await measure('sync; vmtouch -qe "$TREE"', env);
     const first = await measure(contender.first, env);
     const sizeMb = sizeOf(paths.out) / 1e6;
     const restore = contender.restore ? await measure(contender.restore, env) : null;
