@@ -1,5 +1,6 @@
 import type { Progress } from "../protocol/objects.ts";
 import type { Bell } from "./bell.ts";
+import type { Capabilities } from "./capabilities.ts";
 import type { MasterClient } from "./client.ts";
 import type { Config } from "./config.ts";
 import type { Journal, JournalEntry } from "./journal.ts";
@@ -28,6 +29,8 @@ export type Agent = {
   link: Link;
   bootId: string;
   workRoot: string;
+  /** What this machine can do now. */
+  findCapabilities: () => Promise<Capabilities>;
   held: Map<number, Held>;
   /** Rung when it is time to ask the master for commands. */
   workBell: Bell;

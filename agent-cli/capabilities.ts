@@ -1,22 +1,33 @@
 import { existsSync, statfsSync } from "node:fs";
-import { isBuiltin } from "node:module";
 import { delimiter, join } from "node:path";
+import type { Config } from "./config.ts";
+import { availableSources } from "./sources/available.ts";
 import { storageTypes } from "./storage/open-storage.ts";
 
-export type Capabilities = { sources: string[]; storages: string[]; engines: Record<string, string> };
+export type Capabilities = {
+  sources: string[];
+  storages: string[];
+  engines: Record<string, string>;
+  /** Names that this agent's own configuration gives a meaning to. */
+  commands: string[];
+  hooks: string[];
+};
 
-/** What this machine can really do. */
-export function capabilities(): Capabilities {
-  const sqlite = isBuiltin("node:sqlite");
+/** What this machine can really do, with the programs that are there now. */
+export async function capabilities(config: Pick<Config, "commands" | "hooks">): Promise<Capabilities> {
+  const { sources, tools } = await availableSources();
+  const commands = Object.keys(config.commands);
   // The version of the age format, https://age-encryption.org/v1.
-  const engines: Record<string, string> = { node: process.versions.node, age: "1" };
+  const engines: Record<string, string> = { node: process.versions.node, age: "1", ...tools };
   if (process.versions.zstd) engines.zstd = process.versions.zstd;
-  if (sqlite && process.versions.sqlite) engines.sqlite = process.versions.sqlite;
   return {
-    sources: sqlite ? ["file", "sqlite"] : ["file"],
+    // Without a single command that is allowed there is none to back up.
+    sources: sources.filter((type) => type !== "command" || commands.length > 0),
     // What a driver needs a program for is there only with that program.
     storages: storageTypes.filter((type) => type !== "rclone" || hasProgram("rclone")),
     engines,
+    commands,
+    hooks: Object.keys(config.hooks),
   };
 }
 

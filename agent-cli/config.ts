@@ -5,6 +5,8 @@ import { parse, YAMLParseError } from "yaml";
 import { parseDuration } from "./duration.ts";
 import { ExitError } from "./exit-codes.ts";
 import type { LogFormat } from "./log.ts";
+import type { ConfiguredCommand } from "./pipeline/pipeline.ts";
+import { type ConfiguredHook, readCommands, readHooks } from "./programs.ts";
 
 /** Everything that can be set, with its YAML key as its name. Flags win over the file, the file over the environment. */
 const settings = {
@@ -28,6 +30,12 @@ const settings = {
   maxConcurrent: { flag: "--max-concurrent", env: "BACKUPX_AGENT_MAX_CONCURRENT", parse: slots },
   logFormat: { flag: "--log-format", env: "BACKUPX_AGENT_LOG_FORMAT", parse: logFormat },
 } as const satisfies Record<string, Setting<unknown>>;
+
+/**
+ * What only the file can say: which programs this machine runs for its master. A flag or a variable may be set by
+ * somebody who cannot write that file.
+ */
+const fileOnly = { commands: readCommands, hooks: readHooks } as const;
 
 type Setting<T> = { flag: string; env: string; parse: (raw: unknown) => T };
 type Key = keyof typeof settings;
@@ -54,6 +62,10 @@ export type Config = {
   graceMs: number;
   maxConcurrent: number;
   logFormat: LogFormat | null;
+  /** Programs that tasks may name as sources. */
+  commands: Record<string, ConfiguredCommand>;
+  /** Programs that tasks may name to be run before and after a backup. */
+  hooks: Record<string, ConfiguredHook>;
   configFile: string | null;
   warnings: string[];
 };
@@ -78,9 +90,10 @@ export const defaultPaths = ({ isRoot } = here()) =>
 /** Puts the configuration together, value by value; throws an ExitError that names the key and where it came from. */
 export function readConfig(flags: Flags, around: Surroundings = here()): Config {
   const configFile = around.ignoreFile ? null : findConfigFile(flags.config, around);
+  const file: Record<string, unknown> = configFile === null ? {} : readYaml(configFile);
   const layers: Layer[] = [
     { values: flags, nameOf: (key) => `flag ${settings[key].flag}` },
-    { values: configFile === null ? {} : readYaml(configFile), nameOf: () => `file ${configFile}` },
+    { values: file, nameOf: () => `file ${configFile}` },
     { values: fromEnvironment(around.env), nameOf: (key) => `environment ${settings[key].env}` },
   ];
   const values: Values = {};
@@ -110,6 +123,8 @@ export function readConfig(flags: Flags, around: Surroundings = here()): Config 
     graceMs: values.grace ?? 60_000,
     maxConcurrent: values.maxConcurrent ?? 4,
     logFormat: values.logFormat ?? null,
+    commands: fromFile(fileOnly.commands, file["commands"], `commands: ${configFile}`),
+    hooks: fromFile(fileOnly.hooks, file["hooks"], `hooks: ${configFile}`),
     configFile,
     warnings,
   };
@@ -192,7 +207,15 @@ function findConfigFile(asked: string | undefined, { env, isRoot }: Surroundings
   return usual.map((folder) => join(folder, "agent.yaml")).find((file) => existsSync(file)) ?? null;
 }
 
-function readYaml(file: string): { [K in Key]?: unknown } {
+function fromFile<T>(read: (raw: unknown) => T, raw: unknown, place: string): T {
+  try {
+    return read(raw ?? {});
+  } catch (error) {
+    throw new ExitError("usage", `${place}: ${(error as Error).message}`);
+  }
+}
+
+function readYaml(file: string): Record<string, unknown> {
   let content: unknown;
   try {
     content = parse(readFileSync(file, "utf8"), { maxAliasCount: 0 });
@@ -205,9 +228,9 @@ function readYaml(file: string): { [K in Key]?: unknown } {
     throw new ExitError("usage", `config: ${file} must be a list of \`key: value\` lines`);
   }
   for (const key of Object.keys(content)) {
-    if (!(key in settings)) throw new ExitError("usage", unknownKey(key, file));
+    if (!(key in settings) && !(key in fileOnly)) throw new ExitError("usage", unknownKey(key, file));
   }
-  return content as { [K in Key]?: unknown };
+  return content as Record<string, unknown>;
 }
 
 /** The parser quotes the line that it did not like, and that line may hold the token. */
@@ -215,7 +238,7 @@ const whereOnly = ({ linePos }: YAMLParseError): string =>
   linePos ? `not valid YAML near line ${linePos[0].line}` : "not valid YAML";
 
 function unknownKey(key: string, file: string): string {
-  const known = Object.keys(settings);
+  const known = [...Object.keys(settings), ...Object.keys(fileOnly)];
   const nearest = known.toSorted((a, b) => editDistance(a, key) - editDistance(b, key))[0] as string;
   const hint = editDistance(nearest, key) <= Math.max(2, key.length / 2) ? `; did you mean ${nearest}?` : "";
   return `config: ${file} has an unknown key ${JSON.stringify(key.slice(0, 60))}${hint} (known: ${known.join(", ")})`;

@@ -60,6 +60,9 @@ const goSource = {
   encrypt: z.boolean(),
 };
 
+/** Opened secrets of a source: only for a command that this node has in hand. */
+const openedSourceSecrets = z.object({ password: z.string().nullable() }).default({ password: null });
+
 const uploadResult = z.object({
   storageTargetId: o.id,
   storageTargetName: text(200).optional(),
@@ -194,6 +197,8 @@ export const agentApi = {
       ...goSource,
       storageTargets: z.array(openedTarget),
       source: o.source,
+      sourceSecrets: openedSourceSecrets,
+      hooks: o.hooks.nullable().default(null),
       pipeline: o.pipeline,
       recordId: o.id,
       fileNameStem: z.string(),
@@ -304,6 +309,9 @@ export const agentApi = {
       sourcePath: z.string(),
       sourcePaths: z.array(z.string()),
       ...goSource,
+      source: o.source.nullable().default(null),
+      sourceSecrets: openedSourceSecrets,
+      options: o.restoreOptions.prefault({}),
       storage: openedTarget,
       storagePath: z.string(),
       fileName: z.string(),

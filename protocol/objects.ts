@@ -36,8 +36,162 @@ const fileSource = z.object({
   oneFileSystem: z.boolean().default(false),
 });
 const sqliteSource = z.object({ type: z.literal("sqlite"), paths: z.array(absolutePath).min(1).max(50) });
-export const source = z.discriminatedUnion("type", [fileSource, sqliteSource]);
+
+const password = z.string().min(1).max(1024);
+const port = z.int().min(1).max(65_535);
+const hostPattern = /^[A-Za-z0-9_.:-]{1,253}$/;
+const host = z.string().regex(hostPattern, "is not a host name or address");
+/** A server by its name or address, or the absolute path of its Unix socket (PostgreSQL: of the socket's directory). */
+const databaseHost = z
+  .string()
+  .max(1024)
+  .refine(
+    (text) => (text.startsWith("/") ? !control.test(text) : hostPattern.test(text) && !text.startsWith("-")),
+    "is neither a host name or address nor the absolute path of a socket",
+  );
+/**
+ * Whatever a server allows. Whoever gives one to a program must not let it be taken for an option, a pattern or a
+ * connection string.
+ */
+const databaseName = z
+  .string()
+  .min(1)
+  .max(128)
+  .refine((text) => !control.test(text), "must not contain control characters");
+const databaseNames = z.array(databaseName).max(1000).default([]);
+const tls = z
+  .object({
+    /** `verify-ca` and `verify-full` check the server's certificate, the latter also its name. */
+    mode: z.enum(["disable", "prefer", "require", "verify-ca", "verify-full"]).default("prefer"),
+    /** A file of the node with the authorities to trust; null: those of the system. */
+    caFile: absolutePath.nullable().default(null),
+  })
+  .prefault({});
+const databaseServer = {
+  host: databaseHost.default("localhost"),
+  user: z
+    .string()
+    .max(256)
+    .refine((text) => !control.test(text), "must not contain control characters")
+    .default(""),
+  tls,
+};
+const databaseSource = {
+  ...databaseServer,
+  /** Empty: all that the server has when it is read, but for its own. */
+  databases: databaseNames,
+  excludeDatabases: databaseNames,
+};
+const postgresqlServer = {
+  port: port.default(5432),
+  /** The database to connect to while the others are listed. */
+  maintenanceDatabase: databaseName.default("postgres"),
+};
+const mongodbServer = {
+  port: port.default(27_017),
+  authDatabase: databaseName.default("admin"),
+  replicaSet: z.string().max(128).nullable().default(null),
+};
+const saphanaServer = {
+  /** Null: that of the system database of the instance. */
+  port: port.nullable().default(null),
+  instance: z
+    .string()
+    .regex(/^\d{2}$/, "must be two digits")
+    .default("00"),
+};
+const postgresqlSource = z.object({
+  type: z.literal("postgresql"),
+  ...databaseSource,
+  ...postgresqlServer,
+  /** Roles and tablespaces too. */
+  globals: z.boolean().default(true),
+  /** Patterns as pg_dump's `--exclude-table` and `--exclude-table-data` take them. */
+  excludeTables: z.array(databaseName).max(200).default([]),
+  excludeTableData: z.array(databaseName).max(200).default([]),
+});
+const mysqlSource = z.object({
+  type: z.literal("mysql"),
+  ...databaseSource,
+  port: port.default(3306),
+  /** One consistent view without locks; false locks the tables of each database, for engines without transactions. */
+  singleTransaction: z.boolean().default(true),
+  /** Each as `database.table`. */
+  excludeTables: z
+    .array(databaseName.regex(/^[^.]+\..+$/, "must be database.table"))
+    .max(200)
+    .default([]),
+});
+const mongodbSource = z.object({
+  type: z.literal("mongodb"),
+  ...databaseSource,
+  ...mongodbServer,
+  /** What is written meanwhile as well, of a replica set, so that all databases are of one moment; needs all of them. */
+  oplog: z.boolean().default(false),
+});
+const saphanaSource = z.object({ type: z.literal("saphana"), ...databaseSource, ...saphanaServer });
+/** A name that the configuration of the node's agent gives a meaning to; the master never says what to run. */
+const configuredName = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
+    "must be letters, digits, . _ - and begin with one of the former",
+  );
+/** What a command writes to its standard output. */
+const commandSource = z.object({ type: z.literal("command"), name: configuredName });
+
+export const source = z.discriminatedUnion("type", [
+  fileSource,
+  sqliteSource,
+  postgresqlSource,
+  mysqlSource,
+  mongodbSource,
+  saphanaSource,
+  commandSource,
+]);
 export type Source = z.output<typeof source>;
+
+/** A database server without the choice of what to read from it. */
+export const databaseServers = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("postgresql"), ...databaseServer, ...postgresqlServer }),
+  z.object({ type: z.literal("mysql"), ...databaseServer, port: port.default(3306) }),
+  z.object({ type: z.literal("mongodb"), ...databaseServer, ...mongodbServer }),
+  z.object({ type: z.literal("saphana"), ...databaseServer, ...saphanaServer }),
+]);
+export type DatabaseServer = z.output<typeof databaseServers>;
+
+const withPassword = z.object({ password: password.optional() });
+const noSecrets = z.object({});
+/** What of each source is sealed. */
+export const sourceSecrets = {
+  file: noSecrets,
+  sqlite: noSecrets,
+  postgresql: withPassword,
+  mysql: withPassword,
+  mongodb: withPassword,
+  saphana: withPassword,
+  command: noSecrets,
+} as const satisfies Record<s.SourceType, z.ZodType>;
+
+/** Programs of the node around a run, by names that its agent's own configuration gives a meaning to. */
+export const hooks = z.object({
+  before: configuredName.nullable().default(null),
+  /** When the one before fails: read nothing and fail, or go on with a warning. */
+  ifBeforeFails: z.enum(["fail", "continue"]).default("fail"),
+  afterSuccess: configuredName.nullable().default(null),
+  afterFailure: configuredName.nullable().default(null),
+  afterAlways: configuredName.nullable().default(null),
+});
+export type Hooks = z.output<typeof hooks>;
+
+/** Of a restore, what only databases know. */
+export const restoreOptions = z.object({
+  /** Names in the backup; null: all. */
+  databases: z.array(databaseName).min(1).max(1000).nullable().default(null),
+  /** New names by the old ones; what is not named keeps its own. */
+  renameDatabases: z.record(databaseName, databaseName).default({}),
+});
+export type RestoreOptions = z.output<typeof restoreOptions>;
 
 /** Encryption on the agent, in the age format: each recipient can open the backup alone, and nobody else can. */
 const encryption = z.object({
@@ -94,7 +248,31 @@ export const capabilities = z.object({
   sources: z.array(z.string().max(64)).max(64).default([]),
   storages: z.array(z.string().max(64)).max(64).default([]),
   engines: z.record(z.string().max(64), z.string().max(200)).default({}),
+  /** Names that its configuration gives a meaning to, as sources and around runs. */
+  commands: z.array(z.string().max(64)).max(200).default([]),
+  hooks: z.array(z.string().max(64)).max(200).default([]),
 });
+
+/** A database of a server; its size only where the server tells it to this user. */
+export const foundDatabase = z.object({ name: z.string(), sizeBytes: z.number().nonnegative().nullable() });
+
+/** What a backup of a source would read now. Counts are of what was seen until `complete` or the time was over. */
+export const sourcePreview = z.object({
+  complete: z.boolean(),
+  /** Files and directories, or databases. */
+  entries: z.int().nonnegative(),
+  /** Null where it cannot be known without reading. */
+  bytes: z.number().nonnegative().nullable(),
+  /** The first of what would be read, in the order of reading. */
+  first: z.array(z.object({ path: z.string(), sizeBytes: z.number().nonnegative().nullable() })),
+  /** What the excludes leave out; what lies below an excluded directory is not looked at. */
+  excluded: z.object({ count: z.int().nonnegative(), first: z.array(z.string()) }),
+  /** What cannot be read, and the reason. */
+  unreadable: z.object({ count: z.int().nonnegative(), first: z.array(warning) }),
+  /** Programs that would do it, with their versions. */
+  tools: z.record(z.string(), z.string()),
+});
+export type SourcePreview = z.output<typeof sourcePreview>;
 
 export const node = z.object({
   id,
@@ -142,9 +320,6 @@ const webdav = z.object({
   url: z.url({ protocol: /^https?$/ }).max(500),
   username: z.string().max(256).default(""),
 });
-const password = z.string().min(1).max(1024);
-const port = z.int().min(1).max(65_535);
-const host = z.string().regex(/^[A-Za-z0-9_.:-]{1,253}$/, "is not a host name or address");
 const sftp = z.object({
   host,
   port: port.default(22),
@@ -198,7 +373,6 @@ const azureBlobSecrets = z.object({
   accountKey: z.string().min(1).max(256).optional(),
   sasToken: z.string().min(1).max(4096).optional(),
 });
-const noSecrets = z.object({});
 
 /** Each storage's settings: what may be shown, and what is sealed. */
 export const targetSettings = {
@@ -233,6 +407,9 @@ export const task = z.object({
   nodeId: id.nullable(),
   poolLabel: z.string().nullable(),
   targetIds: z.array(id),
+  /** Names of the secrets that are set; their values are never shown. */
+  secretsSet: z.array(z.string()),
+  hooks: hooks.nullable(),
   schedule: z.string().nullable(),
   timeZone: z.string(),
   nextRunAt: time.nullable(),

@@ -8,6 +8,8 @@ export const commandType = z.enum([
   "restore_record",
   "delete_storage_object",
   "test_target",
+  "discover_db",
+  "preview_source",
 ]);
 export type CommandType = z.output<typeof commandType>;
 
@@ -19,6 +21,8 @@ export const laneOf: Record<CommandType, Lane> = {
   delete_storage_object: "work",
   list_dir: "control",
   test_target: "control",
+  discover_db: "control",
+  preview_source: "control",
 };
 
 /** `missed`: its time came and it could not be started. `success` may carry warnings. */
@@ -45,7 +49,10 @@ export const targetType = z.enum([
   "azure_blob",
 ]);
 export type TargetType = z.output<typeof targetType>;
-export const sourceType = z.enum(["file", "sqlite"]);
+export const sourceType = z.enum(["file", "sqlite", "postgresql", "mysql", "mongodb", "saphana", "command"]);
+export type SourceType = z.output<typeof sourceType>;
+/** Sources that are a server which tells which databases it has. */
+export const databaseType = z.enum(["postgresql", "mysql", "mongodb", "saphana"]);
 export const compression = z.enum(["zstd", "gzip", "none"]);
 export const conflictPolicy = z.enum(["fail", "keep", "overwrite"]);
 export const trigger = z.enum(["manual", "schedule", "catch_up"]);

@@ -27,7 +27,7 @@ export async function runDoctor(flags: Flags, { json }: { json?: boolean }): Pro
     checks.push(checkWritable("state directory", config.stateDir), checkDisk(config));
     checks.push(...(await checkIdentities(config)), checkRunning(config));
   }
-  checks.push(await checkTools());
+  checks.push(await checkTools(config));
   if (json) printJson({ ok: checks.every(({ state }) => state !== "failed"), checks });
   else printTable(checks.map(({ name, state, detail }) => [state, name, detail]));
   return checks.some(({ state }) => state === "failed") ? "failed" : "ok";
@@ -149,8 +149,8 @@ function checkRunning({ stateDir }: Config): Check {
   return { name: "agent", state: "ok", detail: holder ? `running, pid ${holder.pid}` : "not running" };
 }
 
-async function checkTools(): Promise<Check> {
-  const { sources, engines } = capabilities();
+async function checkTools(config: Config | null): Promise<Check> {
+  const { sources, engines } = await capabilities(config ?? { commands: {}, hooks: {} });
   const versions = Object.entries(engines).map(([engine, version]) => `${engine} ${version}`);
   const complete = sources.includes("sqlite") && "zstd" in engines;
   return { name: "tools", state: complete ? "ok" : "warn", detail: versions.join(", ") };

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { type Agent, type Held, StopReason } from "../agent.ts";
 import { pause } from "../backoff.ts";
 import { makeBell } from "../bell.ts";
+import { capabilities } from "../capabilities.ts";
 import { makeClient } from "../client.ts";
 import { type Config, type Flags, readConfig, requireMaster } from "../config.ts";
 import { formatDuration } from "../duration.ts";
@@ -71,6 +72,7 @@ async function runLocked(
     link: makeLink({ log, refusedWaitMs: 12 * (config.pollIntervalMs ?? 5_000), onChange: () => note() }),
     bootId: randomUUID(),
     workRoot: root,
+    findCapabilities: () => capabilities(config),
     held: new Map(),
     workBell: makeBell(),
     draining: draining.signal,

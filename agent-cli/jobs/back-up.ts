@@ -1,6 +1,6 @@
 import { artifactExtension, runBackup } from "../pipeline/backup.ts";
 import { AllTargetsFailed } from "../pipeline/fan-out.ts";
-import type { BackupResult, BackupTarget, Reporter, TargetResult } from "../pipeline/pipeline.ts";
+import type { BackupJob, BackupResult, BackupTarget, TargetResult } from "../pipeline/pipeline.ts";
 import { openStorage, type StorageEnv } from "../storage/open-storage.ts";
 import { retrying } from "../storage/retrying.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -8,7 +8,7 @@ import { vault } from "../storage/vault.ts";
 import { uploadClient, type VaultContext, vaultRetryPolicy } from "../vault-client.ts";
 import type { Job, StoredBackup, TaskSpec } from "./job.ts";
 
-type Run = { workDir: string; ownPaths: string[]; report: Reporter; signal: AbortSignal };
+type Run = Pick<BackupJob, "workDir" | "ownPaths" | "commands" | "report" | "signal">;
 
 /** Makes the backup of a task's spec, to all its targets at once. */
 export async function backUp(
@@ -27,12 +27,11 @@ export async function backUp(
       return { id, name, storage, key, quotaRemainingBytes };
     }),
   );
-  const result = await runBackup({ source: spec.source, pipeline: spec.pipeline, targets, ...run }).catch(
-    (error) => {
-      if (error instanceof AllTargetsFailed) return nothingStored(error.targets);
-      throw error;
-    },
-  );
+  const { source, sourceSecrets, pipeline } = spec;
+  const result = await runBackup({ source, sourceSecrets, pipeline, targets, ...run }).catch((error) => {
+    if (error instanceof AllTargetsFailed) return nothingStored(error.targets);
+    throw error;
+  });
   return { ...result, key, fileName };
 }
 

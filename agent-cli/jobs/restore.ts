@@ -1,5 +1,5 @@
 import type { Identities } from "../pipeline/identities.ts";
-import type { Reporter, RestoreResult } from "../pipeline/pipeline.ts";
+import type { RestoreJob as PipelineRestore, Reporter, RestoreResult } from "../pipeline/pipeline.ts";
 import { runRestore } from "../pipeline/restore.ts";
 import { openStorage, type StorageEnv } from "../storage/open-storage.ts";
 import { retrying } from "../storage/retrying.ts";
@@ -9,7 +9,9 @@ import { downloadClient, type VaultContext, vaultRetryPolicy } from "../vault-cl
 import type { Job } from "./job.ts";
 import { restorable } from "./restorable.ts";
 
-type Run = { workDir: string; identityFile: string | null; report: Reporter; signal: AbortSignal };
+type Run = Pick<PipelineRestore, "workDir" | "commands" | "report" | "signal"> & {
+  identityFile: string | null;
+};
 type RestoreJob = Extract<Job, { kind: "restore" }>;
 
 /** Brings back what a restore's spec asks for. */
@@ -23,6 +25,9 @@ export async function restore(
   const { sourceType, compression } = restorable(spec);
   return runRestore({
     sourceType,
+    source: spec.source,
+    sourceSecrets: spec.sourceSecrets,
+    options: spec.options,
     compression,
     identities: spec.encrypt ? await identitiesFrom(spec.identityFile ?? identityFile, run.report) : null,
     storage: await openSource(job, context, env),

@@ -3,6 +3,7 @@ import { agentApi } from "../../protocol/agent-api.ts";
 import { type Agent, type Held, StopReason } from "../agent.ts";
 import type { Delivery } from "../journal.ts";
 import type { TargetResult } from "../pipeline/pipeline.ts";
+import { describeSource } from "../sources/describe.ts";
 import type { StoredBackup, TaskSpec } from "./job.ts";
 import { FailedRun, type Outcome } from "./outcome.ts";
 import { ownCopiesOf } from "./own-copies.ts";
@@ -25,7 +26,7 @@ export async function runTask(
       agent.client.call(agentApi.taskSpec, { params: { id: taskId }, query: { recordId }, signal }),
     );
     noteOwnCopies(agent, held, spec);
-    report.log("info", `backup of ${spec.name} on ${hostname()}: ${spec.source.paths.join(", ")}`);
+    report.log("info", `backup of ${spec.name} on ${hostname()}: ${describeSource(spec.source)}`);
     const result = await runInChild(
       agent,
       { kind: "backup", recordId, spec },

@@ -2,7 +2,6 @@ import { doorbellClose } from "../../protocol/doorbell.ts";
 import { timing } from "../../protocol/states.ts";
 import type { Agent } from "../agent.ts";
 import { backoffMs, fullJitter, pause } from "../backoff.ts";
-import { capabilities as findCapabilities } from "../capabilities.ts";
 import { holdSocket } from "./doorbell.ts";
 import { firstHeartbeat, heartbeatMs, sendHeartbeat, type Told } from "./heartbeat.ts";
 
@@ -16,7 +15,7 @@ const SOCKET_RETRY_MS = 5 * 60_000;
 
 /** Keeps the master knowing that this node lives: by a socket where one can be had, else by heartbeats. */
 export async function keepPresence(agent: Agent, presence: Presence, onChange: Change): Promise<void> {
-  const capabilities = findCapabilities();
+  const capabilities = await agent.findCapabilities();
   presence.told = await firstHeartbeat(agent, capabilities);
   if (presence.told === null) return;
   agent.log.info("connected to the master", { node: presence.told.name, nodeId: presence.told.nodeId });

@@ -31,6 +31,8 @@ export async function runBackup(job: BackupJob): Promise<BackupResult> {
   const { compression, level, encryption, bandwidthBytesPerSecond } = job.pipeline;
   const encrypt = encryption ? await encryptionTo(encryption.recipients) : null;
   const source = await openSource(job.source, {
+    secrets: job.sourceSecrets ?? { password: null },
+    commands: job.commands ?? {},
     workDir: job.workDir,
     ownPaths: job.ownPaths ?? [],
     warnings,

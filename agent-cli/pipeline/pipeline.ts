@@ -1,10 +1,39 @@
 import type { Storage } from "../storage/storage.ts";
 import type { Identities } from "./identities.ts";
 
-/** What a backup reads. The same shapes cross the wire; `protocol/` validates them. */
+/** A database server. The same shapes cross the wire; `protocol/` validates them. */
+type Server = {
+  /** A name, an address, or the absolute path of a Unix socket (PostgreSQL: of its directory). */
+  host: string;
+  user: string;
+  tls: { mode: "disable" | "prefer" | "require" | "verify-ca" | "verify-full"; caFile: string | null };
+};
+export type ServerSpec =
+  | (Server & { type: "postgresql"; port: number; maintenanceDatabase: string })
+  | (Server & { type: "mysql"; port: number })
+  | (Server & { type: "mongodb"; port: number; authDatabase: string; replicaSet: string | null })
+  | (Server & { type: "saphana"; port: number | null; instance: string });
+
+/** What to read from a server: those named, or all that it has when none is; never the excluded ones. */
+type Databases = { databases: string[]; excludeDatabases: string[] };
+type ServerOf<Type extends ServerSpec["type"]> = Extract<ServerSpec, { type: Type }>;
+
+/** What a backup reads. */
 export type SourceSpec =
   | { type: "file"; paths: string[]; excludes: string[]; oneFileSystem: boolean }
-  | { type: "sqlite"; paths: string[] };
+  | { type: "sqlite"; paths: string[] }
+  | (ServerOf<"postgresql"> &
+      Databases & { globals: boolean; excludeTables: string[]; excludeTableData: string[] })
+  | (ServerOf<"mysql"> & Databases & { singleTransaction: boolean; excludeTables: string[] })
+  | (ServerOf<"mongodb"> & Databases & { oplog: boolean })
+  | (ServerOf<"saphana"> & Databases)
+  | { type: "command"; name: string };
+
+/** What opens a source. It is never part of the source itself, and in no log, error or command line. */
+export type SourceSecrets = { password: string | null };
+
+/** A program that this machine's own configuration allows, as it is started: no shell reads it. */
+export type ConfiguredCommand = { run: string[]; restore: string[] | null };
 
 export type Compression = "zstd" | "gzip" | "none";
 export type PipelineSpec = {
@@ -48,6 +77,9 @@ export type BackupTarget = {
 
 export type BackupJob = {
   source: SourceSpec;
+  sourceSecrets?: SourceSecrets;
+  /** Programs that `command` sources may name. */
+  commands?: Readonly<Record<string, ConfiguredCommand>>;
   pipeline: PipelineSpec;
   targets: BackupTarget[];
   /** A directory of this job alone, mode 0700, for what cannot be streamed; the caller removes it. */
@@ -81,13 +113,21 @@ export type BackupResult = {
 
 export type RestoreJob = {
   sourceType: SourceSpec["type"];
+  /** Where it was read from, which databases and commands need to be restored in place. */
+  source?: SourceSpec | null;
+  sourceSecrets?: SourceSecrets;
+  commands?: Readonly<Record<string, ConfiguredCommand>>;
+  options?: RestoreOptions;
   compression: Compression;
   /** For an encrypted artifact: the keys that may open it. */
   identities?: Identities | null;
   storage: Storage;
   key: string;
   expected: { sha256: string | null; sizeBytes: number | null };
-  /** Absolute directory (file) or file or directory (sqlite) to restore to; null is the original place. */
+  /**
+   * Absolute directory (file) or file or directory (any other) to restore to; null is the original place: paths, the
+   * server, or the command that takes it back.
+   */
   destination: string | null;
   /** Absolute paths as they were backed up; a directory selects what is below it. Null restores everything. */
   selectedPaths: string[] | null;
@@ -98,5 +138,8 @@ export type RestoreJob = {
   report: Reporter;
   signal: AbortSignal;
 };
+
+/** What only databases know: which of them to restore (null: all), and their new names by the old ones. */
+export type RestoreOptions = { databases: string[] | null; renameDatabases: Record<string, string> };
 
 export type RestoreResult = { entries: number; bytes: number; warnings: Warning[]; warningCount: number };

@@ -15,6 +15,7 @@ import type { TarEntry } from "../pipeline/tar-entry.ts";
 import type { WarningList } from "../pipeline/warnings.ts";
 import { type AccountNames, readAccountNames } from "./account-names.ts";
 import { compileExcludes } from "./excludes.ts";
+import { previewFiles } from "./preview-files.ts";
 import { newTally, type Source, type Tally } from "./source.ts";
 import { minSparseSavingBytes, type Segment, scanSegments } from "./sparse.ts";
 import { type Found, identities, identity, vanishedOr, walk } from "./walk.ts";
@@ -30,6 +31,7 @@ export const fileSource: Source<{
   oneFileSystem: boolean;
 }> = {
   extension: () => "tar",
+  preview: previewFiles,
   async open(spec, context) {
     const { warnings } = context;
     const tally = newTally();

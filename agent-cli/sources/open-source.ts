@@ -1,17 +1,24 @@
 import type { SourceSpec } from "../pipeline/pipeline.ts";
 import { fileSource } from "./file.ts";
-import type { OpenedSource, Source, SourceContext } from "./source.ts";
+import type { OpenedSource, Source, SourceContext, SourceExtension } from "./source.ts";
 import { sqliteSource } from "./sqlite.ts";
 
-/** Every source there is, by the type that a task names. */
-const sources: { [Type in SourceSpec["type"]]: Source<Extract<SourceSpec, { type: Type }>> } = {
+type Type = SourceSpec["type"];
+
+/** Every source that this agent knows, by the type that a task names; what each needs is in available.ts. */
+const sources: { [T in Type]?: Source<Extract<SourceSpec, { type: T }>> } = {
   file: fileSource,
   sqlite: sqliteSource,
 };
 
-const sourceFor = (spec: SourceSpec): Source<SourceSpec> => sources[spec.type] as Source<SourceSpec>;
+/** The source of a type. Throws in words when this agent knows none. */
+export function sourceOf(type: Type): Source<SourceSpec> {
+  const source = sources[type];
+  if (!source) throw new Error(`this agent does not know ${type} sources: update it`);
+  return source as Source<SourceSpec>;
+}
 
 export const openSource = (spec: SourceSpec, context: SourceContext): Promise<OpenedSource> =>
-  sourceFor(spec).open(spec, context);
+  sourceOf(spec.type).open(spec, context);
 
-export const sourceExtension = (spec: SourceSpec): "tar" | "sqlite" => sourceFor(spec).extension(spec);
+export const sourceExtension = (spec: SourceSpec): SourceExtension => sourceOf(spec.type).extension(spec);

@@ -1,19 +1,35 @@
-import type { SourceSpec } from "../pipeline/pipeline.ts";
+import type {
+  ConfiguredCommand,
+  Reporter,
+  RestoreJob,
+  RestoreOptions,
+  ServerSpec,
+  SourceSecrets,
+  SourceSpec,
+  Warning,
+} from "../pipeline/pipeline.ts";
 import type { SlabPool } from "../pipeline/slabs.ts";
 import type { WarningList } from "../pipeline/warnings.ts";
 
 /** What a source has read so far. It is filled while `bytes` is read, and complete once that has ended. */
 export type Tally = { sourceBytes: number; entries: number; currentPath: string | Buffer | null };
 
-export type SourceContext = {
-  /** A private directory (0700) for what cannot be streamed. */
+/** What lets a source be read or asked. */
+export type Access = {
+  secrets: SourceSecrets;
+  /** Programs that this machine's own configuration allows. */
+  commands: Readonly<Record<string, ConfiguredCommand>>;
+  /** A private directory (0700), for password files and the like. */
   workDir: string;
+  signal: AbortSignal;
+};
+
+export type SourceContext = Access & {
   /** Directories and files of the agent itself, which are never part of a backup. */
   ownPaths: readonly string[];
   warnings: WarningList;
   /** Where large buffers come from; the reader of `bytes` gives them back. */
   slabs: SlabPool;
-  signal: AbortSignal;
 };
 
 /**
@@ -24,11 +40,66 @@ export type SourceContext = {
  */
 export type OpenedSource = { bytes: AsyncIterable<Uint8Array>; tally: Tally };
 
-/** A kind of thing that can be backed up. */
+/** The end of an artifact's name, from which it is known what the bytes are. */
+export type SourceExtension = "tar" | "sqlite" | "sql" | "archive" | "bin";
+
+/** Programs that a source needs, by name, with the versions that were found on this machine. */
+export type Tools = Record<string, string>;
+
+export type FoundDatabase = { name: string; sizeBytes: number | null };
+
+/** What a backup would read now; see `sourcePreview` in protocol/. */
+export type Preview = {
+  complete: boolean;
+  entries: number;
+  bytes: number | null;
+  first: { path: string; sizeBytes: number | null }[];
+  excluded: { count: number; first: string[] };
+  unreadable: { count: number; first: Warning[] };
+};
+
+export type SourceRestore<Spec extends SourceSpec> = Pick<RestoreJob, "conflict"> & {
+  source: Spec;
+  options: RestoreOptions;
+  report: Reporter;
+  /** To be kept up to date while it runs: entries are databases. */
+  tally: Tally;
+};
+
+/**
+ * A kind of thing that can be backed up.
+ *
+ * Promises: programs are started with an argument list and no shell, get secrets by their environment or by files in
+ * `workDir`, and have ended, with all that they started, before the call that started them does. No error, log line or
+ * argument holds a secret.
+ */
 export type Source<Spec extends SourceSpec> = {
   /** What the bytes are before compression. */
-  extension(spec: Spec): "tar" | "sqlite";
+  extension(spec: Spec): SourceExtension;
   open(spec: Spec, context: SourceContext): Promise<OpenedSource>;
+  /** What `open` would read. Ends when the signal aborts, with what it knows by then and `complete: false`. */
+  preview(spec: Spec, access: Access & Pick<SourceContext, "ownPaths">): Promise<Preview>;
+  /** The databases of a server, without its own. */
+  discover?(server: Extract<ServerSpec, { type: Spec["type"] }>, access: Access): Promise<FoundDatabase[]>;
+  /**
+   * Takes back what `open` gave, to where it came from; all of it has been read and proved against its hash before.
+   * Stops at the first error. Sources of paths have none: they are restored by pipeline/restore.ts.
+   */
+  restore?(
+    bytes: AsyncIterable<Uint8Array>,
+    restore: SourceRestore<Spec>,
+    access: Access,
+  ): Promise<{ entries: number; bytes: number }>;
 };
+
+/** A preview that has seen nothing yet. */
+export const newPreview = (): Preview => ({
+  complete: false,
+  entries: 0,
+  bytes: 0,
+  first: [],
+  excluded: { count: 0, first: [] },
+  unreadable: { count: 0, first: [] },
+});
 
 export const newTally = (): Tally => ({ sourceBytes: 0, entries: 0, currentPath: null });

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { createReadStream, statSync } from "node:fs";
+import { accessSync, constants, createReadStream, statSync } from "node:fs";
 import { rm, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { backup, DatabaseSync } from "node:sqlite";
@@ -10,7 +10,7 @@ import { TarWriter } from "../pipeline/tar.ts";
 import type { TarEntry } from "../pipeline/tar-entry.ts";
 import { readAccountNames } from "./account-names.ts";
 import { memberName } from "./file.ts";
-import { newTally, type Source, type SourceContext, type Tally } from "./source.ts";
+import { newPreview, newTally, type Preview, type Source, type SourceContext, type Tally } from "./source.ts";
 import { checkIntegrity, removeSidecars } from "./sqlite-file.ts";
 
 type SqliteSpec = { type: "sqlite"; paths: string[] };
@@ -27,6 +27,7 @@ const sqliteNotADatabase = 26;
  * One database is its plain file; several are a tar archive of them. Any failure fails the backup.
  */
 export const sqliteSource: Source<SqliteSpec> = {
+  preview: async (spec) => previewDatabases(distinct(spec)),
   extension: (spec) => (distinct(spec).length === 1 ? "sqlite" : "tar"),
   async open(spec, context) {
     const paths = distinct(spec);
@@ -39,6 +40,28 @@ export const sqliteSource: Source<SqliteSpec> = {
 };
 
 const distinct = (spec: SqliteSpec): string[] => [...new Set(spec.paths.map((path) => resolve(path)))];
+
+/** Databases with what still lies in their logs; whether one is sound is for its backup to find out. */
+function previewDatabases(paths: string[]): Preview {
+  const preview = newPreview();
+  for (const path of paths) {
+    try {
+      requireFile(path);
+      accessSync(path, constants.R_OK);
+      const log = statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+      const sizeBytes = statSync(path).size + log;
+      preview.entries += 1;
+      preview.bytes = (preview.bytes ?? 0) + sizeBytes;
+      preview.first.push({ path, sizeBytes });
+    } catch (error) {
+      const denied = ["EACCES", "EPERM"].includes(errorCode(error));
+      const reason = denied ? "permission denied" : (error as Error).message;
+      preview.unreadable.count += 1;
+      preview.unreadable.first.push({ path, reason });
+    }
+  }
+  return { ...preview, complete: true };
+}
 
 function requireFile(path: string): void {
   const found = statSync(path, { throwIfNoEntry: false });

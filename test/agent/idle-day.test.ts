@@ -93,6 +93,7 @@ function idleAgent(client: MasterClient) {
     link: makeLink({ log, refusedWaitMs: 60_000, onChange: () => {} }),
     bootId: "boot",
     workRoot: tmpdir(),
+    findCapabilities: async () => ({ sources: [], storages: [], engines: {}, commands: [], hooks: [] }),
     held: new Map(),
     workBell: makeBell(),
     draining: new AbortController().signal,

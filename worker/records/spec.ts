@@ -6,6 +6,7 @@ import type { AgentNode } from "../nodes/authenticate.ts";
 import { openTarget } from "../targets/open-target.ts";
 import { readTarget } from "../targets/read.ts";
 import { whyItCannotEncrypt } from "../tasks/can-run.ts";
+import { openSourceSecrets, type SourceSecrets } from "../tasks/secrets.ts";
 import { baseToCompare } from "./base.ts";
 import { fileNameStem, objectPrefix } from "./object-key.ts";
 
@@ -18,6 +19,10 @@ type Row = {
   recordId: number;
   targetIds: string;
   baseId: number | null;
+  sealId: string;
+  taskSource: string;
+  secrets: string | null;
+  hooks: string | null;
   createdAt: number;
   nodeBandwidth: number | null;
   node: string;
@@ -41,16 +46,23 @@ export async function taskSpec(
   const source = objects.source.parse(JSON.parse(row.source));
   const pipeline = objects.pipeline.parse(JSON.parse(row.pipeline));
   if (pipeline.encryption) requireAge(row);
+  const sourceSecrets = await openSourceSecrets(
+    deps,
+    { sealId: row.sealId, secrets: row.secrets, source: row.taskSource },
+    source,
+  );
   const targets = await openAll(deps, JSON.parse(row.targetIds));
   const bandwidth = lowest(pipeline.bandwidthBytesPerSecond, row.nodeBandwidth);
   return {
     taskId: row.taskId,
     name: row.name,
-    ...forGoAgents(source),
+    ...forGoAgents(source, sourceSecrets),
     compression: pipeline.compression,
     encrypt: pipeline.encryption !== null,
     storageTargets: targets,
     source,
+    sourceSecrets,
+    hooks: row.hooks === null ? null : objects.hooks.parse(JSON.parse(row.hooks)),
     pipeline: { ...pipeline, bandwidthBytesPerSecond: bandwidth },
     recordId: row.recordId,
     fileNameStem: fileNameStem(row.name, row.taskId, row.recordId),
@@ -64,6 +76,7 @@ async function commandInHand({ db }: Deps, node: AgentNode, taskId: number, reco
   return db
     .prepare(
       `select t.id as taskId, t.name, r.source, r.pipeline, r.id as recordId, r.target_ids as targetIds, r.base_record_id as baseId,
+         t.seal_id as sealId, t.secrets, t.source as taskSource, t.hooks,
          r.created_at as createdAt, n.bandwidth_limit as nodeBandwidth, n.name as node, n.last_seen as lastSeen,
          n.protocol_version as protocolVersion, n.capabilities
        from agent_commands c join backup_records r on r.id = c.record_id join backup_tasks t on t.id = r.task_id
@@ -103,22 +116,26 @@ const lowest = (a: number | null, b: number | null) => (a === null ? b : b === n
  * The same source in the fields of BackupX Go. Both of its generations read lists as lines; only a name with a line
  * break in it needs the JSON array that today's knows.
  */
-export function forGoAgents(source: objects.Source) {
+export function forGoAgents(source: objects.Source, { password }: SourceSecrets) {
   const file = source.type === "file";
+  const server = "host" in source ? source : null;
   return {
     type: source.type,
     sourcePath: file ? (source.paths[0] ?? "") : "",
     sourcePaths: file ? listAsText(source.paths) : "",
     excludePatterns: file ? listAsText(source.excludes) : "",
-    dbHost: "",
-    dbPort: 0,
-    dbUser: "",
-    dbPassword: "",
-    dbName: "",
+    dbHost: server?.host ?? "",
+    dbPort: server ? portOf(server) : 0,
+    dbUser: server?.user ?? "",
+    dbPassword: password ?? "",
+    dbName: server?.databases.join(",") ?? "",
     dbPath: source.type === "sqlite" ? (source.paths[0] ?? "") : "",
     extraConfig: "",
   };
 }
+
+const portOf = (server: objects.DatabaseServer): number =>
+  server.type === "saphana" ? (server.port ?? 30_013 + 100 * Number(server.instance)) : server.port;
 
 const listAsText = (items: string[]) =>
   items.some((item) => item.includes("\n")) ? JSON.stringify(items) : items.join("\n");

@@ -5,6 +5,7 @@ import { DomainError } from "../errors.ts";
 import type { AgentNode } from "../nodes/authenticate.ts";
 import { forGoAgents } from "../records/spec.ts";
 import { openTargetById } from "../targets/open-target.ts";
+import { openSourceSecrets } from "../tasks/secrets.ts";
 import { openArtifact } from "../vault/download.ts";
 import { chooseCopy } from "./choose-copy.ts";
 import { type HeldRestore, restoreInHand } from "./of-node.ts";
@@ -26,6 +27,10 @@ type Row = {
   conflict: z.output<typeof states.conflictPolicy>;
   encrypted: number;
   identityFile: string | null;
+  options: string | null;
+  sealId: string | null;
+  taskSource: string | null;
+  secrets: string | null;
 };
 
 /** What to restore, where from and where to, secrets opened: only while this node has its command in hand. */
@@ -37,14 +42,22 @@ export async function restoreSpec(
   const held = await restoreInHand(deps, node, id);
   const row = await copyToRestore(deps, id);
   const source = objects.source.parse(JSON.parse(row.source));
+  const sourceSecrets = await openSourceSecrets(
+    deps,
+    { sealId: row.sealId ?? "", secrets: row.secrets, source: row.taskSource ?? row.source },
+    source,
+  );
   return {
     restoreRecordId: id,
     backupRecordId: row.recordId,
     taskId: row.taskId,
     taskName: row.taskName,
-    ...forGoAgents(source),
-    // Also of databases: a restore in place, or into a directory under the old name, needs to know them.
-    sourcePaths: source.paths,
+    ...forGoAgents(source, sourceSecrets),
+    // Also of SQLite: a restore in place, or into a directory under the old name, needs to know them.
+    sourcePaths: "paths" in source ? source.paths : [],
+    source,
+    sourceSecrets,
+    options: objects.restoreOptions.parse(JSON.parse(row.options ?? "{}")),
     compression: row.compression,
     encrypt: row.encrypted === 1,
     storage: await openTargetById(deps, held.targetId),
@@ -110,9 +123,11 @@ async function copyToRestore({ db }: Deps, id: number): Promise<Row> {
       `select r.id as recordId, r.base_record_id as baseId, r.node_id as recordNodeId, r.task_id as taskId, r.task_name as taskName, r.source, r.compression,
          r.file_name as fileName, c.storage_path as storagePath, c.size_bytes as sizeBytes,
          coalesce(c.checksum, r.checksum) as checksum, s.destination, s.selected_paths as selectedPaths, s.conflict,
-         (r.pipeline ->> 'encryption') is not null as encrypted, s.identity_file as identityFile
+         (r.pipeline ->> 'encryption') is not null as encrypted, s.identity_file as identityFile,
+         s.options, t.seal_id as sealId, t.secrets, t.source as taskSource
        from restore_records s join backup_records r on r.id = s.record_id
          join record_copies c on c.record_id = s.record_id and c.target_id = s.target_id and c.status = 'success'
+         left join backup_tasks t on t.id = r.task_id
        where s.id = ?`,
     )
     .bind(id)

@@ -142,8 +142,8 @@ function restoreStatement(
     .prepare(
       `insert into restore_records
          (record_id, target_id, node_id, status, destination, selected_paths, conflict, identity_file,
-          created_at)
-       select r.id, ?2, n.id, 'queued', ?4, ?5, ?6, ?7, ?8
+          created_at, options)
+       select r.id, ?2, n.id, 'queued', ?4, ?5, ?6, ?7, ?8, ?9
        from backup_records r join nodes n on n.id = ?3
        where r.id = ?1 and r.status = 'success' and r.deleted_at is null
        returning id`,
@@ -157,6 +157,7 @@ function restoreStatement(
       request.conflict,
       request.identityFile,
       now(),
+      JSON.stringify(request.options),
     );
 }
 

@@ -2,9 +2,9 @@ import type { states } from "../../protocol/index.ts";
 import { auditIfChanged } from "../audit/entry.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError, violates } from "../errors.ts";
+import { sealSecrets } from "../secrets/sealed-fields.ts";
 import type { Actor } from "../users/actor.ts";
 import { getTarget } from "./read.ts";
-import { sealSecrets } from "./seal-secrets.ts";
 import { parseConfig, parseSecrets } from "./settings.ts";
 import type { ShownTarget } from "./shown.ts";
 
@@ -20,7 +20,12 @@ export type NewTarget = {
 export async function createTarget(deps: Deps, actor: Actor, wanted: NewTarget): Promise<ShownTarget> {
   const config = parseConfig(wanted.type, wanted.config);
   const sealId = deps.newToken();
-  const sealed = await sealSecrets(deps, sealId, parseSecrets(wanted.type, wanted.secrets));
+  const sealed = await sealSecrets(
+    deps,
+    "storage_targets",
+    sealId,
+    parseSecrets(wanted.type, wanted.secrets),
+  );
   const { name, type, quotaBytes } = wanted;
   const [inserted] = await deps.db
     .batch<{ id: number }>([

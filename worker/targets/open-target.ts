@@ -1,6 +1,6 @@
 import type { Deps } from "../deps.ts";
+import { openSecrets } from "../secrets/sealed-fields.ts";
 import { readTarget } from "./read.ts";
-import { openSecrets } from "./seal-secrets.ts";
 
 export type TargetToOpen = {
   id: number;
@@ -24,7 +24,7 @@ export type OpenedTarget = {
 
 /** A target as an agent gets it, secrets included. Only for a node that has a command for it in hand. */
 export async function openTarget(deps: Deps, row: TargetToOpen): Promise<OpenedTarget> {
-  const config = { ...JSON.parse(row.config), ...(await openSecrets(deps, row)) };
+  const config = { ...JSON.parse(row.config), ...(await openSecrets(deps, "storage_targets", row)) };
   return {
     id: row.id,
     type: row.type,

@@ -2,12 +2,12 @@ import type { states } from "../../protocol/index.ts";
 import { auditIfChanged } from "../audit/entry.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError, violates } from "../errors.ts";
+import { mergeSettings, openSecrets, sealSecrets } from "../secrets/sealed-fields.ts";
 import type { Actor } from "../users/actor.ts";
 import { targetNameTaken } from "./create.ts";
 import { holdsNothing, targetInUse } from "./in-use.ts";
 import { getTarget, readTarget } from "./read.ts";
-import { openSecrets, sealSecrets } from "./seal-secrets.ts";
-import { mergeSettings, parseConfig, parseSecrets } from "./settings.ts";
+import { parseConfig, parseSecrets } from "./settings.ts";
 import { type ShownTarget, showTarget, type TargetRow } from "./shown.ts";
 
 export type TargetChanges = {
@@ -68,8 +68,13 @@ async function changedSecrets(deps: Deps, row: TargetRow, sent: Record<string, u
   if (!sent) return { secrets: row.secrets, secretNames: row.secretNames };
   const set: string[] = JSON.parse(row.secretNames);
   const allSent = set.every((name) => Object.hasOwn(sent, name));
-  const merged = mergeSettings(allSent ? {} : await openSecrets(deps, row), sent);
-  return sealSecrets(deps, row.sealId, parseSecrets(row.type as states.TargetType, merged));
+  const merged = mergeSettings(allSent ? {} : await openSecrets(deps, "storage_targets", row), sent);
+  return sealSecrets(
+    deps,
+    "storage_targets",
+    row.sealId,
+    parseSecrets(row.type as states.TargetType, merged),
+  );
 }
 
 /** Writes unless somebody else has changed what the new values were made from; says whether it did. */

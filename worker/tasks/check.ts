@@ -14,6 +14,7 @@ export type TaskSettings = {
   nodeId: number | null;
   poolLabel: string | null;
   targetIds: number[];
+  hooks: objects.Hooks | null;
   schedule: string | null;
   timeZone: string;
   enabled: boolean;

@@ -10,23 +10,29 @@ import {
   type TaskSettings,
 } from "./check.ts";
 import { readTask } from "./read.ts";
+import { type SealedTask, sealNew } from "./secrets.ts";
 import type { ShownTask } from "./shown.ts";
 
 /**
  * Adds a backup task with its targets. Throws INVALID_INPUT, SCHEDULE_INVALID, NODE_NOT_FOUND,
  * STORAGE_TARGET_NOT_FOUND, NODE_CANNOT_RUN_TASK or NAME_TAKEN.
  */
-export async function createTask(deps: Deps, actor: Actor, task: TaskSettings): Promise<ShownTask> {
+export async function createTask(
+  deps: Deps,
+  actor: Actor,
+  { secrets, ...task }: TaskSettings & { secrets: Record<string, unknown> },
+): Promise<ShownTask> {
   checkSettings(task);
+  const sealed = await sealNew(deps, task.source, secrets);
   await checkSurroundings(deps, task);
   const [inserted] = await deps.db
     .batch<{ id: number }>([
-      insertStatement(deps, task),
+      insertStatement(deps, task, sealed),
       auditIfChanged(deps, actor, {
         action: "task.create",
         entity: "backup_task",
         entityId: null,
-        after: task,
+        after: { ...task, secretsSet: JSON.parse(sealed.secretNames) },
       }),
       // The audit entry was written only if the task was, so one look at changes() is enough.
       deps.db
@@ -54,12 +60,12 @@ export async function vanished(deps: Deps, task: TaskSettings): Promise<DomainEr
   return new DomainError("MASTER_OVERLOADED", "this task is being changed by others; try again in a moment");
 }
 
-function insertStatement({ db, now }: Deps, task: TaskSettings): D1PreparedStatement {
+function insertStatement({ db, now }: Deps, task: TaskSettings, sealed: SealedTask): D1PreparedStatement {
   return db
     .prepare(
       `insert into backup_tasks (node_id, name, source, pipeline, pool_label, schedule, time_zone, next_run_at,
-         enabled, created_at, updated_at)
-       select ?1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11 where ${surroundingsAreThere} returning id`,
+         enabled, created_at, updated_at, secrets, secret_names, seal_id, hooks)
+       select ?1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13, ?14, ?15 where ${surroundingsAreThere} returning id`,
     )
     .bind(
       task.nodeId,
@@ -73,5 +79,9 @@ function insertStatement({ db, now }: Deps, task: TaskSettings): D1PreparedState
       nextRunOf(task, now()),
       Number(task.enabled),
       now(),
+      sealed.secrets,
+      sealed.secretNames,
+      sealed.sealId,
+      task.hooks && JSON.stringify(task.hooks),
     );
 }

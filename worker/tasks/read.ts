@@ -2,6 +2,7 @@ import { and, desc, eq, lt } from "drizzle-orm";
 import { backupRecords, backupTasks } from "../db/schema.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
+import type { SealedTask } from "./secrets.ts";
 import { type ShownTask, showTasks } from "./shown.ts";
 
 type Page = { before?: number | undefined; limit: number; nodeId?: number | undefined };
@@ -44,6 +45,17 @@ export async function readTask(deps: Deps, id: number): Promise<ShownTask> {
   );
   if (!task) throw noSuchTask(id);
   return task;
+}
+
+/** The columns that hold a task's secrets, sealed. */
+export async function readSealed({ orm }: Deps, id: number): Promise<SealedTask> {
+  const { secrets, secretNames, sealId } = backupTasks;
+  const [row] = await orm
+    .select({ secrets, secretNames, sealId })
+    .from(backupTasks)
+    .where(eq(backupTasks.id, id));
+  if (!row) throw noSuchTask(id);
+  return row;
 }
 
 export const noSuchTask = (id: number) =>

@@ -24,6 +24,8 @@ export async function showTasks({ db }: Deps, rows: TaskRow[]): Promise<ShownTas
     nodeId: row.nodeId,
     poolLabel: row.poolLabel,
     targetIds: (targetIds.get(row.id) ?? []).map(({ targetId }) => targetId),
+    secretsSet: JSON.parse(row.secretNames),
+    hooks: row.hooks === null ? null : objects.hooks.parse(JSON.parse(row.hooks)),
     schedule: row.schedule,
     timeZone: row.timeZone,
     nextRunAt: row.nextRunAt,

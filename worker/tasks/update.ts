@@ -10,10 +10,13 @@ import {
   type TaskSettings,
 } from "./check.ts";
 import { taskNameTaken, vanished } from "./create.ts";
-import { readTask } from "./read.ts";
+import { readSealed, readTask } from "./read.ts";
+import { type SealedTask, sealChanged } from "./secrets.ts";
 import type { ShownTask } from "./shown.ts";
 
-export type TaskChanges = { [K in keyof TaskSettings]?: TaskSettings[K] | undefined };
+export type TaskChanges = { [K in keyof TaskSettings]?: TaskSettings[K] | undefined } & {
+  secrets?: Record<string, unknown> | undefined;
+};
 
 const ATTEMPTS = 3;
 
@@ -25,30 +28,46 @@ export async function updateTask(
   deps: Deps,
   actor: Actor,
   id: number,
-  changes: TaskChanges,
+  { secrets, ...changes }: TaskChanges,
 ): Promise<ShownTask> {
   let next: TaskSettings | undefined;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const before = await readTask(deps, id);
+    const old = await readSealed(deps, id);
     next = { ...settingsOf(before), ...withoutUndefined(changes) };
     checkSettings(next);
-    if (touches(changes, ["nodeId", "source", "pipeline", "targetIds"])) await checkSurroundings(deps, next);
-    if (await write(deps, actor, before, next)) return readTask(deps, id);
+    const sealed = await sealChanged(
+      deps,
+      { ...old, source: settingsOf(before).source },
+      next.source,
+      secrets,
+    );
+    if (touches(changes, ["nodeId", "source", "pipeline", "targetIds", "hooks"]))
+      await checkSurroundings(deps, next);
+    if (await write(deps, actor, { ...before, ...old }, next, sealed, Object.keys(secrets ?? {}).sort()))
+      return readTask(deps, id);
   }
   throw await vanished(deps, next as TaskSettings);
 }
 
 /** Writes unless the task has changed since it was read; says whether it did. */
-async function write(deps: Deps, actor: Actor, before: ShownTask, next: TaskSettings): Promise<boolean> {
+async function write(
+  deps: Deps,
+  actor: Actor,
+  before: ShownTask & SealedTask,
+  next: TaskSettings,
+  sealed: SealedTask,
+  replacedSecrets: string[],
+): Promise<boolean> {
   const [updated] = await deps.db
     .batch([
-      updateStatement(deps, before, next),
+      updateStatement(deps, before, next, sealed),
       auditIfChanged(deps, actor, {
         action: "task.update",
         entity: "backup_task",
         entityId: before.id,
-        before: settingsOf(before),
-        after: next,
+        before: { ...settingsOf(before), secretsSet: before.secretsSet },
+        after: { ...next, secretsSet: JSON.parse(sealed.secretNames), replacedSecrets },
       }),
       // Each only when the one before it did something: the audit entry, then the removal of at least one target.
       deps.db.prepare("delete from task_targets where changes() > 0 and task_id = ?").bind(before.id),
@@ -65,13 +84,19 @@ async function write(deps: Deps, actor: Actor, before: ShownTask, next: TaskSett
   return updated?.meta.changes === 1;
 }
 
-function updateStatement({ db, now }: Deps, before: ShownTask, next: TaskSettings): D1PreparedStatement {
+function updateStatement(
+  { db, now }: Deps,
+  before: ShownTask & SealedTask,
+  next: TaskSettings,
+  sealed: SealedTask,
+): D1PreparedStatement {
   const reschedule =
     before.schedule !== next.schedule || before.timeZone !== next.timeZone || before.enabled !== next.enabled;
   return db
     .prepare(
       `update backup_tasks set node_id = ?1, name = ?3, source = ?4, pipeline = ?5, pool_label = ?6, schedule = ?7,
-         time_zone = ?8, next_run_at = case when ?9 then ?10 else next_run_at end, enabled = ?11, updated_at = ?12
+         time_zone = ?8, next_run_at = case when ?9 then ?10 else next_run_at end, enabled = ?11, updated_at = ?12,
+         secrets = ?15, secret_names = ?16, seal_id = ?17, hooks = ?18
        where id = ?13 and updated_at = ?14 and ${surroundingsAreThere}`,
     )
     .bind(
@@ -90,6 +115,10 @@ function updateStatement({ db, now }: Deps, before: ShownTask, next: TaskSetting
       Math.max(now(), before.updatedAt + 1),
       before.id,
       before.updatedAt,
+      sealed.secrets,
+      sealed.secretNames,
+      sealed.sealId,
+      next.hooks && JSON.stringify(next.hooks),
     );
 }
 
@@ -100,6 +129,7 @@ const settingsOf = (task: ShownTask): TaskSettings => ({
   nodeId: task.nodeId,
   poolLabel: task.poolLabel,
   targetIds: task.targetIds,
+  hooks: task.hooks as TaskSettings["hooks"],
   schedule: task.schedule,
   timeZone: task.timeZone,
   enabled: task.enabled,
