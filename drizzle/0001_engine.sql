@@ -1,5 +1,6 @@
 CREATE TABLE `verifications` (
 	`id` integer PRIMARY KEY AUTOINCREMENT NOT NULL,
+	`task_id` integer NOT NULL,
 	`record_id` integer NOT NULL,
 	`target_id` integer NOT NULL,
 	`node_id` integer NOT NULL,
@@ -19,6 +20,7 @@ CREATE TABLE `verifications` (
 );
 --> statement-breakpoint
 CREATE INDEX `verifications_of_record` ON `verifications` (`record_id`);--> statement-breakpoint
+CREATE UNIQUE INDEX `verifications_active` ON `verifications` (`task_id`,`record_id`,`target_id`) WHERE status in ('queued', 'running');--> statement-breakpoint
 ALTER TABLE `agent_commands` ADD `verification_id` integer;--> statement-breakpoint
 ALTER TABLE `backup_records` ADD `kind` text DEFAULT 'full' NOT NULL;--> statement-breakpoint
 ALTER TABLE `backup_records` ADD `base_record_id` integer;--> statement-breakpoint
@@ -36,6 +38,8 @@ ALTER TABLE `backup_tasks` ADD `hooks` text;--> statement-breakpoint
 ALTER TABLE `backup_tasks` ADD `retention` text;--> statement-breakpoint
 ALTER TABLE `backup_tasks` ADD `verification` text;--> statement-breakpoint
 ALTER TABLE `backup_tasks` ADD `next_verify_at` integer;--> statement-breakpoint
+ALTER TABLE `backup_tasks` ADD `verified_grade` integer;--> statement-breakpoint
+ALTER TABLE `backup_tasks` ADD `verified_at` integer;--> statement-breakpoint
 CREATE INDEX `backup_tasks_verify_due` ON `backup_tasks` (`next_verify_at`) WHERE next_verify_at is not null;--> statement-breakpoint
 ALTER TABLE `record_copies` ADD `command_id` integer;--> statement-breakpoint
 ALTER TABLE `restore_records` ADD `dry_run` integer DEFAULT false NOT NULL;--> statement-breakpoint

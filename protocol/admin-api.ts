@@ -2,6 +2,7 @@ import { z } from "zod";
 import { endpoint } from "./endpoint.ts";
 import * as o from "./objects.ts";
 import * as s from "./states.ts";
+import * as v from "./verification.ts";
 
 const password = z.string().min(10, "must have at least 10 characters").max(1024);
 const username = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/, "must be letters, digits, . _ @ -");
@@ -34,6 +35,7 @@ const taskFields = {
   hooks: o.hooks.nullable(),
   schedule: z.string().trim().min(1).max(200).nullable(),
   timeZone: z.string().max(64),
+  verification: o.taskVerification.nullable(),
   enabled: z.boolean(),
 };
 
@@ -45,6 +47,8 @@ const logReply = z.object({ lines: z.array(o.logLine), next: z.int() });
 
 const recordDetail = o.record.extend({
   copies: z.array(o.copy),
+  /** Whatever it found: one that failed says so here, also when an earlier one had gone well. */
+  lastVerification: o.verification.nullable(),
   warnings: z.array(o.warning),
   timings: z.record(z.string(), z.number()).nullable(),
 });
@@ -308,7 +312,12 @@ export const adminApi = {
     path: "/api/tasks",
     audience: "viewer",
     summary: "Backup tasks, newest first",
-    query: z.object({ ...page, nodeId: intQuery.optional() }),
+    query: z.object({
+      ...page,
+      nodeId: intQuery.optional(),
+      /** `never`: those of which no record has ever been verified. */
+      verified: z.enum(["never"]).optional(),
+    }),
     reply: pageOf(o.task),
   }),
   createTask: endpoint({
@@ -325,6 +334,7 @@ export const adminApi = {
       hooks: taskFields.hooks.default(null),
       schedule: taskFields.schedule.default(null),
       timeZone: taskFields.timeZone.default("UTC"),
+      verification: taskFields.verification.default(null),
       enabled: taskFields.enabled.default(true),
     }),
     reply: o.task,
@@ -335,7 +345,13 @@ export const adminApi = {
     audience: "viewer",
     summary: "One backup task and how its last 30 runs went",
     reply: o.task.extend({
-      recent: z.object({ runs: z.int(), succeeded: z.int(), successRate: z.number().nullable() }),
+      recent: z.object({
+        runs: z.int(),
+        succeeded: z.int(),
+        successRate: z.number().nullable(),
+        /** Successful ones among them that have been verified since. */
+        verified: z.int(),
+      }),
     }),
   }),
   updateTask: endpoint({
@@ -472,6 +488,62 @@ export const adminApi = {
     path: "/api/restores/:id/cancel",
     audience: "operator",
     summary: "Stop a queued or running restore",
+  }),
+
+  verifyRecord: endpoint({
+    method: "POST",
+    path: "/api/records/:id/verify",
+    audience: "operator",
+    summary: "Verify a record: every copy that the node reaches, or the named one",
+    body: z.object({
+      grade: v.grade.default(3),
+      nodeId: o.id.optional(),
+      targetId: o.id.optional(),
+      /** A file on the verifying node with the private key for an encrypted record; null: the agent's own. */
+      identityFile: o.absolutePath.nullable().default(null),
+    }),
+    reply: z.object({
+      nodeId: o.id,
+      verifications: z.array(z.object({ verificationId: o.id, targetId: o.id })),
+      /** Copies that lie on another node's own disk. */
+      unreachable: z.array(z.object({ targetId: o.id, targetName: z.string() })),
+    }),
+  }),
+  listVerifications: endpoint({
+    method: "GET",
+    path: "/api/verifications",
+    audience: "viewer",
+    summary: "Verifications, newest first",
+    query: z.object({ ...page, recordId: intQuery.optional() }),
+    reply: pageOf(o.verification),
+  }),
+  getVerification: endpoint({
+    method: "GET",
+    path: "/api/verifications/:id",
+    audience: "viewer",
+    summary: "One verification with everything that it found",
+    reply: o.verification.extend({ report: v.report.nullable() }),
+  }),
+  verificationLog: endpoint({
+    method: "GET",
+    path: "/api/verifications/:id/log",
+    audience: "viewer",
+    summary: "A verification's log",
+    query: logQuery,
+    reply: logReply,
+  }),
+  verificationStream: endpoint({
+    method: "GET",
+    path: "/api/verifications/:id/stream",
+    audience: "viewer",
+    kind: "stream",
+    summary: "A verification's state, progress and log, live, as server-sent events",
+  }),
+  cancelVerification: endpoint({
+    method: "POST",
+    path: "/api/verifications/:id/cancel",
+    audience: "operator",
+    summary: "Stop a queued or running verification",
   }),
 
   listCommands: endpoint({

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { endpoint } from "./endpoint.ts";
 import * as o from "./objects.ts";
 import * as s from "./states.ts";
+import * as v from "./verification.ts";
 
 const KIB = 1024;
 const text = (max: number) => z.string().max(max);
@@ -350,6 +351,54 @@ export const agentApi = {
       bytes: z.int().nonnegative().optional(),
       warnings: z.array(o.warning).max(200).optional(),
       warningCount: z.int().nonnegative().optional(),
+    }),
+  }),
+  verificationSpec: endpoint({
+    method: "GET",
+    path: "/api/agent/verifications/:id/spec",
+    audience: "agent",
+    summary: "What to verify and how far, while a command for it is in hand",
+    reply: z.object({
+      verificationId: o.id,
+      recordId: o.id,
+      taskName: z.string(),
+      grade: v.grade,
+      source: o.source,
+      compression: s.compression,
+      encrypt: z.boolean(),
+      storage: openedTarget,
+      storagePath: z.string(),
+      fileName: z.string(),
+      /** Null: the agent that made the backup told none. */
+      checksum: o.sha256.nullable(),
+      fileSize: z.int().nonnegative(),
+      /** A file of the node with the private keys for this verification; null: the agent's own. */
+      identityFile: z.string().nullable(),
+      archiveIndex: o.archiveIndex.nullable(),
+      /** Set for a differential backup: the full one that holds what had not changed. */
+      base: baseToRestore.nullable(),
+    }),
+  }),
+  verificationArtifact: endpoint({
+    method: "GET",
+    path: "/api/agent/verifications/:id/artifact",
+    audience: "agent",
+    kind: "stream",
+    summary: "The artifact's bytes from the vault, or those of its base; honours Range",
+    query: z.object({ of: z.enum(["record", "base"]).default("record") }),
+  }),
+  updateVerification: endpoint({
+    method: "POST",
+    path: "/api/agent/verifications/:id",
+    audience: "agent",
+    summary: "Report a verification's state, log and findings; `success` means that it ran to its end",
+    body: z.object({
+      status: text(64).optional(),
+      errorMessage: text(16_000).optional(),
+      log: z.array(logChunk).max(200).optional(),
+      leaseToken: leaseToken.optional(),
+      progress: o.progress.optional(),
+      report: v.report.optional(),
     }),
   }),
   self: endpoint({

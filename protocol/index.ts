@@ -6,3 +6,4 @@ export * from "./errors.ts";
 export * as objects from "./objects.ts";
 export * as states from "./states.ts";
 export { protocolRange, timing } from "./states.ts";
+export * as verification from "./verification.ts";

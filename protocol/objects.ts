@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { ageRecipient } from "./age-recipient.ts";
 import * as s from "./states.ts";
+import * as v from "./verification.ts";
 
 export const id = z.int().positive().max(Number.MAX_SAFE_INTEGER);
 /** Milliseconds since 1970 UTC, by the master's clock unless said otherwise. */
@@ -399,6 +400,16 @@ export const target = z.object({
   updatedAt: time,
 });
 
+/** How and when a task's newest record is verified. */
+export const taskVerification = z.object({
+  grade: v.grade,
+  /** Five cron fields, in the task's time zone. */
+  schedule: z.string().trim().min(1).max(200),
+  /** Null: the node that made the record. */
+  nodeId: id.nullable().default(null),
+});
+export type TaskVerification = z.output<typeof taskVerification>;
+
 export const task = z.object({
   id,
   name: z.string(),
@@ -413,6 +424,11 @@ export const task = z.object({
   schedule: z.string().nullable(),
   timeZone: z.string(),
   nextRunAt: time.nullable(),
+  verification: taskVerification.nullable(),
+  nextVerifyAt: time.nullable(),
+  /** The last time that a record of it was verified, and how far; null: never. */
+  verifiedAt: time.nullable(),
+  verifiedGrade: v.grade.nullable(),
   enabled: z.boolean(),
   createdAt: time,
   updatedAt: time,
@@ -452,6 +468,10 @@ export const record = z.object({
   entries: z.int().nullable(),
   checksum: z.string().nullable(),
   warningCount: z.int(),
+  /** The highest grade that a verification of it has reached without finding damage, when, and on which node. */
+  verifiedGrade: v.grade.nullable(),
+  verifiedAt: time.nullable(),
+  verifiedNodeId: id.nullable(),
   /** Runs that this missed record stands for; 1 otherwise. */
   runs: z.int(),
   /** The agent's success arrived after this run had been given up. */
@@ -488,6 +508,30 @@ export const restore = z.object({
   finishedAt: time.nullable(),
 });
 
+export const verification = z.object({
+  id,
+  taskId: id,
+  recordId: id,
+  targetId: id,
+  targetName: z.string().nullable(),
+  nodeId: id,
+  nodeName: z.string().nullable(),
+  commandId: id.nullable(),
+  status: s.verificationStatus,
+  trigger: s.trigger,
+  /** The grade that was asked for, and the one that was proved; null: not even the first, or not yet. */
+  grade: v.grade,
+  reachedGrade: v.grade.nullable(),
+  /** Something is not what was stored. */
+  damaged: z.boolean(),
+  identityFile: z.string().nullable(),
+  errorMessage: z.string(),
+  progress: progress.nullable(),
+  createdAt: time,
+  startedAt: time.nullable(),
+  finishedAt: time.nullable(),
+});
+
 export const command = z.object({
   id,
   nodeId: id,
@@ -496,6 +540,7 @@ export const command = z.object({
   attempt: z.int(),
   recordId: id.nullable(),
   restoreId: id.nullable(),
+  verificationId: id.nullable(),
   errorMessage: z.string(),
   createdAt: time,
   dispatchedAt: time.nullable(),

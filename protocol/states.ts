@@ -10,6 +10,7 @@ export const commandType = z.enum([
   "test_target",
   "discover_db",
   "preview_source",
+  "verify_record",
 ]);
 export type CommandType = z.output<typeof commandType>;
 
@@ -23,6 +24,7 @@ export const laneOf: Record<CommandType, Lane> = {
   test_target: "control",
   discover_db: "control",
   preview_source: "control",
+  verify_record: "work",
 };
 
 /** `missed`: its time came and it could not be started. `success` may carry warnings. */
@@ -33,7 +35,18 @@ export const recordKind = z.enum(["full", "differential"]);
 
 export const restoreStatus = z.enum(["queued", "running", "success", "failed", "cancelled"]);
 
-export const copyStatus = z.enum(["success", "failed", "deleting", "delete_failed"]);
+/** `incomplete`: nothing wrong was found, but the grade that was asked for could not be reached. */
+export const verificationStatus = z.enum([
+  "queued",
+  "running",
+  "success",
+  "incomplete",
+  "failed",
+  "cancelled",
+]);
+
+/** `damaged`: a verification found it lost or altered; no restore reads it. */
+export const copyStatus = z.enum(["success", "failed", "damaged", "deleting", "delete_failed"]);
 export const nodeStatus = z.enum(["online", "offline", "pending"]);
 export const role = z.enum(["viewer", "operator", "admin"]);
 export type Role = z.output<typeof role>;

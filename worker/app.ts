@@ -10,6 +10,7 @@ import { mountScheduleRoutes } from "./routes/admin/schedules.ts";
 import { mountTargetRoutes } from "./routes/admin/targets.ts";
 import { mountTaskRoutes } from "./routes/admin/tasks.ts";
 import { mountUserRoutes } from "./routes/admin/users.ts";
+import { mountVerificationRoutes } from "./routes/admin/verifications.ts";
 import { mountAgentRoutes } from "./routes/agent.ts";
 import { mountAuthRoutes } from "./routes/auth.ts";
 import { mountDoorbellRoutes } from "./routes/doorbell.ts";
@@ -31,6 +32,7 @@ export function makeApp(): App {
   mountVaultRoutes(app);
   mountRecordRoutes(app);
   mountRestoreRoutes(app);
+  mountVerificationRoutes(app);
   mountCommandRoutes(app);
   mountNodeRoutes(app);
   mountTargetRoutes(app);

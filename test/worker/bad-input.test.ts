@@ -40,6 +40,7 @@ const bodies: Record<string, Record<string, unknown>> = {
     targetIds: [NOBODY],
     schedule: "0 3 * * *",
     timeZone: "UTC",
+    verification: { grade: 3, schedule: "0 5 * * *", nodeId: NOBODY },
     enabled: true,
   },
   updateTask: { name: "new", targetIds: [NOBODY], nodeId: NOBODY, schedule: "0 3 * * *", timeZone: "UTC" },
@@ -50,6 +51,7 @@ const bodies: Record<string, Record<string, unknown>> = {
     selectedPaths: ["/etc/hosts"],
     conflict: "fail",
   },
+  verifyRecord: { grade: 4, nodeId: NOBODY, targetId: NOBODY, identityFile: "/root/key" },
   enroll: { code: "no such code", hostname: "web" },
   heartbeat: {
     hostname: "web",
@@ -98,6 +100,19 @@ const bodies: Record<string, Record<string, unknown>> = {
     bytes: 1,
     warnings: [{ path: "/a", reason: "b" }],
     warningCount: 1,
+  },
+  updateVerification: {
+    status: "running",
+    errorMessage: "",
+    log: [{ seq: 1, text: "a" }],
+    leaseToken,
+    report: {
+      checks: [{ grade: 1, name: "size", outcome: "passed", detail: "a" }],
+      differences: [{ path: "/a", reason: "b" }],
+      differenceCount: 1,
+      entries: 1,
+      bytes: 1,
+    },
   },
 };
 

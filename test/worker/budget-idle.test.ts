@@ -26,14 +26,17 @@ const tables = [
   `${numbers(500)} insert into agent_commands
      (node_id, type, lane, status, payload, lease_expires_at, created_at, updated_at)
    select i, 'run_task', 'work', 'dispatched', '{}', ${NOW + 60_000}, ${NOW}, ${NOW} from n`,
-  `${numbers(2000)} insert into backup_tasks (name, source, pipeline, node_id, schedule, next_run_at, created_at, updated_at)
-   select 't' || i, '{}', '{}', i, '0 2 * * *', case i % 2 when 0 then ${NOW + 300_000} end, ${NOW}, ${NOW} from n`,
+  `${numbers(2000)} insert into backup_tasks (name, source, pipeline, node_id, schedule, next_run_at, verification, next_verify_at, created_at, updated_at)
+   select 't' || i, '{}', '{}', i, '0 2 * * *', case i % 2 when 0 then ${NOW + 300_000} end, '{}', ${NOW + 300_000}, ${NOW}, ${NOW} from n`,
   `${numbers(20_000)} insert into backup_records
      (task_id, task_name, node_id, status, trigger, source_type, compression, source, target_ids, created_at)
    select i % 2000, 't', i % 5000, case i % 3 when 0 then 'failed' else 'success' end, 'schedule', 'file', 'zstd', '{}',
      '[]', ${NOW} from n`,
   `${numbers(20_000)} insert into record_logs (kind, record_id, seq, at, text)
-   select case i % 2 when 0 then 'backup' else 'restore' end, i, 1, ${NOW}, 'line' from n`,
+   select case i % 3 when 0 then 'backup' when 1 then 'restore' else 'verification' end, i, 1, ${NOW}, 'line' from n`,
+  `${numbers(20_000)} insert into verifications
+     (task_id, record_id, target_id, node_id, status, trigger, grade, created_at, finished_at)
+   select i % 2000, i, 1, 1, 'success', 'manual', 3, ${NOW}, ${NOW} from n`,
   `${numbers(20_000)} insert into notifications (at, kind, message) select ${NOW}, 'test', 'm' from n`,
   `${numbers(20_000)} insert into audit_logs (at, actor, action, entity) select ${NOW}, 'a', 'b', 'c' from n`,
   `${numbers(2000)} insert into sessions (token_sha256, user_id, created_at, expires_at) select i, 1, 1, ${NOW} + i from n`,

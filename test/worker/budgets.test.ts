@@ -68,6 +68,9 @@ async function fill(from: number, to: number, nodesTo: number): Promise<void> {
     `${numbers(from, to)} insert into notifications (at, kind, message) select ${NOW}, 'test', 'm' from n`,
     `${numbers(from, to)} insert into restore_records (record_id, target_id, node_id, status, conflict, created_at)
      select 1 + i % 500, 1, 1, 'success', 'fail', ${NOW} from n`,
+    `${numbers(from, to)} insert into verifications
+       (task_id, record_id, target_id, node_id, status, trigger, grade, created_at)
+     select 1 + i % 70, 1 + i % 500, 1, 1, 'success', 'manual', 3, ${NOW} from n`,
     ...(nodesTo < from
       ? []
       : [
@@ -87,6 +90,8 @@ const pages: [name: string, e: Endpoint, query: Record<string, number>, most: nu
   ["commands", adminApi.listCommands, {}, 11],
   ["commands of a node", adminApi.listCommands, { nodeId: 1 }, 32],
   ["restores", adminApi.listRestores, {}, 32],
+  ["verifications", adminApi.listVerifications, {}, 32],
+  ["verifications of a record", adminApi.listVerifications, { recordId: 7 }, 42],
   ["audit entries", adminApi.listAudit, {}, 12],
   ["notifications", adminApi.listNotifications, {}, 32],
 ];

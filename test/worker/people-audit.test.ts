@@ -104,6 +104,12 @@ const changes: Partial<Record<keyof typeof adminApi, () => Promise<Change>>> = {
     params: { id: (await aBackup()).recordId },
     body: { destination: "/tmp/restored", conflict: "fail" },
   }),
+  verifyRecord: async () => ({ params: { id: (await aBackup()).recordId }, body: { grade: 2 } }),
+  cancelVerification: async () => {
+    const { recordId } = await aBackup();
+    const started = await call(await admin(), adminApi.verifyRecord, { params: { id: recordId } });
+    return { params: { id: started.data.verifications[0]?.verificationId ?? 0 } };
+  },
   cancelRestore: async () => {
     const { recordId } = await aBackup();
     const started = await call(await admin(), adminApi.restoreRecord, {

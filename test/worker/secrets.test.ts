@@ -69,6 +69,12 @@ beforeAll(async () => {
   )
     .bind(run.recordId, target.id, node.id, Date.now())
     .first<{ id: number }>();
+  const verification = await env.DB.prepare(
+    `insert into verifications (task_id, record_id, target_id, node_id, status, trigger, grade, created_at)
+     values (?, ?, ?, ?, 'failed', 'manual', 3, ?) returning id`,
+  )
+    .bind(run.taskId, run.recordId, target.id, node.id, Date.now())
+    .first<{ id: number }>();
 
   ids = {
     nodes: offline.node.id,
@@ -76,6 +82,7 @@ beforeAll(async () => {
     tasks: run.taskId,
     records: run.recordId,
     restores: restore?.id ?? 0,
+    verifications: verification?.id ?? 0,
   };
   planted = {
     ...s3,

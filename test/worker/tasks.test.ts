@@ -274,7 +274,7 @@ describe("deleting a task", () => {
 describe("a task's recent runs", () => {
   it("count a missed record for every run it stands for, leave out what a person cancelled or still runs", async () => {
     const { id, nodeId } = await made();
-    expect((await get(id)).recent).toEqual({ runs: 0, succeeded: 0, successRate: null });
+    expect((await get(id)).recent).toEqual({ runs: 0, succeeded: 0, successRate: null, verified: 0 });
     const records = [
       { status: "success" },
       { status: "success" },
@@ -284,7 +284,7 @@ describe("a task's recent runs", () => {
       { status: "running" },
     ];
     for (const record of records) await recordRow(id, nodeId as number, record);
-    expect((await get(id)).recent).toEqual({ runs: 8, succeeded: 2, successRate: 0.25 });
+    expect((await get(id)).recent).toEqual({ runs: 8, succeeded: 2, successRate: 0.25, verified: 0 });
   });
 
   it("are the last 30, however long the history", async () => {
@@ -297,7 +297,7 @@ describe("a task's recent runs", () => {
     )
       .bind(id, nodeId)
       .run();
-    expect((await get(id)).recent).toEqual({ runs: 30, succeeded: 30, successRate: 1 });
+    expect((await get(id)).recent).toEqual({ runs: 30, succeeded: 30, successRate: 1, verified: 0 });
   });
 });
 

@@ -7,6 +7,7 @@ type Silent = {
   type: string;
   recordId: number | null;
   restoreId: number | null;
+  verificationId: number | null;
   cancelRequestedAt: number | null;
 };
 
@@ -21,7 +22,8 @@ export async function expireCommands(deps: Deps): Promise<number> {
   const deadline = now() - GRACE_MS;
   const { results } = await db
     .prepare(
-      `select id, type, record_id as recordId, restore_id as restoreId, cancel_requested_at as cancelRequestedAt
+      `select id, type, record_id as recordId, restore_id as restoreId,
+         verification_id as verificationId, cancel_requested_at as cancelRequestedAt
        from agent_commands where status = 'dispatched' and lease_expires_at < ? order by lease_expires_at limit ?`,
     )
     .bind(deadline, MAX_PER_SWEEP)

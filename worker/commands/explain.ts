@@ -12,6 +12,7 @@ export type CommandRow = {
   payload: string;
   recordId: number | null;
   restoreId: number | null;
+  verificationId: number | null;
 };
 
 /** This node's command; AGENT_COMMAND_NOT_FOUND or AGENT_COMMAND_FORBIDDEN when it is not. */
@@ -19,7 +20,7 @@ export async function commandOfNode({ db }: Deps, node: AgentNode, id: number): 
   const row = await db
     .prepare(
       `select id, node_id as nodeId, type, status, attempt, lease_token as leaseToken, payload,
-         record_id as recordId, restore_id as restoreId
+         record_id as recordId, restore_id as restoreId, verification_id as verificationId
        from agent_commands where id = ?`,
     )
     .bind(id)

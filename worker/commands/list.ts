@@ -5,7 +5,7 @@ import type { Deps } from "../deps.ts";
 type Command = z.input<typeof objects.command>;
 type Page = { before?: number | undefined; limit: number; nodeId?: number | undefined };
 
-const columns = `id, node_id as nodeId, type, status, attempt, record_id as recordId, restore_id as restoreId,
+const columns = `id, node_id as nodeId, type, status, attempt, record_id as recordId, restore_id as restoreId, verification_id as verificationId,
   error_message as errorMessage, created_at as createdAt, dispatched_at as dispatchedAt,
   lease_expires_at as leaseExpiresAt, completed_at as completedAt`;
 

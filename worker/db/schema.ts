@@ -102,6 +102,9 @@ export const backupTasks = sqliteTable(
     /** How and when records are verified, as JSON; null: by hand only. */
     verification: text("verification"),
     nextVerifyAt: time("next_verify_at"),
+    /** The last verification that found a record of it to be whatever was asked; null: never verified. */
+    verifiedGrade: integer("verified_grade"),
+    verifiedAt: time("verified_at"),
     enabled: integer("enabled", { mode: "boolean" }).notNull().default(true),
     createdAt: time("created_at").notNull(),
     updatedAt: time("updated_at").notNull(),
@@ -279,6 +282,7 @@ export const verifications = sqliteTable(
   "verifications",
   {
     id: lastingId(),
+    taskId: integer("task_id").notNull(),
     recordId: integer("record_id").notNull(),
     targetId: integer("target_id").notNull(),
     nodeId: integer("node_id").notNull(),
@@ -298,7 +302,13 @@ export const verifications = sqliteTable(
     startedAt: time("started_at"),
     finishedAt: time("finished_at"),
   },
-  (t) => [index("verifications_of_record").on(t.recordId)],
+  (t) => [
+    index("verifications_of_record").on(t.recordId),
+    // One of a copy at a time, whoever starts it; and cheaply: is one of this task going on?
+    uniqueIndex("verifications_active")
+      .on(t.taskId, t.recordId, t.targetId)
+      .where(sql`status in ('queued', 'running')`),
+  ],
 );
 
 export const installCodes = sqliteTable(

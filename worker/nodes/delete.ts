@@ -54,6 +54,7 @@ function endWorkStatements({ db, now }: Deps, id: number): D1PreparedStatement[]
   return [
     closeRuns("backup_records", "record_id"),
     closeRuns("restore_records", "restore_id"),
+    closeRuns("verifications", "verification_id"),
     db
       .prepare(
         `update agent_commands set status = case status when 'pending' then 'cancelled' else 'failed' end,

@@ -9,7 +9,7 @@ const EMPTIED = `select r.id from backup_records r where r.deleted_at is not nul
   and r.id in (select record_id from agent_commands
     where node_id = ?1 and completed_at is null and type = 'delete_storage_object')
   and not exists (select 1 from record_copies
-    where record_id = r.id and (status = 'success' or ${REMOVING}))`;
+    where record_id = r.id and (status in ('success', 'damaged') or ${REMOVING}))`;
 
 /**
  * Statements that forget those copies, and the records that waited only for them; without them, records of a machine
@@ -25,6 +25,7 @@ export function forgetLostCopiesStatements({ db }: Deps, nodeId: number): D1Prep
     `delete from record_copies where (record_id, target_id) in (${LOST}) and ${REMOVING} and ${gone}`,
     `delete from record_logs where kind = 'backup' and record_id in (${EMPTIED}) and ${gone}`,
     `delete from restore_records where record_id in (${EMPTIED}) and ${gone}`,
+    `delete from verifications where record_id in (${EMPTIED}) and ${gone}`,
     `delete from record_copies where record_id in (${EMPTIED}) and ${gone}`,
     `delete from backup_records where id in (${EMPTIED}) and ${gone}`,
   ].map((statement) => db.prepare(statement).bind(nodeId));

@@ -1,6 +1,6 @@
 import type { Deps } from "../deps.ts";
 
-export type RunKind = "backup" | "restore";
+export type RunKind = "backup" | "restore" | "verification";
 export type LogLine = { seq: number; at: number; text: string };
 export type LogChunks = { log?: { seq: number; text: string }[] | undefined; logAppend?: string | undefined };
 

@@ -2,6 +2,7 @@ import type { z } from "zod";
 import type { adminApi, objects } from "../../protocol/index.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
+import { lastVerificationOf } from "../verifications/read.ts";
 
 type Record = z.input<typeof objects.record>;
 type Row = Omit<Record, "progress" | "late" | "encrypted"> & {
@@ -15,7 +16,8 @@ const columns = `r.id, r.task_id as taskId, r.task_name as taskName, r.node_id a
   r.command_id as commandId, r.attempt, r.status, r.trigger, r.source_type as sourceType, r.compression,
   (r.pipeline ->> 'encryption') is not null as encrypted, r.kind, r.base_record_id as baseRecordId,
   r.file_name as fileName, r.size_bytes as sizeBytes, r.source_bytes as sourceBytes, r.entries, r.checksum,
-  r.warning_count as warningCount, r.runs, r.late, r.error_message as errorMessage, r.progress,
+  r.warning_count as warningCount, r.verified_grade as verifiedGrade, r.verified_at as verifiedAt,
+  r.verified_node_id as verifiedNodeId, r.runs, r.late, r.error_message as errorMessage, r.progress,
   r.created_at as createdAt, r.started_at as startedAt, r.finished_at as finishedAt, r.deleted_at as deletedAt`;
 const from = "from backup_records r left join nodes n on n.id = r.node_id";
 
@@ -54,7 +56,7 @@ export async function readRecord({ db }: Deps, id: number): Promise<Record> {
   return toRecord(row);
 }
 
-/** One record with its copies, warnings and timings. */
+/** One record with its copies, its last verification, warnings and timings. */
 export async function readRecordDetail(
   deps: Deps,
   id: number,
@@ -74,6 +76,7 @@ export async function readRecordDetail(
   return {
     ...record,
     copies: (copies?.results ?? []) as z.input<typeof objects.copy>[],
+    lastVerification: await lastVerificationOf(deps, id),
     warnings: JSON.parse(warnings ?? "[]"),
     timings: timings ? JSON.parse(timings) : null,
   };

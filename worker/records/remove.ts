@@ -11,8 +11,8 @@ type Copy = { targetId: number; type: string; storagePath: string };
 
 /**
  * Removes a record and every copy of it. What lies in the vault goes at once; for the rest the record's node is told,
- * and the record stays, marked, until the last copy is gone. RECORD_BUSY while it runs or is being restored,
- * RECORD_HAS_DIFFERENTIALS, with their count, while others cannot be restored without it.
+ * and the record stays, marked, until the last copy is gone. RECORD_BUSY while it runs, or is being restored or
+ * verified, RECORD_HAS_DIFFERENTIALS, with their count, while others cannot be restored without it.
  */
 export async function removeRecord(deps: Deps, actor: Actor, id: number): Promise<{ pendingCopies: number }> {
   const record = await readRecord(deps, id);
@@ -35,7 +35,7 @@ export async function removeRecord(deps: Deps, actor: Actor, id: number): Promis
     deps.db
       .prepare(
         `update record_copies set status = 'deleting', updated_at = ?1
-         where record_id = ?2 and status in ('success', 'delete_failed') and exists (
+         where record_id = ?2 and status in ('success', 'damaged', 'delete_failed') and exists (
            select 1 from backup_records where id = ?2 and deleted_at = ?1)`,
       )
       .bind(at, id),
@@ -51,7 +51,7 @@ async function liveCopies({ db }: Deps, recordId: number): Promise<Copy[]> {
     .prepare(
       `select c.target_id as targetId, t.type, c.storage_path as storagePath from record_copies c
        join storage_targets t on t.id = c.target_id
-       where c.record_id = ? and c.status in ('success', 'deleting', 'delete_failed')`,
+       where c.record_id = ? and c.status in ('success', 'damaged', 'deleting', 'delete_failed')`,
     )
     .bind(recordId)
     .all<Copy>();
@@ -65,6 +65,7 @@ function markStatement({ db }: Deps, id: number, at: number): D1PreparedStatemen
       `update backup_records set deleted_at = ?1
        where id = ?2 and status not in ('queued', 'running') and not exists (
          select 1 from restore_records where record_id = ?2 and status in ('queued', 'running'))
+         and not exists (select 1 from verifications where record_id = ?2 and status in ('queued', 'running'))
          and ${isNoBase("?2")}`,
     )
     .bind(at, id);
@@ -73,7 +74,10 @@ function markStatement({ db }: Deps, id: number, at: number): D1PreparedStatemen
 async function whyNot(deps: Deps, id: number): Promise<DomainError> {
   const differentials = await countDifferentials(deps, id);
   if (differentials === 0) {
-    return new DomainError("RECORD_BUSY", `record ${id} is running or being restored; cancel that first`);
+    return new DomainError(
+      "RECORD_BUSY",
+      `record ${id} is running, being restored or being verified; cancel that first`,
+    );
   }
   const them =
     differentials === 1 ? "a differential backup builds" : `${differentials} differential backups build`;

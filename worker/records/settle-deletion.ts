@@ -60,14 +60,15 @@ export function forgetCopyStatements(
   ];
 }
 
-/** Removes a record that is marked for it, with its log and restores, once no live copy is left. */
+/** Removes a record that is marked for it, with its log, restores and verifications, once no live copy is left. */
 export function dropIfEmptyStatements({ db }: Deps, recordId: number): D1PreparedStatement[] {
   const gone = `exists (select 1 from backup_records where id = ?1 and deleted_at is not null)
     and not exists (select 1 from record_copies
-      where record_id = ?1 and status in ('success', 'deleting', 'delete_failed'))`;
+      where record_id = ?1 and status in ('success', 'damaged', 'deleting', 'delete_failed'))`;
   return [
     db.prepare(`delete from record_logs where kind = 'backup' and record_id = ?1 and ${gone}`).bind(recordId),
     db.prepare(`delete from restore_records where record_id = ?1 and ${gone}`).bind(recordId),
+    db.prepare(`delete from verifications where record_id = ?1 and ${gone}`).bind(recordId),
     db.prepare(`delete from backup_records where id = ?1 and ${gone}`).bind(recordId),
     db
       .prepare(

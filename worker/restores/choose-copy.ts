@@ -31,7 +31,7 @@ export async function chooseCopy({ db }: Deps, wanted: Wanted): Promise<Copy> {
   throw new DomainError(
     "RECORD_NOT_RESTORABLE",
     results.length === 0
-      ? `record ${recordId} has no copy${targetId === undefined ? "" : ` in target ${targetId}`}`
+      ? `record ${recordId} has no sound copy${targetId === undefined ? "" : ` in target ${targetId}`}`
       : `the only copy of record ${recordId} lies on the disk of node ${recordNodeId}; ${node.name} cannot reach it`,
   );
 }

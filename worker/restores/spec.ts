@@ -7,8 +7,8 @@ import { forGoAgents } from "../records/spec.ts";
 import { openTargetById } from "../targets/open-target.ts";
 import { openSourceSecrets } from "../tasks/secrets.ts";
 import { openArtifact } from "../vault/download.ts";
-import { chooseCopy } from "./choose-copy.ts";
-import { type HeldRestore, restoreInHand } from "./of-node.ts";
+import { restoreInHand } from "./of-node.ts";
+import { openBase, pathOfBase } from "./open-base.ts";
 
 type Row = {
   recordId: number;
@@ -69,34 +69,9 @@ export async function restoreSpec(
     selectedPaths: row.selectedPaths === null ? null : JSON.parse(row.selectedPaths),
     conflict: row.conflict,
     identityFile: row.identityFile,
-    base: await baseToRestore(deps, node, held, row),
+    base: await openBase(deps, node, { ...row, besides: held.targetId }),
   };
 }
-
-type Base = z.input<typeof agentApi.restoreSpec.reply>["base"];
-
-/** Chosen anew each time: since the restore was started, a copy may have gone. */
-async function baseToRestore(deps: Deps, node: AgentNode, held: HeldRestore, row: Row): Promise<Base> {
-  if (row.baseId === null) return null;
-  const copy = await copyOfBase(deps, node, held, { ...row, baseId: row.baseId });
-  const base = await deps.db
-    .prepare(
-      "select file_name as fileName, size_bytes as fileSize, checksum from backup_records where id = ?",
-    )
-    .bind(row.baseId)
-    .first<{ fileName: string; fileSize: number; checksum: string }>();
-  if (!base)
-    throw new DomainError("ARTIFACT_NOT_FOUND", "the backup that this one builds on has been removed");
-  const storage = await openTargetById(deps, copy.targetId);
-  return { recordId: row.baseId, storage, storagePath: copy.storagePath, ...base };
-}
-
-const copyOfBase = (
-  deps: Deps,
-  node: AgentNode,
-  held: HeldRestore,
-  { baseId, recordNodeId }: { baseId: number; recordNodeId: number | null },
-) => chooseCopy(deps, { recordId: baseId, recordNodeId, node, besides: held.targetId });
 
 /** The vault's bytes of the copy that this restore reads, or of the backup that it builds on. */
 export async function restoreArtifact(
@@ -108,13 +83,9 @@ export async function restoreArtifact(
 ) {
   const held = await restoreInHand(deps, node, id);
   const row = await copyToRestore(deps, id);
-  if (of === "base") {
-    if (row.baseId === null)
-      throw new DomainError("ARTIFACT_NOT_FOUND", "this is a full backup: it has no base");
-    const copy = await copyOfBase(deps, node, held, { ...row, baseId: row.baseId });
-    return openArtifact(deps, copy.storagePath, range);
-  }
-  return openArtifact(deps, row.storagePath, range);
+  const path =
+    of === "base" ? await pathOfBase(deps, node, { ...row, besides: held.targetId }) : row.storagePath;
+  return openArtifact(deps, path, range);
 }
 
 async function copyToRestore({ db }: Deps, id: number): Promise<Row> {

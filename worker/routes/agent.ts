@@ -12,6 +12,8 @@ import { taskSpec } from "../records/spec.ts";
 import { updateRecord } from "../records/update.ts";
 import { restoreSpec } from "../restores/spec.ts";
 import { updateRestore } from "../restores/update.ts";
+import { verificationSpec } from "../verifications/spec.ts";
+import { updateVerification } from "../verifications/update.ts";
 
 export function mountAgentRoutes(app: App): void {
   serveHandshake(app, agentApi.heartbeat, async ({ deps, body, headerToken }) => {
@@ -67,6 +69,13 @@ export function mountAgentRoutes(app: App): void {
   serveAgent(app, agentApi.restoreSpec, async ({ deps, node, params }) => restoreSpec(deps, node, params.id));
   serveAgent(app, agentApi.updateRestore, async ({ deps, node, params, body }) => {
     await updateRestore(deps, node, params.id, body);
+    return DONE;
+  });
+  serveAgent(app, agentApi.verificationSpec, async ({ deps, node, params }) =>
+    verificationSpec(deps, node, params.id),
+  );
+  serveAgent(app, agentApi.updateVerification, async ({ deps, node, params, body }) => {
+    await updateVerification(deps, node, params.id, body);
     return DONE;
   });
   serveAgent(app, agentApi.self, async ({ deps, node }) => ({

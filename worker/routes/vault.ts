@@ -5,6 +5,7 @@ import { type App, DONE, type HonoEnv, serveAgent } from "../http.ts";
 import { baseArtifact } from "../records/base.ts";
 import { restoreArtifact } from "../restores/spec.ts";
 import { abortUpload, beginUpload, completeUpload, putArtifact, uploadPart } from "../vault/upload.ts";
+import { verificationArtifact } from "../verifications/spec.ts";
 
 export function mountVaultRoutes(app: App): void {
   serveAgent(app, agentApi.putArtifact, async ({ deps, node, params, c }) => {
@@ -46,6 +47,11 @@ export function mountVaultRoutes(app: App): void {
   serveAgent(app, agentApi.baseArtifact, async ({ deps, node, params, c }) => {
     const range = rangeOf(c);
     return artifactResponse(await baseArtifact(deps, node, params.id, range), range);
+  });
+  serveAgent(app, agentApi.verificationArtifact, async ({ deps, node, params, query, c }) => {
+    const range = rangeOf(c);
+    const artifact = await verificationArtifact(deps, node, params.id, query.of, range);
+    return artifactResponse(artifact, range);
   });
 }
 

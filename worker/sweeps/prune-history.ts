@@ -49,6 +49,8 @@ const prunings: Pruning[] = [
   oldest("notifications", "at", "at"),
   oldestLogs("backup"),
   oldestLogs("restore"),
+  oldestLogs("verification"),
+  oldest("verifications", "created_at", "finished_at"),
   // A code can say for a day more that it was used or is over.
   expired("install_codes", "expires_at"),
   expired("sessions", "expires_at"),

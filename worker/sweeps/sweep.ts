@@ -1,6 +1,7 @@
 import { expireCommands } from "../commands/expire.ts";
 import type { Deps } from "../deps.ts";
 import { runDueTasks } from "../schedules/run-due.ts";
+import { runDueVerifications } from "../verifications/run-due.ts";
 import { expectConnected } from "./expect-connected.ts";
 import { markSilentOffline } from "./mark-silent-offline.ts";
 import { pruneHistory } from "./prune-history.ts";
@@ -47,6 +48,12 @@ export async function sweepOnce(deps: Deps, startable = deps.config.dueTasksPerM
     "schedules",
     async () => {
       if (startable > 0) due = await runDueTasks(deps, startable);
+    },
+  ]);
+  await runPart(deps, [
+    "verifications",
+    async () => {
+      if (startable > due) due += await runDueVerifications(deps, startable - due);
     },
   ]);
   return due;

@@ -17,6 +17,7 @@ export type TaskSettings = {
   hooks: objects.Hooks | null;
   schedule: string | null;
   timeZone: string;
+  verification: objects.TaskVerification | null;
   enabled: boolean;
 };
 
@@ -40,6 +41,7 @@ export function checkSettings(task: TaskSettings): void {
   }
   // A time zone is checked also while there is no schedule, for one may follow.
   validateSchedule(task.schedule ?? "0 0 * * *", task.timeZone);
+  if (task.verification !== null) validateSchedule(task.verification.schedule, task.timeZone);
 }
 
 /** Refuses a node or targets that are not there, and a node whose agent is known to be unable to run it. */
@@ -56,6 +58,8 @@ export async function checkSurroundings(deps: Deps, task: TaskSettings): Promise
       `targetIds: ${vaults.map(({ name }) => name).join(" and ")} are both the vault: choose one`,
     );
   }
+  const verifier = task.verification?.nodeId ?? null;
+  if (verifier !== null) await readNode(deps, verifier);
   // Who is in a pool changes; its nodes are asked when a run starts.
   if (task.nodeId === null) return;
   const node = await readNode(deps, task.nodeId);
@@ -77,6 +81,14 @@ export function nextRunOf(
   now: number,
 ): number | null {
   return task.enabled && task.schedule !== null ? nextRun(task.schedule, task.timeZone, now) : null;
+}
+
+/** When its newest record is to be verified next; null while it has no schedule for that or is disabled. */
+export function nextVerifyOf(
+  { verification, timeZone, enabled }: Pick<TaskSettings, "verification" | "timeZone" | "enabled">,
+  now: number,
+): number | null {
+  return enabled && verification !== null ? nextRun(verification.schedule, timeZone, now) : null;
 }
 
 /** The same checks of nodes and targets as conditions of the statement that writes: ?1 a node's id, ?2 targets as JSON. */

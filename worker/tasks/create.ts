@@ -6,6 +6,7 @@ import {
   checkSettings,
   checkSurroundings,
   nextRunOf,
+  nextVerifyOf,
   surroundingsAreThere,
   type TaskSettings,
 } from "./check.ts";
@@ -64,8 +65,9 @@ function insertStatement({ db, now }: Deps, task: TaskSettings, sealed: SealedTa
   return db
     .prepare(
       `insert into backup_tasks (node_id, name, source, pipeline, pool_label, schedule, time_zone, next_run_at,
-         enabled, created_at, updated_at, secrets, secret_names, seal_id, hooks)
-       select ?1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13, ?14, ?15 where ${surroundingsAreThere} returning id`,
+         enabled, created_at, updated_at, secrets, secret_names, seal_id, hooks, verification, next_verify_at)
+       select ?1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13, ?14, ?15, ?16, ?17
+       where ${surroundingsAreThere} returning id`,
     )
     .bind(
       task.nodeId,
@@ -83,5 +85,7 @@ function insertStatement({ db, now }: Deps, task: TaskSettings, sealed: SealedTa
       sealed.secretNames,
       sealed.sealId,
       task.hooks && JSON.stringify(task.hooks),
+      task.verification && JSON.stringify(task.verification),
+      nextVerifyOf(task, now()),
     );
 }

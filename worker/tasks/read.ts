@@ -1,12 +1,17 @@
-import { and, desc, eq, lt } from "drizzle-orm";
+import { and, desc, eq, isNull, lt } from "drizzle-orm";
 import { backupRecords, backupTasks } from "../db/schema.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 import type { SealedTask } from "./secrets.ts";
 import { type ShownTask, showTasks } from "./shown.ts";
 
-type Page = { before?: number | undefined; limit: number; nodeId?: number | undefined };
-type Recent = { runs: number; succeeded: number; successRate: number | null };
+type Page = {
+  before?: number | undefined;
+  limit: number;
+  nodeId?: number | undefined;
+  verified?: "never" | undefined;
+};
+type Recent = { runs: number; succeeded: number; successRate: number | null; verified: number };
 
 const RECENT_RECORDS = 30;
 
@@ -22,6 +27,7 @@ export async function listTasks(
       and(
         lt(backupTasks.id, page.before ?? Number.MAX_SAFE_INTEGER),
         page.nodeId === undefined ? undefined : eq(backupTasks.nodeId, page.nodeId),
+        page.verified === "never" ? isNull(backupTasks.verifiedAt) : undefined,
       ),
     )
     .orderBy(desc(backupTasks.id))
@@ -64,7 +70,11 @@ export const noSuchTask = (id: number) =>
 /** A missed record counts for every run it stands for; one that a person cancelled says nothing of success. */
 async function recentRuns({ orm }: Deps, taskId: number): Promise<Recent> {
   const records = await orm
-    .select({ status: backupRecords.status, runs: backupRecords.runs })
+    .select({
+      status: backupRecords.status,
+      runs: backupRecords.runs,
+      verifiedGrade: backupRecords.verifiedGrade,
+    })
     .from(backupRecords)
     .where(eq(backupRecords.taskId, taskId))
     .orderBy(desc(backupRecords.id))
@@ -74,5 +84,6 @@ async function recentRuns({ orm }: Deps, taskId: number): Promise<Recent> {
   const counted = finished.slice(0, RECENT_RECORDS).filter(({ status }) => status !== "cancelled");
   const runs = counted.reduce((sum, record) => sum + record.runs, 0);
   const succeeded = counted.filter(({ status }) => status === "success").length;
-  return { runs, succeeded, successRate: runs === 0 ? null : succeeded / runs };
+  const verified = counted.filter(({ verifiedGrade }) => verifiedGrade !== null).length;
+  return { runs, succeeded, verified, successRate: runs === 0 ? null : succeeded / runs };
 }

@@ -29,6 +29,11 @@ export async function showTasks({ db }: Deps, rows: TaskRow[]): Promise<ShownTas
     schedule: row.schedule,
     timeZone: row.timeZone,
     nextRunAt: row.nextRunAt,
+    verification:
+      row.verification === null ? null : objects.taskVerification.parse(JSON.parse(row.verification)),
+    nextVerifyAt: row.nextVerifyAt,
+    verifiedAt: row.verifiedAt,
+    verifiedGrade: row.verifiedGrade as ShownTask["verifiedGrade"],
     enabled: row.enabled,
     createdAt: row.createdAt,
     updatedAt: row.updatedAt,

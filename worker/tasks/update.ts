@@ -6,6 +6,7 @@ import {
   checkSettings,
   checkSurroundings,
   nextRunOf,
+  nextVerifyOf,
   surroundingsAreThere,
   type TaskSettings,
 } from "./check.ts";
@@ -42,7 +43,7 @@ export async function updateTask(
       next.source,
       secrets,
     );
-    if (touches(changes, ["nodeId", "source", "pipeline", "targetIds", "hooks"]))
+    if (touches(changes, ["nodeId", "source", "pipeline", "targetIds", "hooks", "verification"]))
       await checkSurroundings(deps, next);
     if (await write(deps, actor, { ...before, ...old }, next, sealed, Object.keys(secrets ?? {}).sort()))
       return readTask(deps, id);
@@ -92,11 +93,16 @@ function updateStatement(
 ): D1PreparedStatement {
   const reschedule =
     before.schedule !== next.schedule || before.timeZone !== next.timeZone || before.enabled !== next.enabled;
+  const reverify =
+    JSON.stringify(before.verification) !== JSON.stringify(next.verification) ||
+    before.timeZone !== next.timeZone ||
+    before.enabled !== next.enabled;
   return db
     .prepare(
       `update backup_tasks set node_id = ?1, name = ?3, source = ?4, pipeline = ?5, pool_label = ?6, schedule = ?7,
          time_zone = ?8, next_run_at = case when ?9 then ?10 else next_run_at end, enabled = ?11, updated_at = ?12,
-         secrets = ?15, secret_names = ?16, seal_id = ?17, hooks = ?18
+         secrets = ?15, secret_names = ?16, seal_id = ?17, hooks = ?18,
+         verification = ?19, next_verify_at = case when ?20 then ?21 else next_verify_at end
        where id = ?13 and updated_at = ?14 and ${surroundingsAreThere}`,
     )
     .bind(
@@ -119,6 +125,9 @@ function updateStatement(
       sealed.secretNames,
       sealed.sealId,
       next.hooks && JSON.stringify(next.hooks),
+      next.verification && JSON.stringify(next.verification),
+      Number(reverify),
+      nextVerifyOf(next, now()),
     );
 }
 
@@ -132,6 +141,7 @@ const settingsOf = (task: ShownTask): TaskSettings => ({
   hooks: task.hooks as TaskSettings["hooks"],
   schedule: task.schedule,
   timeZone: task.timeZone,
+  verification: task.verification as TaskSettings["verification"],
   enabled: task.enabled,
 });
 
