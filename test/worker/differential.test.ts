@@ -367,7 +367,7 @@ describe("the restore of a differential backup", () => {
       .run();
     expect(await restore(differential.id)).toMatchObject({
       code: "RECORD_NOT_RESTORABLE",
-      message: `record ${base.id} has no copy`,
+      message: `record ${base.id} has no sound copy`,
     });
   });
 });

@@ -5,7 +5,7 @@ import { DomainError } from "../errors.ts";
 import { openTargetById } from "../targets/open-target.ts";
 import { type Copy, chooseCopy } from "./choose-copy.ts";
 
-type Base = z.input<typeof agentApi.restoreSpec.reply>["base"];
+type Base = z.output<typeof agentApi.restoreSpec.reply>["base"];
 /** A record that is read on a node from the target `besides`, and the full backup that it builds on, if on any. */
 type Differential = { baseId: number | null; recordNodeId: number | null; besides: number };
 type Node = { id: number; name: string };
