@@ -45,7 +45,11 @@ await pack();
 async function bundle(): Promise<void> {
   await rm(dist, { recursive: true, force: true });
   await build({
-    entryPoints: { main: join(here, "main.ts"), job: join(here, "job.ts") },
+    entryPoints: {
+      main: join(here, "main.ts"),
+      job: join(here, "job.ts"),
+      "extract-worker": join(here, "pipeline", "extract-worker.ts"),
+    },
     outdir: dist,
     bundle: true,
     splitting: true,

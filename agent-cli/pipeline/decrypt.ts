@@ -29,10 +29,57 @@ export async function* decrypt(
 ): AsyncGenerator<Uint8Array> {
   const reader = new ByteReader(source);
   try {
-    const fileKey = await openHeader(await readHeader(reader), identities);
-    const nonce = await reader.take(payloadNonceBytes);
-    if (nonce.length < payloadNonceBytes) throw new DamagedArtifact("it is cut off after its age header");
-    yield* openChunks(reader, payloadKey(fileKey, nonce));
+    const { key } = await openPayload(reader, identities);
+    yield* openChunks(reader, key);
+  } finally {
+    await reader.close();
+  }
+}
+
+/** What is needed to decrypt an age file from any place in it. */
+export type AgePayload = { key: KeyObject; startsAt: number };
+
+/** Reads the beginning of an age file, up to where its payload starts. */
+export async function openPayload(reader: ByteReader, identities: Identities): Promise<AgePayload> {
+  const header = await readHeader(reader);
+  const fileKey = await openHeader(header, identities);
+  const nonce = await reader.take(payloadNonceBytes);
+  if (nonce.length < payloadNonceBytes) throw new DamagedArtifact("it is cut off after its age header");
+  return { key: payloadKey(fileKey, nonce), startsAt: header.length + payloadNonceBytes };
+}
+
+/** The size of what an encrypted payload of so many bytes holds. */
+export function openedBytes(payloadBytes: number): number {
+  const chunks = Math.max(1, Math.ceil(payloadBytes / (chunkBytes + tagBytes)));
+  const opened = payloadBytes - chunks * tagBytes;
+  if (opened < 0) throw new DamagedArtifact("it is cut off after its age header");
+  return opened;
+}
+
+/**
+ * A part of what an age file holds. `read` gives the file's own bytes. Every chunk is authenticated, and the file's last
+ * one as its last, so that a file which was cut off or continued does not pass for a whole one where its end is read.
+ */
+export async function* decryptRange(
+  { key, startsAt }: AgePayload,
+  payloadBytes: number,
+  read: (offset: number, length: number) => AsyncIterable<Uint8Array>,
+  { offset, length }: { offset: number; length: number },
+): AsyncGenerator<Uint8Array> {
+  const sealedBytes = chunkBytes + tagBytes;
+  const lastChunk = Math.max(1, Math.ceil(payloadBytes / sealedBytes)) - 1;
+  const first = Math.floor(offset / chunkBytes);
+  const end = Math.min(Math.floor((offset + length - 1) / chunkBytes), lastChunk);
+  const until = Math.min((end + 1) * sealedBytes, payloadBytes);
+  const reader = new ByteReader(read(startsAt + first * sealedBytes, until - first * sealedBytes));
+  try {
+    for (let place = first; place <= end; place += 1) {
+      const sealed = await reader.take(Math.min(sealedBytes, payloadBytes - place * sealedBytes));
+      const content = openChunk(key, sealed, place, place === lastChunk);
+      if (content === null) throw new DamagedArtifact(whatIsWrong(key, sealed, place, place === lastChunk));
+      const from = Math.max(0, offset - place * chunkBytes);
+      yield content.subarray(from, Math.min(content.length, offset + length - place * chunkBytes));
+    }
   } finally {
     await reader.close();
   }

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { randomBytes } from "node:crypto";
+import { createHash, type Hash, hash as hashOf, randomBytes } from "node:crypto";
 import {
   closeSync,
   constants,
@@ -31,15 +31,25 @@ const fileFlags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | co
 
 export type ExtractOptions = {
   destination: string;
-  plan: Plan;
+  plan: Pick<Plan, "linkTargets" | "standIns">;
   selection: Selection;
   conflict: RestoreJob["conflict"];
   warnings: WarningList;
   /** Called with a complete file before it takes its place; what it throws keeps the file from doing so. */
   approve?: (temporaryPath: string, finalPath: string) => void;
+  /** What a file's content must be; one with another hash never takes its place. */
+  expectedHash?: (entry: TarEntry) => Buffer | null;
+  /** Directories and links are somebody else's. */
+  contentsOnly?: boolean;
 };
 
-type OpenFile = { entry: TarEntry; path: MemberPath; fd: number; temporary: Buffer };
+type OpenFile = {
+  entry: TarEntry;
+  path: MemberPath;
+  fd: number;
+  temporary: Buffer;
+  check: ContentCheck | null;
+};
 type Attributes = Pick<TarEntry, "mode" | "uid" | "gid" | "mtimeNs">;
 
 /**
@@ -57,7 +67,7 @@ export class Extractor implements TarHandler {
   readonly #isRoot = process.geteuid?.() === 0;
   readonly #directories: { path: MemberPath; attributes: Attributes }[] = [];
   /** Members that were linked to and where their content really is. */
-  readonly #restoredTargets = new Map<string, MemberPath>();
+  readonly restoredTargets = new Map<string, MemberPath>();
   #file: OpenFile | null = null;
 
   constructor(options: ExtractOptions) {
@@ -67,6 +77,8 @@ export class Extractor implements TarHandler {
 
   entry(entry: TarEntry): void {
     this.currentPath = entry.path;
+    const isStructure = entry.type === "directory" || entry.type === "link";
+    if (this.#options.contentsOnly && isStructure) return;
     const path = splitMemberPath(entry.path);
     if (path.length === 0) return;
     const key = pathKey(path);
@@ -77,8 +89,13 @@ export class Extractor implements TarHandler {
     else if (relation === "inside") this.#restore(entry, path, key);
   }
 
+  sparseMap(map: Buffer): void {
+    this.#file?.check?.add(map);
+  }
+
   data(bytes: Buffer, offset: number): void {
     if (!this.#file) return;
+    this.#file.check?.add(bytes);
     this.#writing(this.#file.path, () => writeFully(this.#file?.fd ?? -1, bytes, offset));
     this.bytes += bytes.length;
   }
@@ -86,6 +103,8 @@ export class Extractor implements TarHandler {
   endEntry(): void {
     const file = this.#file;
     if (!file) return;
+    if (file.check?.fits() === false)
+      throw new DamagedArtifact(`the content of ${this.#tree.display(file.path)} is not what was backed up`);
     this.#writing(file.path, () => {
       if (file.entry.sparse) ftruncateSync(file.fd, file.entry.sparse.realSize);
       this.#applyTo(file.fd, file.entry, file.path);
@@ -151,15 +170,17 @@ export class Extractor implements TarHandler {
 
   #beginFile(entry: TarEntry, path: MemberPath, key: string): void {
     if (!this.#isFree(path)) return;
-    if (this.#options.plan.linkTargets.has(key)) this.#restoredTargets.set(key, path);
+    if (this.#options.plan.linkTargets.has(key)) this.restoredTargets.set(key, path);
     const temporary = this.#temporaryBeside(path);
     const fd = this.#writing(path, () => openSync(temporary, fileFlags, 0o600));
-    this.#file = { entry, path, fd, temporary };
+    const expected = this.#options.expectedHash?.(entry) ?? null;
+    const check = expected && new ContentCheck(expected, entry.size);
+    this.#file = { entry, path, fd, temporary, check };
   }
 
   #makeLink(entry: TarEntry, path: MemberPath): void {
     const target = splitMemberPath(entry.linkPath as Buffer);
-    const content = this.#restoredTargets.get(pathKey(target));
+    const content = this.restoredTargets.get(pathKey(target));
     if (content && pathKey(content) === pathKey(path)) return;
     if (!this.#isFree(path)) return;
     if (!content)
@@ -268,6 +289,30 @@ export class Extractor implements TarHandler {
         throw new Error(`${place} could not be restored: ${code}`, { cause: error });
       throw error;
     }
+  }
+}
+
+/** Compares a file's content, as it stands in the archive, with its hash. */
+class ContentCheck {
+  readonly #expected: Buffer;
+  readonly #size: number;
+  #hash: Hash | null = null;
+  #digest: Buffer | null = null;
+
+  constructor(expected: Buffer, size: number) {
+    this.#expected = expected;
+    this.#size = size;
+  }
+
+  add(bytes: Buffer): void {
+    // Most files come in one piece, for which no hash needs to be kept open.
+    if (this.#hash === null && bytes.length === this.#size) this.#digest = hashOf("sha256", bytes, "buffer");
+    else this.#hash = (this.#hash ?? createHash("sha256")).update(bytes);
+  }
+
+  fits(): boolean {
+    this.#digest ??= (this.#hash ?? createHash("sha256")).digest();
+    return this.#digest.equals(this.#expected);
   }
 }
 

@@ -1,15 +1,15 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { type FileHandle, open, rm, statfs } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname } from "node:path";
 import { DamagedArtifact } from "./damaged.ts";
 import { errorCode } from "./error-code.ts";
-import type { RestoreJob } from "./pipeline.ts";
+import type { StoredArtifact } from "./pipeline.ts";
 
 /** Room that a spooled artifact must leave free. */
 const reserveBytes = 256 * 1024 * 1024;
 
-/** Reads an artifact twice: once to prove it, once to use it. */
+/** Reads an artifact twice, once to prove it and once to use it, or in parts. */
 export type Artifact = {
   /** Bytes read in the current pass. */
   readonly fetchedBytes: number;
@@ -17,28 +17,44 @@ export type Artifact = {
   first(): AsyncIterable<Uint8Array>;
   /** The same bytes again: from the work directory if they found room there, else fetched and checked anew. */
   second(): AsyncIterable<Uint8Array>;
+  /** A part of it, from where it costs least. */
+  range(offset: number, length: number): AsyncIterable<Uint8Array>;
+  /** Null when nobody knows. */
+  readonly sizeBytes: number | null;
   close(): Promise<void>;
 };
 
-export async function openArtifact(job: RestoreJob): Promise<Artifact> {
+type Fetching = StoredArtifact & { signal: AbortSignal };
+
+/** `spoolPath` is where a copy may be put between the two readings; null for none. */
+export async function openArtifact(job: Fetching, spoolPath: string | null): Promise<Artifact> {
   const stored = await job.storage.stat(job.key, { signal: job.signal });
-  const spool = await Spool.create(job.workDir, job.expected.sizeBytes ?? stored?.sizeBytes ?? null);
-  return new FetchedArtifact(job, spool);
+  const known = job.expected.sizeBytes;
+  if (stored && known !== null && stored.sizeBytes !== known) throw wrongSize(known);
+  return new FetchedArtifact(job, known ?? stored?.sizeBytes ?? null, job.nearby ? null : spoolPath);
 }
+
+const wrongSize = (sizeBytes: number) =>
+  new DamagedArtifact(`its size is not the ${sizeBytes} bytes that were stored`);
 
 class FetchedArtifact implements Artifact {
   fetchedBytes = 0;
-  readonly #job: RestoreJob;
-  readonly #spool: Spool | null;
+  readonly sizeBytes: number | null;
+  readonly #job: Fetching;
+  readonly #spoolPath: string | null;
+  #spool: Spool | null = null;
   #sha256: string | null;
 
-  constructor(job: RestoreJob, spool: Spool | null) {
+  constructor(job: Fetching, sizeBytes: number | null, spoolPath: string | null) {
     this.#job = job;
-    this.#spool = spool;
+    this.sizeBytes = sizeBytes;
+    this.#spoolPath = spoolPath;
     this.#sha256 = job.expected.sha256?.toLowerCase() ?? null;
   }
 
   async *first(): AsyncGenerator<Uint8Array> {
+    this.fetchedBytes = 0;
+    this.#spool = this.#spoolPath === null ? null : await Spool.create(this.#spoolPath, this.sizeBytes);
     for await (const chunk of this.#fetch()) {
       await this.#spool?.write(chunk);
       yield chunk;
@@ -57,6 +73,24 @@ class FetchedArtifact implements Artifact {
     }
   }
 
+  async *range(offset: number, length: number): AsyncGenerator<Uint8Array> {
+    if (length === 0) return;
+    const { storage, key, signal } = this.#job;
+    const range = { offset, length };
+    const bytes = this.#spool?.usable
+      ? this.#spool.read(signal, range)
+      : await storage.get(key, { signal, range });
+    let left = length;
+    for await (const chunk of bytes) {
+      signal.throwIfAborted();
+      this.fetchedBytes += chunk.length;
+      left -= chunk.length;
+      if (left < 0) throw new DamagedArtifact("more of it came than was asked for");
+      yield chunk;
+    }
+    if (left > 0) throw new DamagedArtifact("it is cut off");
+  }
+
   async close(): Promise<void> {
     await this.#spool?.remove();
   }
@@ -72,7 +106,7 @@ class FetchedArtifact implements Artifact {
       yield chunk;
     }
     if (expected.sizeBytes !== null && this.fetchedBytes !== expected.sizeBytes) {
-      throw new DamagedArtifact(`its size is not the ${expected.sizeBytes} bytes that were stored`);
+      throw wrongSize(expected.sizeBytes);
     }
     const sha256 = hash.digest("hex");
     // Without a recorded hash, the second reading must at least be what the first one proved.
@@ -87,12 +121,11 @@ class Spool {
   readonly #path: string;
   #file: FileHandle | null;
 
-  static async create(workDir: string, sizeBytes: number | null): Promise<Spool | null> {
+  static async create(path: string, sizeBytes: number | null): Promise<Spool | null> {
     if (sizeBytes === null) return null;
-    const { bavail, bsize } = await statfs(workDir);
+    const { bavail, bsize } = await statfs(dirname(path));
     // Twice its size: what is restored may land on the same disk.
     if (bavail * bsize < 2 * sizeBytes + reserveBytes) return null;
-    const path = join(workDir, "artifact");
     return new Spool(path, await open(path, "wx", 0o600));
   }
 
@@ -117,10 +150,10 @@ class Spool {
     this.#file = null;
   }
 
-  async *read(signal: AbortSignal): AsyncGenerator<Uint8Array> {
-    for await (const chunk of createReadStream(this.#path, { highWaterMark: 1024 * 1024, signal })) {
-      yield chunk as Buffer;
-    }
+  async *read(signal: AbortSignal, range?: { offset: number; length: number }): AsyncGenerator<Uint8Array> {
+    const part = range ? { start: range.offset, end: range.offset + range.length - 1 } : {};
+    const options = { highWaterMark: 1024 * 1024, signal, ...part };
+    for await (const chunk of createReadStream(this.#path, options)) yield chunk as Buffer;
   }
 
   async remove(): Promise<void> {

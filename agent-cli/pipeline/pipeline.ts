@@ -1,4 +1,5 @@
 import type { Storage } from "../storage/storage.ts";
+import type { IndexPlace } from "./archive-index.ts";
 import type { Identities } from "./identities.ts";
 
 /** A database server. The same shapes cross the wire; `protocol/` validates them. */
@@ -111,7 +112,20 @@ export type BackupResult = {
   timings: { totalMs: number };
 };
 
-export type RestoreJob = {
+/** One stored artifact, and what is known of it. */
+export type StoredArtifact = {
+  storage: Storage;
+  key: string;
+  expected: { sha256: string | null; sizeBytes: number | null };
+  /** For an encrypted artifact: the keys that may open it. */
+  identities?: Identities | null;
+  /** Where its index stands and what hash it has; null: it has none. Left out, it is looked for, and not trusted. */
+  archiveIndex?: IndexPlace | null;
+  /** It lies on this machine: to read it again costs less than a copy. */
+  nearby?: boolean;
+};
+
+export type RestoreJob = StoredArtifact & {
   sourceType: SourceSpec["type"];
   /** Where it was read from, which databases and commands need to be restored in place. */
   source?: SourceSpec | null;
@@ -119,11 +133,8 @@ export type RestoreJob = {
   commands?: Readonly<Record<string, ConfiguredCommand>>;
   options?: RestoreOptions;
   compression: Compression;
-  /** For an encrypted artifact: the keys that may open it. */
-  identities?: Identities | null;
-  storage: Storage;
-  key: string;
-  expected: { sha256: string | null; sizeBytes: number | null };
+  /** The full backup that a differential one stands on. */
+  base?: StoredArtifact | null;
   /**
    * Absolute directory (file) or file or directory (any other) to restore to; null is the original place: paths, the
    * server, or the command that takes it back.

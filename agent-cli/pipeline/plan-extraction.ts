@@ -25,6 +25,8 @@ export type Plan = {
   linkTargets: ReadonlySet<string>;
   /** Where the content of a link's target goes when the target itself is not restored: to its first link. */
   standIns: ReadonlyMap<string, MemberPath>;
+  /** Members that are not restored, because what stands in their place is kept. */
+  kept: ReadonlySet<string>;
 };
 
 /**
@@ -83,7 +85,13 @@ export class Planner implements TarHandler {
       const restored = this.#selection.relation(target) === "inside" && !this.#kept.has(target);
       if (!restored && !stand.has(target)) stand.set(target, path);
     }
-    return { entries: this.#entries, bytes: this.#bytes, linkTargets: this.#linkTargets, standIns: stand };
+    return {
+      entries: this.#entries,
+      bytes: this.#bytes,
+      linkTargets: this.#linkTargets,
+      standIns: stand,
+      kept: this.#kept,
+    };
   }
 
   close(): void {

@@ -1,13 +1,16 @@
-import { isAbsolute } from "node:path";
+import { isAbsolute, join } from "node:path";
 import { looksLikeSqlite } from "../sources/sqlite-file.ts";
+import type { IndexBase } from "./archive-index.ts";
 import { contentOf } from "./artifact-content.ts";
 import { DamagedArtifact } from "./damaged.ts";
 import { Extractor } from "./extract.ts";
 import { type Artifact, openArtifact } from "./fetch-artifact.ts";
+import { type IndexedArchive, openIndexed } from "./indexed-archive.ts";
 import { Selection } from "./member-path.ts";
-import type { Progress, RestoreJob, RestoreResult } from "./pipeline.ts";
+import type { Progress, RestoreJob, RestoreResult, StoredArtifact } from "./pipeline.ts";
 import { Planner } from "./plan-extraction.ts";
 import { reportEvery } from "./report-every.ts";
+import { restoreIndexed } from "./restore-indexed.ts";
 import { approveDatabase, restoreDatabase } from "./restore-sqlite.ts";
 import { type TarHandler, TarReader } from "./untar.ts";
 import { WarningList } from "./warnings.ts";
@@ -16,15 +19,17 @@ import { WarningList } from "./warnings.ts";
 export type Restoring = {
   job: RestoreJob;
   artifact: Artifact;
+  /** Of a differential backup: the full one below it, once it is open. */
+  base: Artifact | null;
   selection: Selection;
   warnings: WarningList;
   progress: Progress;
 };
 
 /**
- * Runs one restore. The artifact is read twice: first its size, hash and structure are proven and the destination is
- * checked, and nothing is written; then it is extracted. A restore that fails half-way leaves complete files and no
- * partial ones.
+ * Runs one restore. First the artifact's size, hash and structure are proven and the destination is checked, and
+ * nothing is written; then it is extracted. Of an archive with an index whose hash is known, selected paths are fetched
+ * alone, and each file is proven for itself. A restore that fails half-way leaves complete files and no partial ones.
  */
 export async function runRestore(job: RestoreJob): Promise<RestoreResult> {
   job.signal.throwIfAborted();
@@ -32,29 +37,80 @@ export async function runRestore(job: RestoreJob): Promise<RestoreResult> {
     throw new Error("the destination must be absolute");
   const selection = new Selection(job.selectedPaths);
   const warnings = new WarningList(({ path, reason }) => job.report.log("warn", `${path}: ${reason}`));
-  const artifact = await openArtifact(job);
-  const progress = startProgress();
-  const reporter = reportEvery(job.report, () => ({ ...progress, artifactBytes: artifact.fetchedBytes }));
+  const artifact = await openArtifact(job, join(job.workDir, "artifact"));
+  const restoring: Restoring = { job, artifact, base: null, selection, warnings, progress: startProgress() };
+  const fetched = () => artifact.fetchedBytes + (restoring.base?.fetchedBytes ?? 0);
+  const reporter = reportEvery(job.report, () => ({ ...restoring.progress, artifactBytes: fetched() }));
   try {
-    const restoring = { job, artifact, selection, warnings, progress };
     const { entries, bytes } = await restoreByKind(restoring);
     return { entries, bytes, warnings: warnings.kept, warningCount: warnings.count };
   } catch (error) {
     throw job.signal.aborted ? job.signal.reason : error;
   } finally {
     await artifact.close();
+    await restoring.base?.close();
     reporter.stop();
   }
 }
 
 async function restoreByKind(restoring: Restoring): Promise<{ entries: number; bytes: number }> {
   const { job, artifact } = restoring;
+  const mayHaveIndex = job.sourceType === "file" && job.compression === "zstd";
+  const own = mayHaveIndex ? await openIndexed(artifact, job) : null;
+  if (own) return await restoreByIndex(restoring, own);
   const content = contentOf(job, artifact.first());
   if (job.sourceType === "file") return await restoreArchive(restoring, content);
   const { start, all } = await peek(content);
   return looksLikeSqlite(start)
     ? await restoreDatabase(restoring, all)
     : await restoreArchive(restoring, all);
+}
+
+async function restoreByIndex(
+  restoring: Restoring,
+  own: IndexedArchive,
+): Promise<{ entries: number; bytes: number }> {
+  const { job } = restoring;
+  const full = own.index.base && (await openFull(restoring, own.index.base));
+  const alone = job.selectedPaths !== null && job.archiveIndex;
+  if (!alone) await prove(own.artifact, job, job.signal);
+  if (!alone && full) await readThrough(full.artifact, job.signal);
+  return await restoreIndexed(restoring, own, full);
+}
+
+/** The full backup that a differential one stands on, which must be the very one. */
+async function openFull(restoring: Restoring, needed: IndexBase): Promise<IndexedArchive> {
+  const { base: stored, signal, workDir } = restoring.job;
+  const name = needed.recordId > 0 ? `record ${needed.recordId}` : `the full backup ${needed.sha256}`;
+  if (!stored)
+    throw new Error(`this is a differential backup: it can only be restored together with ${name}`);
+  const known = stored.expected.sha256?.toLowerCase() ?? needed.sha256;
+  if (known !== needed.sha256)
+    throw new Error(`this differential backup stands on ${name}, and what is at hand is another one`);
+  const expected = { ...stored.expected, sha256: needed.sha256 };
+  restoring.base = await openArtifact({ ...stored, expected, signal }, join(workDir, "base"));
+  const full = await openIndexed(restoring.base, stored);
+  if (!full) throw new DamagedArtifact("its base has no index");
+  return full;
+}
+
+/**
+ * Reads an artifact to its end. Its hash proves it; where none is known, its structure has to, as far as it can: every
+ * frame and every header.
+ */
+async function prove(
+  artifact: Artifact,
+  { expected, identities }: StoredArtifact,
+  signal: AbortSignal,
+): Promise<void> {
+  if (expected.sha256 !== null) return await readThrough(artifact, signal);
+  const content = contentOf({ identities: identities ?? null, compression: "zstd" }, artifact.first());
+  await readArchive(content, { entry() {}, data() {}, endEntry() {} }, signal, () => {});
+}
+
+/** At the end its hash is compared. */
+async function readThrough(artifact: Artifact, signal: AbortSignal): Promise<void> {
+  for await (const _ of artifact.first()) signal.throwIfAborted();
 }
 
 async function restoreArchive(

@@ -9,6 +9,8 @@ const maxSparseMapBytes = 8 * 1024 * 1024;
 /** Receives an archive's members in order. `data` comes only for files; `offset` is the position in the restored file. */
 export type TarHandler = {
   entry(entry: TarEntry): void;
+  /** After `entry` of a sparse file: its map, as it stands in the archive. */
+  sparseMap?(map: Buffer): void;
   data(bytes: Buffer, offset: number): void;
   endEntry(): void;
 };
@@ -22,6 +24,7 @@ type State =
       entry: TarEntry;
       read: number;
       map: SparseMapParser;
+      blocks: Buffer[];
       block: Buffer[];
       blockLeft: number;
     }
@@ -174,7 +177,7 @@ export class TarReader {
   #begin(entry: TarEntry): void {
     if (entry.sparse) {
       const map = new SparseMapParser();
-      this.#state = { at: "sparseMap", entry, read: 0, map, block: [], blockLeft: blockBytes };
+      this.#state = { at: "sparseMap", entry, read: 0, map, blocks: [], block: [], blockLeft: blockBytes };
       return;
     }
     this.#handler.entry(entry);
@@ -190,17 +193,20 @@ export class TarReader {
     if (state.blockLeft > 0) return used;
     state.read += blockBytes;
     if (state.read > state.entry.size || state.read > maxSparseMapBytes) throw brokenSparse();
-    state.map.push(Buffer.concat(state.block));
+    const block = Buffer.concat(state.block);
+    state.map.push(block);
+    state.blocks.push(block);
     state.block = [];
     state.blockLeft = blockBytes;
     const segments = state.map.segments;
-    if (segments) this.#beginSparse(state.entry, segments, state.entry.size - state.read);
+    if (segments) this.#beginSparse(state, segments);
     return used;
   }
 
-  #beginSparse(entry: TarEntry, segments: Segment[], stored: number): void {
-    checkSegments(segments, contentSize(entry), stored);
+  #beginSparse({ entry, read, blocks }: State & { at: "sparseMap" }, segments: Segment[]): void {
+    checkSegments(segments, contentSize(entry), entry.size - read);
     this.#handler.entry(entry);
+    this.#handler.sparseMap?.(Buffer.concat(blocks));
     const used = segments.filter((segment) => segment.length > 0);
     const first = used.shift();
     if (!first) {

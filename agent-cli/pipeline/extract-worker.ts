@@ -1,0 +1,50 @@
+import { parentPort, workerData } from "node:worker_threads";
+import { DamagedArtifact } from "./damaged.ts";
+import type { FromExtractor, ToExtractor } from "./extraction-lane.ts";
+import { type ExtractionPart, SegmentExtractor } from "./segment-extractor.ts";
+import { WarningList } from "./warnings.ts";
+
+/** A thread that writes the files of segments. After an error it only waits to be closed. */
+if (parentPort) serve(parentPort, workerData as ExtractionPart);
+
+function serve(port: NonNullable<typeof parentPort>, part: ExtractionPart): void {
+  const say = (message: FromExtractor) => port.postMessage(message);
+  const warnings = new WarningList((warning) => say({ type: "warning", warning }));
+  const extractor = new SegmentExtractor(part, warnings);
+  let failed = false;
+  port.on("message", (message: ToExtractor) => {
+    try {
+      if (message.type === "close") {
+        extractor.close();
+        port.close();
+      } else if (!failed) perform(extractor, message, say);
+    } catch (error) {
+      failed = true;
+      const reason = error instanceof Error ? error.message : String(error);
+      say({ type: "failed", message: reason, damaged: error instanceof DamagedArtifact });
+    }
+  });
+}
+
+function perform(
+  extractor: SegmentExtractor,
+  message: Exclude<ToExtractor, { type: "close" }>,
+  say: (message: FromExtractor) => void,
+): void {
+  switch (message.type) {
+    case "begin":
+      extractor.begin(Buffer.from(message.members));
+      return;
+    case "frame":
+      extractor.frame(message.frame, Buffer.from(message.compressed));
+      say({ type: "written", tally: extractor.tally });
+      return;
+    case "end":
+      extractor.end();
+      return;
+    case "finish": {
+      const restoredTargets = [...extractor.restoredTargets].map(([key, path]) => ({ key, path }));
+      say({ type: "finished", tally: extractor.tally, restoredTargets });
+    }
+  }
+}

@@ -1,0 +1,146 @@
+import { Worker } from "node:worker_threads";
+import { DamagedArtifact } from "./damaged.ts";
+import type { MemberPath } from "./member-path.ts";
+import type { Warning } from "./pipeline.ts";
+import { type ExtractionPart, type ExtractionTally, SegmentExtractor } from "./segment-extractor.ts";
+import type { PlacedFrame } from "./segments.ts";
+import type { WarningList } from "./warnings.ts";
+
+/** Takes segments to be written, one frame after the other. A method that rejects has left no half-written file. */
+export type ExtractionLane = {
+  begin(members: Buffer): void;
+  /** Resolves when it can take another one. The bytes are no longer the caller's. */
+  frame(frame: PlacedFrame, compressed: Buffer): Promise<void>;
+  end(): void;
+  readonly tally: ExtractionTally;
+  /** Resolves when everything is written; says where members that others link to are. */
+  finish(): Promise<Iterable<readonly [string, MemberPath]>>;
+  close(): Promise<void>;
+};
+
+export type ToExtractor =
+  | { type: "begin"; members: Uint8Array }
+  | { type: "frame"; frame: PlacedFrame; compressed: Uint8Array }
+  | { type: "end" }
+  | { type: "finish" }
+  | { type: "close" };
+
+export type FromExtractor =
+  | { type: "written"; tally: ExtractionTally }
+  | { type: "warning"; warning: Warning }
+  | { type: "failed"; message: string; damaged: boolean }
+  | {
+      type: "finished";
+      tally: ExtractionTally;
+      restoredTargets: { key: string; path: Uint8Array[] }[];
+    };
+
+/** Writes in this thread: for a few files, another one would only cost its start. */
+export function ownLane(part: ExtractionPart, warnings: WarningList): ExtractionLane {
+  const extractor = new SegmentExtractor(part, warnings);
+  return {
+    begin: (members) => extractor.begin(members),
+    frame: async (frame, compressed) => extractor.frame(frame, compressed),
+    end: () => extractor.end(),
+    get tally() {
+      return extractor.tally;
+    },
+    finish: async () => extractor.restoredTargets,
+    close: async () => extractor.close(),
+  };
+}
+
+const maxFramesWaiting = 3;
+
+/** Writes in a thread of its own. */
+export function threadLane(part: ExtractionPart, warnings: WarningList): ExtractionLane {
+  return new ThreadLane(part, warnings);
+}
+
+class ThreadLane implements ExtractionLane {
+  tally: ExtractionTally = { entries: 0, bytes: 0, currentPath: null };
+  readonly #worker: Worker;
+  readonly #exited: Promise<void>;
+  readonly #warnings: WarningList;
+  #waiting = 0;
+  #failure: Error | null = null;
+  #finished: Map<string, MemberPath> | null = null;
+  #wake: () => void = () => {};
+
+  constructor(part: ExtractionPart, warnings: WarningList) {
+    this.#warnings = warnings;
+    const own = import.meta.url.endsWith(".ts") ? "./extract-worker.ts" : "./extract-worker.js";
+    this.#worker = new Worker(new URL(own, import.meta.url), { workerData: part });
+    this.#exited = new Promise((resolve) => this.#worker.once("exit", () => resolve()));
+    this.#worker.on("message", (message: FromExtractor) => this.#hear(message));
+    this.#worker.on("error", (error) => this.#fail(error));
+    this.#exited.then(() => this.#fail(new Error("a thread of the restore ended by itself")));
+  }
+
+  begin(members: Buffer): void {
+    this.#say({ type: "begin", members });
+  }
+
+  async frame(frame: PlacedFrame, compressed: Buffer): Promise<void> {
+    this.#waiting += 1;
+    this.#say({ type: "frame", frame, compressed });
+    while (this.#waiting >= maxFramesWaiting && !this.#failure) await this.#change();
+    if (this.#failure) throw this.#failure;
+  }
+
+  end(): void {
+    this.#say({ type: "end" });
+  }
+
+  async finish(): Promise<Map<string, MemberPath>> {
+    this.#say({ type: "finish" });
+    while (!this.#finished && !this.#failure) await this.#change();
+    if (this.#failure) throw this.#failure;
+    return this.#finished ?? new Map();
+  }
+
+  async close(): Promise<void> {
+    this.#say({ type: "close" });
+    await this.#exited;
+  }
+
+  #say(message: ToExtractor): void {
+    this.#worker.postMessage(message, bytesToGive(message));
+  }
+
+  #change(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  #hear(message: FromExtractor): void {
+    if (message.type === "warning") this.#warnings.add(message.warning.path, message.warning.reason);
+    else if (message.type === "failed")
+      this.#fail(message.damaged ? DamagedArtifact.again(message.message) : new Error(message.message));
+    else this.#advance(message);
+  }
+
+  #advance(message: Extract<FromExtractor, { type: "written" | "finished" }>): void {
+    this.tally = message.tally;
+    if (message.type === "written") this.#waiting -= 1;
+    else {
+      const asBuffers = (path: Uint8Array[]) => path.map((name) => Buffer.from(name));
+      this.#finished = new Map(message.restoredTargets.map(({ key, path }) => [key, asBuffers(path)]));
+    }
+    this.#wake();
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    this.#wake();
+  }
+}
+
+/** A buffer that has its memory for itself is handed over, others are copied. */
+function bytesToGive(message: ToExtractor): ArrayBuffer[] {
+  const bytes =
+    message.type === "begin" ? message.members : message.type === "frame" ? message.compressed : null;
+  const whole = bytes && bytes.byteLength === bytes.buffer.byteLength && bytes.buffer instanceof ArrayBuffer;
+  return whole ? [bytes.buffer as ArrayBuffer] : [];
+}

@@ -1,0 +1,37 @@
+import { ByteReader } from "./byte-reader.ts";
+import type { Artifact } from "./fetch-artifact.ts";
+import type { Identities } from "./identities.ts";
+
+/** More than any header that `decrypt` takes, of which no more is fetched than comes at once. */
+const headerReadBytes = 65 * 1024;
+
+/** An artifact as its compressed stream, decrypted where it is encrypted, to be read from any place. */
+export type PlainStream = {
+  readonly sizeBytes: number;
+  read(offset: number, length: number): AsyncIterable<Uint8Array>;
+};
+
+/** Opens it; of an encrypted one that needs the beginning, and a key that fits. */
+export async function openPlainStream(
+  artifact: Artifact,
+  sizeBytes: number,
+  identities: Identities | null,
+): Promise<PlainStream> {
+  if (!identities) return { sizeBytes, read: (offset, length) => artifact.range(offset, length) };
+  const { decryptRange, openedBytes, openPayload } = await import("./decrypt.ts");
+  const reader = new ByteReader(artifact.range(0, Math.min(sizeBytes, headerReadBytes)));
+  const payload = await openPayload(reader, identities).finally(() => reader.close());
+  const payloadBytes = sizeBytes - payload.startsAt;
+  return {
+    sizeBytes: openedBytes(payloadBytes),
+    read: (offset, length) =>
+      decryptRange(payload, payloadBytes, (from, count) => artifact.range(from, count), { offset, length }),
+  };
+}
+
+/** A part of the stream that is small enough to be held. */
+export async function bytesOf(plain: PlainStream, offset: number, length: number): Promise<Buffer> {
+  const parts: Uint8Array[] = [];
+  if (length > 0) for await (const part of plain.read(offset, length)) parts.push(part);
+  return Buffer.concat(parts);
+}

@@ -1,0 +1,111 @@
+import { createHash } from "node:crypto";
+import { lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
+import { constants, zstdCompressSync } from "node:zlib";
+import {
+  type ArchiveIndex,
+  encodeArchiveIndex,
+  type IndexBase,
+  type IndexEntry,
+  type IndexPlace,
+} from "../../agent-cli/pipeline/archive-index.ts";
+import { encrypt, makeHeader } from "../../agent-cli/pipeline/encrypt.ts";
+import { SlabPool, slabBytes } from "../../agent-cli/pipeline/slabs.ts";
+import { TarWriter } from "../../agent-cli/pipeline/tar.ts";
+import { toTarEntry } from "../../agent-cli/pipeline/to-tar-entry.ts";
+
+export type Packed = { bytes: Buffer; sha256: string; archiveIndex: IndexPlace; entries: IndexEntry[] };
+
+type PackOptions = {
+  frameBytes?: number;
+  base?: { index: IndexBase; entries: IndexEntry[] };
+  recipients?: string[];
+  change?: (index: Omit<ArchiveIndex, "entries"> & { entries: IndexEntry[] }) => void;
+};
+
+/** Packs a tree the plainest way: one file after the other, into frames of a fixed size, its index behind them. */
+export async function packIndexed(root: string, options: PackOptions = {}): Promise<Packed> {
+  const known = new Map(options.base?.entries.map((entry) => [entry.path.toString("latin1"), entry]));
+  const tar = new TarWriter(new SlabPool());
+  const slabs: Buffer[] = [];
+  const entries: IndexEntry[] = [];
+  const inodes = new Map<bigint, string>();
+  const visit = (path: string) => {
+    const entry = entryOf(path, inodes);
+    const before = known.get(path);
+    const unchanged = before && before.ctimeNs === entry.ctimeNs && before.ino === entry.ino;
+    known.delete(path);
+    entry.tarOffset = unchanged ? -1 : slabs.length * slabBytes + tar.used;
+    entries.push(entry);
+    if (!unchanged) {
+      tar.writeHeader(toTarEntry(entry));
+      if (entry.type === "file") tar.write(readFileSync(path));
+      tar.pad(entry.type === "file" ? entry.size : 0);
+      slabs.push(...tar.take());
+    }
+    if (entry.type === "directory") for (const name of readdirSync(path).sort()) visit(join(path, name));
+  };
+  visit(root);
+  const plain = Buffer.concat([...slabs, ...tar.finish()]);
+  const deleted = [...known.keys()].map((path) => Buffer.from(path, "latin1"));
+  return await finish(plain, entries, deleted, options);
+}
+
+async function finish(plain: Buffer, entries: IndexEntry[], deleted: Buffer[], options: PackOptions) {
+  const frameBytes = options.frameBytes ?? 64 * 1024;
+  const frames: Buffer[] = [];
+  const index = { frames: [] as ArchiveIndex["frames"], entries, deleted, base: options.base?.index ?? null };
+  for (let at = 0; at < plain.length; at += frameBytes) {
+    const content = plain.subarray(at, at + frameBytes);
+    const params = { [constants.ZSTD_c_checksumFlag]: 1 };
+    const frame = zstdCompressSync(content, { params, pledgedSrcSize: content.length });
+    frames.push(frame);
+    index.frames.push({ compressedBytes: frame.length, plainBytes: content.length });
+  }
+  options.change?.(index);
+  const encoded = encodeArchiveIndex(index);
+  const offsetBytes = frames.reduce((sum, frame) => sum + frame.length, 0);
+  const stream = Buffer.concat([...frames, encoded]);
+  const bytes = options.recipients ? await encrypted(stream, options.recipients) : stream;
+  const archiveIndex = { offsetBytes, sizeBytes: encoded.length, sha256: sha256(encoded).toString("hex") };
+  return { bytes, sha256: sha256(bytes).toString("hex"), archiveIndex, entries };
+}
+
+async function encrypted(plain: Buffer, recipients: string[]): Promise<Buffer> {
+  const parts: Uint8Array[] = [];
+  async function* source() {
+    yield plain;
+  }
+  for await (const part of encrypt(source(), await makeHeader(recipients), new SlabPool()))
+    parts.push(Buffer.from(part));
+  return Buffer.concat(parts);
+}
+
+function entryOf(path: string, inodes: Map<bigint, string>): IndexEntry {
+  const stat = lstatSync(path, { bigint: true });
+  const first = stat.isFile() ? inodes.get(stat.ino) : undefined;
+  inodes.set(stat.ino, first ?? path);
+  const type = first ? "link" : stat.isDirectory() ? "directory" : stat.isSymbolicLink() ? "symlink" : "file";
+  return {
+    path: Buffer.from(path),
+    type,
+    sparse: false,
+    size: type === "file" ? Number(stat.size) : 0,
+    mode: Number(stat.mode) & 0o7777,
+    uid: Number(stat.uid),
+    gid: Number(stat.gid),
+    mtimeNs: stat.mtimeNs,
+    ctimeNs: stat.ctimeNs,
+    dev: stat.dev,
+    ino: stat.ino,
+    linkPath: first
+      ? Buffer.from(first)
+      : type === "symlink"
+        ? readlinkSync(path, { encoding: "buffer" })
+        : null,
+    sha256: type === "file" ? sha256(readFileSync(path)) : null,
+    tarOffset: -1,
+  };
+}
+
+const sha256 = (bytes: Buffer): Buffer => createHash("sha256").update(bytes).digest();
