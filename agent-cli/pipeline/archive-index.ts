@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { BigIntStats } from "node:fs";
 import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { DamagedArtifact } from "./damaged.ts";
 import { errorCode } from "./error-code.ts";
@@ -17,6 +18,7 @@ export type IndexEntry = {
   uid: number;
   gid: number;
   mtimeNs: bigint;
+  /** `unsureCtime` when what was stored may not be what the file was: a later run then reads it again. */
   ctimeNs: bigint;
   dev: bigint;
   ino: bigint;
@@ -27,11 +29,18 @@ export type IndexEntry = {
   tarOffset: number;
 };
 
+/** No file has this time of change, so none is ever taken for unchanged because of it. */
+export const unsureCtime = -1n;
+
 /** One zstd frame of the tar stream. */
 export type IndexFrame = { compressedBytes: number; plainBytes: number };
 export type IndexBase = { recordId: number; sha256: string };
 
-/** What an artifact holds and where. `deleted` and `base` are a differential run's. Entries are in walk order. */
+/**
+ * What an artifact holds and where. Entries are in walk order. `deleted` are a differential run's paths of the base that
+ * are gone, or another kind of thing now, each standing for what was below it; in a full backup they are the paths
+ * that were left out with a warning, so that a later run looks at them again. `base` is a differential run's.
+ */
 export type ArchiveIndex = {
   frames: IndexFrame[];
   entries: IndexEntries;
@@ -138,6 +147,13 @@ export class ArchiveIndexBuilder {
     this.#frames.uint32(frame.compressedBytes);
     this.#frames.uint32(frame.plainBytes);
     this.#frameCount += 1;
+  }
+
+  /** A segment of the base in which nothing has changed, as `SegmentReader.unchanged` gives it. */
+  addUnchanged({ packed, plainBytes, count }: Pick<Segment, "packed" | "plainBytes" | "count">): void {
+    if (this.#count > 0) this.#closeSegment();
+    this.#segments.push(packed);
+    for (const number of [packed.length, plainBytes, count]) this.#table.uint32(number);
   }
 
   /** A path of the base that is no longer there. */
@@ -267,7 +283,83 @@ async function exactly(
   return bytes;
 }
 
-type Segment = { packed: Buffer; plainBytes: number; count: number; first: number };
+/** Entries that were packed together; `first` is the position of the first of them. */
+export type Segment = { packed: Buffer; plainBytes: number; count: number; first: number };
+
+/** The entries of a segment in their order, read from where they lie: nothing is made of those that nobody asks for. */
+export class SegmentReader {
+  readonly count: number;
+  readonly #plain: Buffer;
+  readonly #columns: Columns;
+  readonly #paths: BytesIn;
+  readonly #links: BytesIn;
+  readonly #path = Buffer.allocUnsafeSlow(maxPathBytes);
+  #pathBytes = 0;
+  #linkPath: Buffer | null = null;
+  #row = -1;
+
+  constructor({ packed, plainBytes, count }: Omit<Segment, "first">) {
+    this.count = count;
+    this.#plain = unpack(packed, plainBytes);
+    this.#columns = columnsOf(count);
+    const start = new BytesIn(this.#plain);
+    const codesOfRows = start.bytes(rowBytes * count).subarray(0, count);
+    start.bytes(hashBytes * codesOfRows.reduce((files, code) => files + (isFileCode(code) ? 1 : 0), 0));
+    this.#links = start.copy();
+    for (const code of codesOfRows) if (isLinkCode(code)) start.text();
+    this.#paths = start;
+  }
+
+  /** Goes to the next entry; false when there is none. */
+  next(): boolean {
+    if (this.#row + 1 >= this.count) return false;
+    this.#row += 1;
+    this.#pathBytes = this.#paths.nextPath(this.#path, this.#pathBytes);
+    this.#linkPath = isLinkCode(this.#plain[this.#row] as number) ? this.#links.text() : null;
+    return true;
+  }
+
+  /** The path of this entry, valid until the next one. */
+  get path(): Buffer {
+    return this.#path.subarray(0, this.#pathBytes);
+  }
+
+  get type(): TarEntry["type"] {
+    const code = this.#plain[this.#row] as number;
+    return code === sparseCode ? "file" : (types[code] as TarEntry["type"]);
+  }
+
+  get linkPath(): Buffer | null {
+    return this.#linkPath;
+  }
+
+  /** Whether a file's state is the one that was noted. */
+  isSame(stat: BigIntStats): boolean {
+    const plain = this.#plain;
+    const mtimeNs = plain.readBigInt64LE(this.#at("mtime"));
+    return (
+      stat.mtimeNs === mtimeNs &&
+      stat.ctimeNs === BigInt.asIntN(64, mtimeNs + plain.readBigInt64LE(this.#at("ctime"))) &&
+      stat.ino === plain.readBigUInt64LE(this.#at("ino")) &&
+      (this.type !== "file" || Number(stat.size) === plain.readDoubleLE(this.#at("size"))) &&
+      (Number(stat.mode) & 0o7777) === plain.readUInt16LE(this.#at("mode")) &&
+      Number(stat.uid) === plain.readUInt32LE(this.#at("uid")) &&
+      Number(stat.gid) === plain.readUInt32LE(this.#at("gid"))
+    );
+  }
+
+  /** The same segment as it stands in a differential backup in which nothing of it has changed. */
+  unchanged(): Pick<Segment, "packed" | "plainBytes" | "count"> {
+    const from = this.#columns.tarOffset;
+    for (let row = 0; row < this.count; row += 1)
+      this.#plain.writeDoubleLE(-1, from + row * widths.tarOffset);
+    return { packed: pack(this.#plain), plainBytes: this.#plain.length, count: this.count };
+  }
+
+  #at(column: keyof Columns): number {
+    return this.#columns[column] + this.#row * widths[column];
+  }
+}
 
 /** The entries of an index. Segments are unpacked when they are reached; reading in order unpacks each once. */
 export class IndexEntries implements Iterable<IndexEntry> {
@@ -286,10 +378,17 @@ export class IndexEntries implements Iterable<IndexEntry> {
   }
 
   *[Symbol.iterator](): Generator<IndexEntry> {
-    for (const segment of this.#segments) {
-      const content = this.#content(segment);
-      for (let i = 0; i < segment.count; i += 1) yield content.entry(i);
-    }
+    for (const segment of this.#segments) yield* this.of(segment);
+  }
+
+  /** The entries of one of its segments. */
+  *of(segment: Segment): Generator<IndexEntry> {
+    const content = this.#content(segment);
+    for (let i = 0; i < segment.count; i += 1) yield content.entry(i);
+  }
+
+  get segments(): readonly Segment[] {
+    return this.#segments;
   }
 
   at(position: number): IndexEntry {
@@ -563,6 +662,25 @@ class BytesIn {
     const length = this.varint();
     if (length === 0 || length > maxPathBytes) throw broken("it has an impossible link");
     return this.bytes(length);
+  }
+
+  /** Puts the next path of a path list over the one before it; returns its length. */
+  nextPath(into: Buffer, previousBytes: number): number {
+    const shared = this.varint();
+    const length = this.varint();
+    if (shared > previousBytes || shared + length > into.length) throw broken("it has an impossible path");
+    const from = this.#at;
+    this.#at += length;
+    if (this.#at > this.#bytes.length) throw broken("it is cut off");
+    this.#bytes.copy(into, shared, from, this.#at);
+    return shared + length;
+  }
+
+  /** Another reader that begins where this one is. */
+  copy(): BytesIn {
+    const twin = new BytesIn(this.#bytes);
+    twin.#at = this.#at;
+    return twin;
   }
 
   /** `count` paths of a path list, which together are no longer than `maxBytes`. */

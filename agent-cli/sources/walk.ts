@@ -16,7 +16,8 @@ export type WalkOptions = {
   warnings: WarningList;
 };
 
-type Level = { path: Buffer; entries: Dirent<Buffer>[]; next: number; device: bigint };
+/** A directory that is being walked through, with its names in their order. */
+export type Level = { path: Buffer; entries: Dirent<Buffer>[]; next: number; device: bigint };
 
 /**
  * Yields everything below the given paths, each path once and before what is in it, in a stable order; never follows a
@@ -37,7 +38,8 @@ export function* walk(paths: readonly string[], options: WalkOptions): Generator
   if (missing === roots.length) throw new Error(`nothing to back up: ${roots.join(", ")} does not exist`);
 }
 
-function statOf(path: Buffer, warnings: WarningList): BigIntStats | "missing" | null {
+/** What a path that a task names is. */
+export function statOf(path: Buffer, warnings: WarningList): BigIntStats | "missing" | null {
   try {
     const stat = lstatSync(path, { bigint: true });
     if (stat.isSymbolicLink() && pointsToDirectory(path)) {
@@ -54,7 +56,8 @@ function statOf(path: Buffer, warnings: WarningList): BigIntStats | "missing" | 
 const pointsToDirectory = (path: Buffer): boolean =>
   statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 
-function* walkRoot(
+/** Yields what a path leads to and all below it. Paths of `uncovered` that it comes by are taken from that. */
+export function* walkRoot(
   root: Buffer,
   stat: BigIntStats,
   options: WalkOptions,
@@ -93,7 +96,7 @@ function* walkRoot(
   }
 }
 
-function directoryStat(path: Buffer, warnings: WarningList): BigIntStats | null {
+export function directoryStat(path: Buffer, warnings: WarningList): BigIntStats | null {
   try {
     const stat = lstatSync(path, { bigint: true });
     if (stat.isDirectory()) return stat;
@@ -104,7 +107,7 @@ function directoryStat(path: Buffer, warnings: WarningList): BigIntStats | null 
   return null;
 }
 
-function readLevel(path: Buffer, stat: BigIntStats, warnings: WarningList): Level {
+export function readLevel(path: Buffer, stat: BigIntStats, warnings: WarningList): Level {
   const level: Level = { path, entries: [], next: 0, device: stat.dev };
   try {
     level.entries = readdirSync(path, { withFileTypes: true, encoding: "buffer" });
@@ -125,7 +128,7 @@ export function vanishedOr(error: unknown): string {
 
 const slash = Buffer.from("/");
 
-function join(parent: Buffer, name: Buffer): Buffer {
+export function join(parent: Buffer, name: Buffer): Buffer {
   return parent.length === 1 ? Buffer.concat([parent, name]) : Buffer.concat([parent, slash, name]);
 }
 
