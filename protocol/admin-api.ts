@@ -39,6 +39,9 @@ const taskFields = {
   enabled: z.boolean(),
 };
 
+/** A source's secrets: sent with the call, or those that are sealed with a task of the same server. */
+const fromTaskOrSent = { secrets: settings.default({}), taskId: o.id.nullable().default(null) };
+
 const logQuery = z.object({
   after: z.coerce.number().int().nonnegative().optional(),
   tail: z.coerce.number().int().min(1).max(1000).optional(),
@@ -248,6 +251,23 @@ export const adminApi = {
     summary: "List a directory of a node, asked of its agent (15 s)",
     query: z.object({ path: z.string().max(4096).default("/") }),
     reply: z.object({ entries: z.array(o.directoryEntry) }),
+  }),
+
+  discoverDatabases: endpoint({
+    method: "POST",
+    path: "/api/nodes/:id/discover-databases",
+    audience: "operator",
+    summary: "The databases of a server that a node reaches, asked of its agent (15 s)",
+    body: z.object({ server: o.databaseServers, ...fromTaskOrSent }),
+    reply: z.object({ databases: z.array(o.foundDatabase) }),
+  }),
+  previewSource: endpoint({
+    method: "POST",
+    path: "/api/nodes/:id/preview-source",
+    audience: "operator",
+    summary: "What a backup of a source would read on a node, asked of its agent (15 s)",
+    body: z.object({ source: o.source, ...fromTaskOrSent }),
+    reply: o.sourcePreview,
   }),
 
   listTargets: endpoint({

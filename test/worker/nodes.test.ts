@@ -416,6 +416,7 @@ describe("choosing a node", () => {
       compression: "zstd" as const,
       encrypted: false,
       differential: false,
+      hooks: null,
       targets: [],
     };
     expect(await chooseNode(deps, { nodeId: null, poolLabel: label }, needs)).toMatchObject({ id: able });

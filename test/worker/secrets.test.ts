@@ -1,8 +1,10 @@
 import { env, exports } from "cloudflare:workers";
 import { beforeAll, describe, expect, it } from "vitest";
 import { adminApi, agentApi, type Endpoint, fillPath } from "../../protocol/index.ts";
+import { enqueueStatement } from "../../worker/commands/enqueue.ts";
 import { randomHex } from "../../worker/secrets/hash.ts";
-import { aNode, asRole, aUser, call, everyRow, fromNewAddress, ORIGIN, signedIn } from "./master.ts";
+import { pendingAccess } from "../../worker/tasks/source-access.ts";
+import { aNode, asRole, aUser, call, deps, everyRow, fromNewAddress, ORIGIN, signedIn } from "./master.ts";
 
 const readable: [string, Endpoint][] = Object.entries<Endpoint>(adminApi).filter(
   ([, e]) => e.method === "GET",
@@ -17,6 +19,8 @@ const hidden: [table: string, column: string][] = [
   ["nodes", "previous_token_sha256"],
   ["storage_targets", "secrets"],
   ["storage_targets", "seal_id"],
+  ["backup_tasks", "secrets"],
+  ["backup_tasks", "seal_id"],
   ["install_codes", "code_sha256"],
   ["agent_commands", "lease_token"],
 ];
@@ -62,7 +66,9 @@ beforeAll(async () => {
     await call(admin, adminApi.createEnrollmentCode, { body: { name: "planted code" } }),
   ).code;
   const node = await aNode({ ours: true });
-  const run = await aRunInHand(node, target.id);
+  const databasePassword = `db-${randomHex(20)}`;
+  const run = await aRunInHand(node, target.id, databasePassword);
+  const asked = await aQuestion(node.id);
   const restore = await env.DB.prepare(
     `insert into restore_records (record_id, target_id, node_id, status, conflict, created_at)
      values (?, ?, ?, 'failed', 'fail', ?) returning id`,
@@ -86,6 +92,8 @@ beforeAll(async () => {
   };
   planted = {
     ...s3,
+    databasePassword,
+    asked,
     password: user.password,
     session: cookie.Cookie.replace("backupx_session=", ""),
     adminKey: admin.Authorization?.replace("Bearer ", "") ?? "",
@@ -102,13 +110,18 @@ beforeAll(async () => {
 });
 
 /** A backup that the node has been handed, so that a lease and its token exist. */
-async function aRunInHand(node: { id: number; headers: Record<string, string> }, targetId: number) {
+async function aRunInHand(
+  node: { id: number; headers: Record<string, string> },
+  targetId: number,
+  password: string,
+) {
   const task = must(
     await call(admin, adminApi.createTask, {
       body: {
         name: "planted task",
         nodeId: node.id,
-        source: { type: "file", paths: ["/etc"] },
+        source: { type: "postgresql", user: "backup" },
+        secrets: { password },
         targetIds: [targetId],
       },
     }),
@@ -117,6 +130,19 @@ async function aRunInHand(node: { id: number; headers: Record<string, string> },
   must(await call(node.headers, agentApi.poll, { body: { running: [], max: 1 } }));
   return { taskId: task.id, recordId };
 }
+
+/** A question to a node that carries a password, and that waits while the walk goes on. Returns that password. */
+async function aQuestion(nodeId: number): Promise<string> {
+  const password = `asked-${randomHex(20)}`;
+  const payload = {
+    server: { type: "mysql" },
+    ...(await pendingAccess(deps, aServer, { secrets: { password }, taskId: null })),
+  };
+  await enqueueStatement(deps, { nodeId, type: "discover_db", payload }).run();
+  return password;
+}
+
+const aServer = adminApi.discoverDatabases.body.parse({ server: { type: "mysql" } }).server;
 
 const hiddenValues = async (): Promise<[string, string][]> => {
   const found: [string, string][] = [];
@@ -167,6 +193,7 @@ describe("no secret", () => {
   it("is missed because the walk sees nothing", async () => {
     expect((await read(adminApi.listTargets)).text).toContain("planted target");
     expect((await read(adminApi.getTarget)).text).toContain("secretAccessKey");
+    expect((await read(adminApi.getTask)).text).toContain('"secretsSet":["password"]');
     expect((await read(adminApi.listAudit)).text).toContain("planted node");
     expect((await read(adminApi.getRecord)).text).toContain("planted task");
     expect((await read(adminApi.recordStream)).text).toContain("event: state");
@@ -192,6 +219,14 @@ describe("no secret", () => {
       }),
       await call(admin, adminApi.createUser, {
         body: { username: `no ${secret}`, password: "x", role: secret },
+      }),
+      await call(admin, adminApi.updateTask, {
+        params: { id: ids.tasks ?? 0 },
+        body: { secrets: { password: [secret] } },
+      }),
+      await call(admin, adminApi.discoverDatabases, {
+        params: { id: ids.nodes ?? 0 },
+        body: { server: { type: "mysql" }, secrets: { pasword: secret } },
       }),
       await call({}, agentApi.enroll, { body: { code: secret } }),
       await call({ "X-Agent-Token": secret }, agentApi.self),

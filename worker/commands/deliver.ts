@@ -1,10 +1,11 @@
-import type { DeliveredCommand } from "../../protocol/index.ts";
-import { timing } from "../../protocol/index.ts";
+import { type DeliveredCommand, objects, timing } from "../../protocol/index.ts";
 import type { Deps } from "../deps.ts";
 import { openTargetById } from "../targets/open-target.ts";
+import { portOf } from "../tasks/database-port.ts";
+import { openAccess } from "../tasks/source-access.ts";
 import type { TakenCommand } from "./take.ts";
 
-/** A claimed command as it goes over the wire: with its target's settings opened, if its type works on one. */
+/** A claimed command as it goes over the wire: with its target's or source's secrets opened, if it works on one. */
 export async function deliver(
   deps: Deps,
   taken: TakenCommand,
@@ -13,7 +14,7 @@ export async function deliver(
   return {
     id: taken.id,
     type: taken.type,
-    payload: await completePayload(deps, taken),
+    payload: await completePayload(deps, taken, withLease),
     ...(withLease && {
       attempt: taken.attempt,
       leaseToken: taken.leaseToken,
@@ -22,10 +23,32 @@ export async function deliver(
   };
 }
 
-async function completePayload(deps: Deps, taken: TakenCommand): Promise<Record<string, unknown>> {
+async function completePayload(
+  deps: Deps,
+  taken: TakenCommand,
+  toOurs: boolean,
+): Promise<Record<string, unknown>> {
   const payload = JSON.parse(taken.payload) as Record<string, unknown>;
+  if (taken.type === "discover_db") return discoveryPayload(deps, payload, toOurs);
+  if (taken.type === "preview_source") {
+    const source = objects.source.parse(payload["source"]);
+    return { source, sourceSecrets: await openAccess(deps, source, payload) };
+  }
   const targetId = payload["targetId"];
   if (typeof targetId !== "number") return payload;
   const target = await openTargetById(deps, targetId);
   return { ...payload, targetType: target.type, targetConfig: target.config };
+}
+
+/** The fields that BackupX Go agents know, and for ours the server with all its settings. */
+async function discoveryPayload(
+  deps: Deps,
+  payload: Record<string, unknown>,
+  toOurs: boolean,
+): Promise<Record<string, unknown>> {
+  const server = objects.databaseServers.parse(payload["server"]);
+  const { password } = await openAccess(deps, server, payload);
+  const { type, host, user } = server;
+  const known = { type, host, port: portOf(server), user, password: password ?? "" };
+  return toOurs ? { ...known, server } : known;
 }

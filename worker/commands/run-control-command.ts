@@ -2,6 +2,7 @@ import { type states, timing } from "../../protocol/index.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 import { requireOnline } from "../nodes/status.ts";
+import { forgetAccess } from "../tasks/source-access.ts";
 import { enqueueStatement } from "./enqueue.ts";
 
 type Ended = { status: string; result: string | null; errorMessage: string };
@@ -23,6 +24,7 @@ export async function runControlCommand(
   if (!row) throw new DomainError("NODE_NOT_FOUND", `there is no node ${command.nodeId}`);
   await deps.bell.ring([command.nodeId]);
   const ended = (await waitFor(deps, row.id)) ?? (await withdraw(deps, row.id));
+  if ("sealed" in command.payload) await forgetAccess(deps, row.id);
   if (ended.status === "succeeded") return JSON.parse(ended.result ?? "null");
   if (ended.status === "failed") {
     throw new DomainError("NODE_COMMAND_FAILED", ended.errorMessage || "the agent gave no reason");

@@ -6,6 +6,7 @@ import type { AgentNode } from "../nodes/authenticate.ts";
 import { openTarget } from "../targets/open-target.ts";
 import { readTarget } from "../targets/read.ts";
 import { whyItCannotEncrypt } from "../tasks/can-run.ts";
+import { portOf } from "../tasks/database-port.ts";
 import { openSourceSecrets, type SourceSecrets } from "../tasks/secrets.ts";
 import { baseToCompare } from "./base.ts";
 import { fileNameStem, objectPrefix } from "./object-key.ts";
@@ -133,9 +134,6 @@ export function forGoAgents(source: objects.Source, { password }: SourceSecrets)
     extraConfig: "",
   };
 }
-
-const portOf = (server: objects.DatabaseServer): number =>
-  server.type === "saphana" ? (server.port ?? 30_013 + 100 * Number(server.instance)) : server.port;
 
 const listAsText = (items: string[]) =>
   items.some((item) => item.includes("\n")) ? JSON.stringify(items) : items.join("\n");

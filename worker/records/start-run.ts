@@ -53,12 +53,14 @@ export async function startRun(
 async function taskToRun(deps: Deps, id: number): Promise<TaskToRun> {
   const row = await deps.db
     .prepare(
-      `select name, node_id as nodeId, pool_label as poolLabel, source, pipeline,
+      `select name, node_id as nodeId, pool_label as poolLabel, source, pipeline, hooks,
          (select json_group_array(target_id) from task_targets where task_id = ?1) as targetIds
        from backup_tasks where id = ?1`,
     )
     .bind(id)
-    .first<Omit<TaskToRun, "needs"> & { source: string; pipeline: string; targetIds: string }>();
+    .first<
+      Omit<TaskToRun, "needs"> & { source: string; pipeline: string; hooks: string | null; targetIds: string }
+    >();
   if (!row) throw new DomainError("BACKUP_TASK_NOT_FOUND", `there is no task ${id}`);
   const { compression, encryption, differential } = objects.pipeline.parse(JSON.parse(row.pipeline));
   const needs = {
@@ -66,6 +68,7 @@ async function taskToRun(deps: Deps, id: number): Promise<TaskToRun> {
     compression,
     encrypted: encryption !== null,
     differential: differential !== null,
+    hooks: row.hooks === null ? null : objects.hooks.parse(JSON.parse(row.hooks)),
     targets: await readTargets(deps, JSON.parse(row.targetIds)),
   };
   return { name: row.name, nodeId: row.nodeId, poolLabel: row.poolLabel, needs };

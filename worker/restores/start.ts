@@ -4,7 +4,7 @@ import { auditIfChanged } from "../audit/entry.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 import { isPackedByOurs } from "../records/object-key.ts";
-import { type Able, isGoAgent, whyItCannotEncrypt } from "../tasks/can-run.ts";
+import { type Able, isGoAgent, whyItCannotEncrypt, whyItCannotRead } from "../tasks/can-run.ts";
 import type { Actor } from "../users/actor.ts";
 import { chooseCopy } from "./choose-copy.ts";
 
@@ -99,6 +99,9 @@ function requireAbleAgent(node: Node, record: Restorable, request: Request): voi
   if (locked) throw new DomainError("NODE_CANNOT_RUN_TASK", `this backup is encrypted: ${locked}`);
   const source = objects.source.parse(JSON.parse(record.source));
   const isOurs = isPackedByOurs(record);
+  // To a destination, what was dumped is written as it is, which needs no program.
+  const unable = request.destination === null ? whyItCannotRead(node, source.type) : null;
+  if (unable) throw new DomainError("NODE_CANNOT_RUN_TASK", unable);
   const obstacle = isGoAgent(node)
     ? goAgentLacks(source, isOurs, request)
     : isOurs
@@ -109,7 +112,9 @@ function requireAbleAgent(node: Node, record: Restorable, request: Request): voi
 
 function goAgentLacks(source: objects.Source, isOurs: boolean, request: Request): string | null {
   const agent = "a BackupX Go agent, which";
-  if (request.destination !== null || request.selectedPaths !== null) {
+  const { databases, renameDatabases } = request.options;
+  const partly = databases !== null || Object.keys(renameDatabases).length > 0;
+  if (request.destination !== null || request.selectedPaths !== null || partly) {
     return `${agent} restores whole backups to their own place only`;
   }
   if (isOurs) return `${agent} cannot restore what backupx-agent has packed: restore it by another node`;
@@ -124,6 +129,7 @@ function goAgentLacks(source: objects.Source, isOurs: boolean, request: Request)
 function agentLacks({ type }: objects.Source, request: Request): string | null {
   const agent = "backupx-agent, but a BackupX Go agent has packed this backup:";
   if (type === "sqlite") return `${agent} only a Go agent can restore its SQLite file`;
+  if (type !== "file") return `${agent} only a Go agent can restore its databases`;
   return request.destination !== null && request.selectedPaths === null
     ? null
     : `${agent} it can be restored whole, and to a destination, where its folders appear without their parents`;

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { objects, type states } from "../../protocol/index.ts";
+import { hooksOf, unknownNames, whatGoLacksFor, whatItLacksFor } from "./can-read.ts";
 
 /** What a task asks of the node that runs it. */
 export type Needs = {
@@ -7,6 +8,7 @@ export type Needs = {
   compression: z.output<typeof states.compression>;
   encrypted: boolean;
   differential: boolean;
+  hooks: objects.Hooks | null;
   targets: { name: string; type: string; config: string; secretNames: string }[];
 };
 
@@ -28,6 +30,18 @@ export function whyItCannotRun(node: Able, needs: Needs): string | null {
   return isGoAgent(node) ? goAgentLacks(node.name, needs) : agentLacks(node, needs);
 }
 
+/** Why this node can read no such source at all; null when nothing is known against it. */
+export function whyItCannotRead(node: Able, type: objects.Source["type"]): string | null {
+  if (isGoAgent(node)) {
+    return type === "command"
+      ? `${node.name} runs a BackupX Go agent, which has no commands as sources`
+      : null;
+  }
+  return node.capabilities === null
+    ? null
+    : whatItLacksFor(node.name, capabilitiesOf(node.capabilities), type);
+}
+
 /** Why this node can neither encrypt nor open what was encrypted; null when nothing is known against it. */
 export function whyItCannotEncrypt(node: Able): string | null {
   if (isGoAgent(node)) return `${node.name} runs a BackupX Go agent, which does not know the age format`;
@@ -39,7 +53,7 @@ export function whyItCannotEncrypt(node: Able): string | null {
 const goStorages = ["local_disk", "vault", "s3"];
 
 function goAgentLacks(name: string, needs: Needs): string | null {
-  const { source, compression, encrypted, differential, targets } = needs;
+  const { source, compression, encrypted, differential, hooks, targets } = needs;
   const agent = `${name} runs a BackupX Go agent, which`;
   const orOurs = "or install backupx-agent on it";
   if (differential) {
@@ -47,12 +61,9 @@ function goAgentLacks(name: string, needs: Needs): string | null {
   }
   if (compression === "zstd") return `${agent} does not know zstd: choose gzip or none, ${orOurs}`;
   if (encrypted) return `${agent} does not encrypt to age keys: turn encryption off, ${orOurs}`;
-  if (source.type === "sqlite" && source.paths.length > 1) {
-    return `${agent} backs up one SQLite file per task: make a task for each, ${orOurs}`;
-  }
-  if (source.type === "file" && source.oneFileSystem) {
-    return `${agent} cannot stay on one file system: exclude the other ones by path, ${orOurs}`;
-  }
+  const lacking = whatGoLacksFor(source);
+  if (lacking) return `${agent} ${lacking}, ${orOurs}`;
+  if (hooksOf(hooks).length > 0) return `${agent} runs no hooks: remove them, ${orOurs}`;
   const foreign = targets.find(({ type }) => !goStorages.includes(type));
   if (foreign) {
     return `${agent} takes no ${foreign.type} targets such as ${foreign.name} from here: use another target, ${orOurs}`;
@@ -69,13 +80,13 @@ function hasMoreThanGoKnows({ type, config, secretNames }: Needs["targets"][numb
   return prefix !== "" || z.array(z.string()).parse(JSON.parse(secretNames)).includes("sessionToken");
 }
 
-function agentLacks(node: Able, { source, encrypted, targets }: Needs): string | null {
+function agentLacks(node: Able, { source, encrypted, hooks, targets }: Needs): string | null {
   const { name, capabilities } = node;
   if (capabilities === null) return null;
-  const { sources, storages } = capabilitiesOf(capabilities);
-  if (!sources.includes(source.type)) {
-    return `the agent of ${name} cannot back up ${source.type} sources (it can: ${list(sources)}): update it`;
-  }
+  const able = capabilitiesOf(capabilities);
+  const { storages } = able;
+  const obstacle = whatItLacksFor(name, able, source.type) ?? unknownNames(name, able, { source, hooks });
+  if (obstacle) return obstacle;
   const lacking = targets.find(({ type }) => !storages.includes(type));
   if (lacking) {
     return `the agent of ${name} cannot store to ${lacking.type} targets such as ${lacking.name} (it can: ${list(storages)}): update it`;

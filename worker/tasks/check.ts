@@ -4,7 +4,8 @@ import { DomainError } from "../errors.ts";
 import { readNode } from "../nodes/read.ts";
 import { nextRun, validateSchedule } from "../schedules/expression.ts";
 import { readTargets } from "../targets/read.ts";
-import { whyItCannotRun } from "./can-run.ts";
+import { type Able, type Needs, whyItCannotRun } from "./can-run.ts";
+import { poolMembers } from "./choose-node.ts";
 
 /** What a person says of a task. */
 export type TaskSettings = {
@@ -60,19 +61,31 @@ export async function checkSurroundings(deps: Deps, task: TaskSettings): Promise
   }
   const verifier = task.verification?.nodeId ?? null;
   if (verifier !== null) await readNode(deps, verifier);
-  // Who is in a pool changes; its nodes are asked when a run starts.
-  if (task.nodeId === null) return;
-  const node = await readNode(deps, task.nodeId);
   const { compression, encryption, differential } = task.pipeline;
   const needs = {
     source: task.source,
     compression,
     encrypted: encryption !== null,
     differential: differential !== null,
+    hooks: task.hooks,
     targets,
   };
+  if (task.nodeId !== null) requireAble(await readNode(deps, task.nodeId), needs);
+  if (task.poolLabel !== null) await requireAbleMember(deps, task.poolLabel, needs);
+}
+
+function requireAble(node: Able, needs: Needs): void {
   const obstacle = whyItCannotRun(node, needs);
   if (obstacle) throw new DomainError("NODE_CANNOT_RUN_TASK", obstacle);
+}
+
+/** Who is in a pool changes, so an empty one is no obstacle; but nobody waits for a node that is not there yet. */
+async function requireAbleMember(deps: Deps, label: string, needs: Needs): Promise<void> {
+  const members = await poolMembers(deps, label);
+  const obstacles = members.map((node) => whyItCannotRun(node, needs));
+  const [first] = obstacles;
+  if (!first || obstacles.includes(null)) return;
+  throw new DomainError("NODE_CANNOT_RUN_TASK", `no node of pool ${label} can: ${first}`);
 }
 
 /** When its schedule says so next; null while it has none or is disabled. */

@@ -54,8 +54,8 @@ async function poolNode(deps: Deps, label: string, needs: Needs | undefined): Pr
   throw emptyPool(label, members.length - online.length, online.length - awake.length);
 }
 
-/** Least busy first, then by id. What is open has no completed_at, so history is not read. */
-async function poolMembers({ db }: Deps, label: string): Promise<Row[]> {
+/** The nodes with a label. Least busy first, then by id. What is open has no completed_at, so history is not read. */
+export async function poolMembers({ db }: Deps, label: string): Promise<Row[]> {
   const { results } = await db
     .prepare(
       `select ${columns} from nodes n

@@ -57,6 +57,12 @@ export const sentSecrets = (source: { type: objects.Source["type"] }, sent: Secr
   asSourceSecrets(parseSecrets(source, sent));
 
 /** Whether what opens the one may be sent to the other. Paths and the choice of databases make no difference. */
+/** Throws INVALID_INPUT unless what is sealed for the one may be sent to the other. */
+export function requireSameServer(sealedFor: Server, asked: Server): void {
+  if (isSameServer(sealedFor, asked)) return;
+  throw invalid("taskId: that task's secrets are for another server or user: send secrets instead");
+}
+
 function isSameServer(a: Server, b: Server): boolean {
   return JSON.stringify(serverOf(a)) === JSON.stringify(serverOf(b));
 }

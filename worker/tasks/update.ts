@@ -43,8 +43,16 @@ export async function updateTask(
       next.source,
       secrets,
     );
-    if (touches(changes, ["nodeId", "source", "pipeline", "targetIds", "hooks", "verification"]))
-      await checkSurroundings(deps, next);
+    const surroundings = [
+      "nodeId",
+      "poolLabel",
+      "source",
+      "pipeline",
+      "targetIds",
+      "hooks",
+      "verification",
+    ] as const;
+    if (touches(changes, surroundings)) await checkSurroundings(deps, next);
     if (await write(deps, actor, { ...before, ...old }, next, sealed, Object.keys(secrets ?? {}).sort()))
       return readTask(deps, id);
   }
@@ -145,7 +153,7 @@ const settingsOf = (task: ShownTask): TaskSettings => ({
   enabled: task.enabled,
 });
 
-const touches = (changes: TaskChanges, fields: (keyof TaskSettings)[]) =>
+const touches = (changes: TaskChanges, fields: readonly (keyof TaskSettings)[]) =>
   fields.some((field) => changes[field] !== undefined);
 
 const withoutUndefined = (changes: TaskChanges) =>

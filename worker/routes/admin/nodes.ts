@@ -5,6 +5,8 @@ import { installCommand } from "../../install/one-liner.ts";
 import { browseNode } from "../../nodes/browse.ts";
 import { type CreatedNode, createNodes } from "../../nodes/create.ts";
 import { deleteNode } from "../../nodes/delete.ts";
+import { discoverDatabases } from "../../nodes/discover-databases.ts";
+import { previewSource } from "../../nodes/preview-source.ts";
 import { getNode, listNodes } from "../../nodes/read.ts";
 import { rotateNodeToken } from "../../nodes/rotate-token.ts";
 import { updateNode } from "../../nodes/update.ts";
@@ -36,6 +38,10 @@ export function mountNodeRoutes(app: App): void {
   serveUser(app, adminApi.createEnrollmentCode, async ({ deps, actor, body, c }) =>
     withCommand(c, await createEnrollmentCode(deps, actor, body)),
   );
+  serveUser(app, adminApi.discoverDatabases, async ({ deps, params, body }) => ({
+    databases: await discoverDatabases(deps, params.id, body),
+  }));
+  serveUser(app, adminApi.previewSource, ({ deps, params, body }) => previewSource(deps, params.id, body));
   serveUser(app, adminApi.browseNode, async ({ deps, params, query }) => ({
     entries: await browseNode(deps, params.id, query.path),
   }));
