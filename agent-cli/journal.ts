@@ -20,6 +20,7 @@ const report = z.record(z.string(), z.unknown());
 const delivery = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("record"), id, body: report }),
   z.object({ kind: z.literal("restore"), id, body: report }),
+  z.object({ kind: z.literal("copy"), id, body: report }),
   z.object({
     kind: z.literal("result"),
     body: z.object({
@@ -35,6 +36,8 @@ export type Delivery = z.output<typeof delivery>;
 const subject = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("record"), id }),
   z.object({ kind: z.literal("restore"), id }),
+  /** A copy has no id of its own: it is its command's. */
+  z.object({ kind: z.literal("copy"), id }),
   z.object({ kind: z.literal("none") }),
 ]);
 /** The row of the master whose log and state belong to a command. */

@@ -54,18 +54,24 @@ export function uploadClient(context: VaultContext, recordId: number, targetId: 
   };
 }
 
-/** What one restore may do with its master's vault: read the artifact that is to be restored. */
+/** A call that answers the one artifact which a restore or a copy may read, by its own id. */
+export type ArtifactCall = {
+  endpoint: typeof agentApi.restoreArtifact | typeof agentApi.copyArtifact;
+  id: number;
+};
+
+/** What a restore or a copy may do with its master's vault: read the artifact that it is about. */
 export function downloadClient(
   { client, onWaiting }: VaultContext,
-  restoreId: number,
+  { endpoint, id }: ArtifactCall,
   sizeBytes: number,
 ): VaultClient {
   const once = withPatience({ client, onWaiting });
   return {
-    begin: refuse("a restore writes nothing to the vault"),
-    part: refuse("a restore writes nothing to the vault"),
-    complete: refuse("a restore writes nothing to the vault"),
-    abort: refuse("a restore writes nothing to the vault"),
+    begin: refuse("this reads from the vault and writes nothing to it"),
+    part: refuse("this reads from the vault and writes nothing to it"),
+    complete: refuse("this reads from the vault and writes nothing to it"),
+    abort: refuse("this reads from the vault and writes nothing to it"),
     async open(_key, range, signal) {
       if (range && range.offset + range.length > sizeBytes) {
         const { offset, length } = range;
@@ -75,8 +81,7 @@ export function downloadClient(
         );
       }
       const headers = range && range.length > 0 ? { range: bytesOf(range) } : {};
-      const params = { id: restoreId };
-      const body = await once(() => client.fetchBytes(agentApi.restoreArtifact, { params, headers, signal }));
+      const body = await once(() => client.fetchBytes(endpoint, { params: { id }, headers, signal }));
       return range?.length === 0 ? leave(body) : body;
     },
     stat: async () => ({ sizeBytes }),

@@ -48,6 +48,14 @@ const logQuery = z.object({
 });
 const logReply = z.object({ lines: z.array(o.logLine), next: z.int() });
 
+/** For a target that is gone for good: what lies there is no longer asked for. */
+const forgetQuery = z.object({
+  forget: z
+    .enum(["true", "false"])
+    .default("false")
+    .transform((text) => text === "true"),
+});
+
 const recordDetail = o.record.extend({
   copies: z.array(o.copy),
   /** Whatever it found: one that failed says so here, also when an earlier one had gone well. */
@@ -453,8 +461,39 @@ export const adminApi = {
     method: "DELETE",
     path: "/api/records/:id",
     audience: "operator",
-    summary: "Remove a record and every copy of it",
+    summary:
+      "Remove a record and every copy of it; `forget` (administrators) gives up what cannot be reached",
+    query: forgetQuery,
     reply: z.object({ status: z.literal("ok"), pendingCopies: z.int() }),
+  }),
+  lockRecord: endpoint({
+    method: "PATCH",
+    path: "/api/records/:id",
+    audience: "operator",
+    summary: "Lock a record, so that neither retention nor a click removes it, or unlock it",
+    body: z.object({ locked: z.boolean() }),
+    reply: o.record,
+  }),
+  copyRecord: endpoint({
+    method: "POST",
+    path: "/api/records/:id/copies",
+    audience: "operator",
+    summary: "Copy a record's artifact from one of its copies to a further target",
+    body: z.object({ targetId: o.id, fromTargetId: o.id.optional(), nodeId: o.id.optional() }),
+    reply: z.object({
+      commandId: o.id,
+      nodeId: o.id,
+      fromTargetId: o.id,
+      /** What the new copy alone will not be enough for. */
+      warning: z.string().nullable(),
+    }),
+  }),
+  removeCopy: endpoint({
+    method: "DELETE",
+    path: "/api/records/:id/copies/:targetId",
+    audience: "operator",
+    summary: "Remove one copy of a record, but never the last good one; one that is being made is stopped",
+    query: forgetQuery,
   }),
   restoreRecord: endpoint({
     method: "POST",

@@ -441,7 +441,11 @@ export const copy = z.object({
   storagePath: z.string(),
   sizeBytes: z.int(),
   checksum: z.string().nullable(),
+  /** Why it could not be written, or not be removed. */
   error: z.string(),
+  /** The command that makes or made it from another copy; null: the backup itself wrote it. */
+  commandId: id.nullable(),
+  progress: progress.nullable(),
   updatedAt: time,
 });
 
@@ -481,6 +485,8 @@ export const record = z.object({
   createdAt: time,
   startedAt: time.nullable(),
   finishedAt: time.nullable(),
+  /** Neither a click nor retention removes it. */
+  locked: z.boolean(),
   /** Set while its copies are being removed. */
   deletedAt: time.nullable(),
 });

@@ -7,6 +7,7 @@ export const commandType = z.enum([
   "list_dir",
   "restore_record",
   "delete_storage_object",
+  "copy_record",
   "test_target",
   "discover_db",
   "preview_source",
@@ -20,6 +21,7 @@ export const laneOf: Record<CommandType, Lane> = {
   run_task: "work",
   restore_record: "work",
   delete_storage_object: "work",
+  copy_record: "work",
   list_dir: "control",
   test_target: "control",
   discover_db: "control",
@@ -45,8 +47,8 @@ export const verificationStatus = z.enum([
   "cancelled",
 ]);
 
-/** `damaged`: a verification found it lost or altered; no restore reads it. */
-export const copyStatus = z.enum(["success", "failed", "damaged", "deleting", "delete_failed"]);
+/** `copying`: being made from another copy; `damaged`: a verification found it lost or altered; no restore reads it. */
+export const copyStatus = z.enum(["success", "copying", "failed", "damaged", "deleting", "delete_failed"]);
 export const nodeStatus = z.enum(["online", "offline", "pending"]);
 export const role = z.enum(["viewer", "operator", "admin"]);
 export type Role = z.output<typeof role>;

@@ -242,7 +242,8 @@ function refuseCrossSite(c: Context<HonoEnv>): void {
 
 const rank: Record<states.Role, number> = { viewer: 0, operator: 1, admin: 2 };
 
-function requireRole(has: states.Role, needs: states.Role): void {
+/** FORBIDDEN unless the caller has at least that role: for what an endpoint does only for some of its callers. */
+export function requireRole(has: states.Role, needs: states.Role): void {
   if (rank[has] < rank[needs])
     throw new DomainError("FORBIDDEN", `this needs the role ${needs}; you are ${has}`);
 }

@@ -2,6 +2,7 @@ import { rm } from "node:fs/promises";
 import { type Agent, type Held, StopReason } from "../agent.ts";
 import type { Delivery, JournalEntry } from "../journal.ts";
 import { makeWorkDir } from "../state-dir.ts";
+import { copyRecord } from "./copy-record.ts";
 import { FailedRun, messageOf, type Outcome } from "./outcome.ts";
 import { removeOwnCopies } from "./own-copies.ts";
 import { PayloadError, payloads, readPayload } from "./payloads.ts";
@@ -40,8 +41,9 @@ export function interrupted(entry: JournalEntry): Delivery[] {
   const errorMessage = "interrupted: the agent was restarted while this was running";
   const log = [{ seq: lastSequence(entry.attempt), text: `error: ${errorMessage}\n` }];
   const { subject } = entry;
-  const report =
-    subject.kind === "none" ? [] : [{ ...subject, body: { status: "failed", errorMessage, log } }];
+  // Of a copy only its log is told here: whether something of it lies at its target is not known.
+  const body = subject.kind === "copy" ? { log } : { status: "failed", errorMessage, log };
+  const report = subject.kind === "none" ? [] : [{ ...subject, body }];
   return [...report, { kind: "result", body: { success: false, errorMessage } }];
 }
 
@@ -53,6 +55,8 @@ async function perform(agent: Agent, held: Held, workDir: string): Promise<Outco
       return runTask(agent, held, readPayload(payloads.run_task, payload), workDir);
     case "restore_record":
       return restoreRecord(agent, held, readPayload(payloads.restore_record, payload), workDir);
+    case "copy_record":
+      return copyRecord(agent, held, readPayload(payloads.copy_record, payload), workDir);
     case "list_dir": {
       const { path } = readPayload(payloads.list_dir, payload);
       return succeeded(await runInChild(agent, { kind: "list_dir", path }, options));

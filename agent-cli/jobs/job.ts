@@ -1,10 +1,12 @@
 import type { z } from "zod";
 import type { agentApi } from "../../protocol/agent-api.ts";
 import type { NetworkSettings } from "../network.ts";
+import type { CopyResult } from "../pipeline/copy-artifact.ts";
 import type { BackupResult, Progress, RestoreResult } from "../pipeline/pipeline.ts";
 
 export type TaskSpec = z.output<typeof agentApi.taskSpec.reply>;
 export type RestoreSpec = z.output<typeof agentApi.restoreSpec.reply>;
+export type CopySpec = z.output<typeof agentApi.copySpec.reply>;
 type StorageSettings = { targetType: string; targetConfig: Record<string, unknown> };
 
 export type DirectoryListing = {
@@ -17,6 +19,7 @@ export type DirectoryListing = {
 export type Job =
   | { kind: "backup"; recordId: number; spec: TaskSpec }
   | { kind: "restore"; restoreId: number; spec: RestoreSpec }
+  | { kind: "copy"; commandId: number; spec: CopySpec }
   | { kind: "list_dir"; path: string }
   | ({ kind: "test_target" } & StorageSettings)
   | ({ kind: "delete_object"; key: string } & StorageSettings);
@@ -27,6 +30,7 @@ export type StoredBackup = BackupResult & { key: string; fileName: string };
 export type JobResults = {
   backup: StoredBackup;
   restore: RestoreResult;
+  copy: CopyResult;
   list_dir: DirectoryListing;
   test_target: { milliseconds: number };
   delete_object: { deleted: true };

@@ -11,6 +11,7 @@ export const payloads = {
   restore_record: z.object({ restoreRecordId: id }),
   list_dir: z.object({ path: z.string().max(4096) }),
   delete_storage_object: z.object({ ...storage, storagePath: z.string().min(1).max(1024) }),
+  copy_record: z.object({ recordId: id }),
   test_target: z.object(storage),
 };
 
@@ -27,12 +28,13 @@ export function readPayload<T>(schema: z.ZodType<T>, payload: unknown): T {
 }
 
 /** The record or restore that a command works on, as far as its payload tells. */
-export function subjectOf({ type, payload }: DeliveredCommand): Subject {
+export function subjectOf({ id, type, payload }: DeliveredCommand): Subject {
   const run = payloads.run_task.safeParse(payload);
   if (type === "run_task" && run.success) return { kind: "record", id: run.data.recordId };
   const restore = payloads.restore_record.safeParse(payload);
   if (type === "restore_record" && restore.success) {
     return { kind: "restore", id: restore.data.restoreRecordId };
   }
+  if (type === "copy_record") return { kind: "copy", id };
   return { kind: "none" };
 }

@@ -24,6 +24,10 @@ export async function performJob(
       const { restore } = await import("./restore.ts");
       return restore(job, { ...run, identityFile }, vaultContext(envelope, say), env);
     }
+    case "copy": {
+      const { copy } = await import("./copy.ts");
+      return copy(job, run, vaultContext(envelope, say), env);
+    }
     case "test_target":
     case "delete_object": {
       const { openStorage } = await import("../storage/open-storage.ts");

@@ -1,3 +1,4 @@
+import { agentApi } from "../../protocol/agent-api.ts";
 import type { Identities } from "../pipeline/identities.ts";
 import type { RestoreJob as PipelineRestore, Reporter, RestoreResult } from "../pipeline/pipeline.ts";
 import { runRestore } from "../pipeline/restore.ts";
@@ -62,6 +63,10 @@ async function openSource(
 ): Promise<Storage> {
   const { type, config, transferMode } = spec.storage;
   if (transferMode === "direct" && type !== "vault") return openStorage(type, config, env);
-  const client = downloadClient(context, restoreId, spec.fileSize);
+  const client = downloadClient(
+    context,
+    { endpoint: agentApi.restoreArtifact, id: restoreId },
+    spec.fileSize,
+  );
   return retrying(vault(client, { retryPolicy: vaultRetryPolicy }));
 }

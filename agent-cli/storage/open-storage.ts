@@ -87,6 +87,10 @@ const kinds: Record<string, Open> = {
 /** The types of storage that this agent has a driver for. */
 export const storageTypes: readonly string[] = Object.keys(kinds);
 
+/** Those whose server compares a hash of each part or object before it takes it; see docs/operating.md. */
+const hashing = new Set(["vault", "s3", "azure_blob"]);
+export const hashesWhatItTakes = (type: string): boolean => hashing.has(type);
+
 /** Opens a storage by its type and settings as the master sends them, with retries around it. */
 export async function openStorage(type: string, config: Config, env: StorageEnv = {}): Promise<Storage> {
   const open = Object.hasOwn(kinds, type) ? kinds[type] : undefined;

@@ -87,7 +87,8 @@ async function aVault(master: URL = world.url): Promise<Place & { keys(): Promis
         keyOf(key),
         reading.recordId,
       );
-      return downloadClient(context, restoreId, sizeBytes).open(keyOf(key), range, signal);
+      const artifact = { endpoint: agentApi.restoreArtifact, id: restoreId };
+      return downloadClient(context, artifact, sizeBytes).open(keyOf(key), range, signal);
     },
     async stat(key) {
       const object = await statOf(key);

@@ -61,6 +61,8 @@ const bodies: Record<string, Record<string, unknown>> = {
     options: { databases: ["a"], renameDatabases: { a: "b" } },
   },
   verifyRecord: { grade: 4, nodeId: NOBODY, targetId: NOBODY, identityFile: "/root/key" },
+  lockRecord: { locked: true },
+  copyRecord: { targetId: NOBODY, fromTargetId: NOBODY, nodeId: NOBODY },
   enroll: { code: "no such code", hostname: "web" },
   heartbeat: {
     hostname: "web",
@@ -99,6 +101,14 @@ const bodies: Record<string, Record<string, unknown>> = {
   },
   beginUpload: { key: "a" },
   completeUpload: { key: "a", parts: [{ number: 1, etag: "a" }], sizeBytes: 1, sha256 },
+  updateCopy: {
+    status: "running",
+    errorMessage: "",
+    log: [{ seq: 1, text: "a" }],
+    leaseToken,
+    sizeBytes: 1,
+    checksum: sha256,
+  },
   updateRestore: {
     status: "running",
     errorMessage: "",

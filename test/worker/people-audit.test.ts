@@ -101,6 +101,29 @@ const changes: Partial<Record<keyof typeof adminApi, () => Promise<Change>>> = {
   runTask: async () => ({ params: { id: (await aTask(await aNode({ ours: true }))).id } }),
   cancelRecord: async () => ({ params: { id: (await aRun()).recordId } }),
   deleteRecord: async () => ({ params: { id: (await aBackup()).recordId } }),
+  lockRecord: async () => ({ params: { id: (await aBackup()).recordId }, body: { locked: true } }),
+  copyRecord: async () => {
+    const { recordId } = await aBackup();
+    const target = await call(await admin(), adminApi.createTarget, {
+      body: {
+        name: unique("target"),
+        type: "s3",
+        config: { endpoint: "https://s3.test", bucket: "bucket" },
+        secrets: { accessKeyId: "planted-id", secretAccessKey: "a planted password" },
+      },
+    });
+    return { params: { id: recordId }, body: { targetId: target.data.id } };
+  },
+  removeCopy: async () => {
+    const { recordId } = await aBackup();
+    const { id } = await aTarget();
+    await env.DB.prepare(
+      "insert into record_copies (record_id, target_id, target_name, status, updated_at) values (?, ?, 't', 'success', 1)",
+    )
+      .bind(recordId, id)
+      .run();
+    return { params: { id: recordId, targetId: id } };
+  },
   restoreRecord: async () => ({
     params: { id: (await aBackup()).recordId },
     body: { destination: "/tmp/restored", conflict: "fail" },
@@ -162,7 +185,7 @@ describe("the audit log", () => {
       const { body, as = await admin() } = (await changes[name as keyof typeof adminApi]?.()) ?? {};
       const before = await lastEntry();
       const answer = await call(as, e, {
-        params: { id: 4_242_424_242 },
+        params: { id: 4_242_424_242, targetId: 4_242_424_242 },
         ...(body === undefined ? {} : { body }),
       });
       expect(answer.status).toBe(404);

@@ -1,3 +1,4 @@
+import { closeCopyStatement } from "../copies/close.ts";
 import type { Deps } from "../deps.ts";
 
 const SILENT_SUCCESS =
@@ -6,16 +7,23 @@ const SILENT_SUCCESS =
 const SILENT_FINDINGS = "the agent reported success, but what it found never reached the master";
 
 /**
- * Statements that close the record, restore or verification of a command which has just ended, if it is still open. Put them right
- * after the statement that ended the command: they do nothing unless that one did. A backup whose stored copies were
+ * Statements that close the record, restore, verification or copy of a command which has just ended, if it is still
+ * open. Put them right after the statement that ended the command: they do nothing unless that one did. A backup whose stored copies were
  * never told is not called a success, nor is a verification whose findings were not.
  */
 export function closeRunStatements(
-  { db, now }: Deps,
-  run: { recordId: number | null; restoreId: number | null; verificationId: number | null; type: string },
+  deps: Deps,
+  run: {
+    id: number;
+    recordId: number | null;
+    restoreId: number | null;
+    verificationId: number | null;
+    type: string;
+  },
   ending: "succeeded" | "failed" | "cancelled" | "timeout",
   errorMessage: string,
 ): D1PreparedStatement[] {
+  const { db, now } = deps;
   const outcome = { succeeded: "success", failed: "failed", cancelled: "cancelled", timeout: "failed" }[
     ending
   ];
@@ -43,6 +51,9 @@ export function closeRunStatements(
           run.verificationId,
         ),
     ];
+  }
+  if (run.type === "copy_record" && run.recordId !== null) {
+    return [closeCopyStatement(deps, { id: run.id, recordId: run.recordId }, ending, errorMessage)];
   }
   if (run.type === "run_task" && run.recordId !== null) {
     return [

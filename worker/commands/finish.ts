@@ -61,7 +61,7 @@ async function keepLateResult({ db, now }: Deps, row: CommandRow, result: Result
 }
 
 async function afterwards(deps: Deps, row: CommandRow, result: Result): Promise<void> {
-  if (row.type === "run_task" && row.recordId !== null && !result.success) {
+  if ((row.type === "run_task" || row.type === "copy_record") && row.recordId !== null && !result.success) {
     await abortUploads(deps, row.recordId);
   }
   if (row.type === "delete_storage_object") {

@@ -4,6 +4,8 @@ import type { AgentNode } from "../nodes/authenticate.ts";
 import { explainLostLease } from "./explain.ts";
 
 type Renewed = {
+  id: number;
+  type: string;
   recordId: number | null;
   restoreId: number | null;
   verificationId: number | null;
@@ -22,24 +24,31 @@ export async function renewLease(
     .prepare(
       `update agent_commands set lease_expires_at = ?1, updated_at = ?2
        where id = ?3 and node_id = ?4 and status = 'dispatched' and lease_token = ?5
-       returning record_id as recordId, restore_id as restoreId, verification_id as verificationId,
+       returning id, type, record_id as recordId, restore_id as restoreId, verification_id as verificationId,
          cancel_requested_at as cancelRequestedAt`,
     )
     .bind(now() + timing.leaseSeconds * 1000, now(), commandId, node.id, renewal.leaseToken)
     .first<Renewed>();
   if (!row) throw await explainLostLease(deps, node, commandId, renewal.leaseToken);
-  const run = runOf(row);
-  if (renewal.progress && run !== null) {
+  const moving = renewal.progress === undefined ? null : movingRow(row);
+  if (moving !== null) {
     await db
-      .prepare(`update ${run.table} set progress = ? where id = ? and status in ('queued', 'running')`)
-      .bind(JSON.stringify(renewal.progress), run.id)
+      .prepare(`update ${moving.row} set progress = ?1 where ${moving.is}`)
+      .bind(JSON.stringify(renewal.progress), ...moving.ids)
       .run();
   }
   return { cancelRequested: row.cancelRequestedAt !== null };
 }
 
-function runOf({ recordId, restoreId, verificationId }: Renewed): { table: string; id: number } | null {
-  if (recordId !== null) return { table: "backup_records", id: recordId };
-  if (restoreId !== null) return { table: "restore_records", id: restoreId };
-  return verificationId === null ? null : { table: "verifications", id: verificationId };
+/** What a command works on, while it does. */
+function movingRow(command: Renewed): { row: string; is: string; ids: number[] } | null {
+  const { recordId, restoreId, verificationId } = command;
+  const open = "id = ?2 and status in ('queued', 'running')";
+  if (command.type === "copy_record" && recordId !== null) {
+    const is = "record_id = ?2 and command_id = ?3 and status = 'copying'";
+    return { row: "record_copies", is, ids: [recordId, command.id] };
+  }
+  if (recordId !== null) return { row: "backup_records", is: open, ids: [recordId] };
+  if (restoreId !== null) return { row: "restore_records", is: open, ids: [restoreId] };
+  return verificationId === null ? null : { row: "verifications", is: open, ids: [verificationId] };
 }

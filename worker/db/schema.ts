@@ -228,6 +228,7 @@ export const recordCopies = sqliteTable(
     error: text("error").notNull().default(""),
     /** The command that makes this copy from another one; null: the backup itself wrote it. */
     commandId: integer("command_id"),
+    progress: text("progress"),
     updatedAt: time("updated_at").notNull(),
   },
   (t) => [primaryKey({ columns: [t.recordId, t.targetId] }), index("record_copies_of_target").on(t.targetId)],

@@ -1,4 +1,5 @@
 import { auditIfChanged } from "../audit/entry.ts";
+import { notMade } from "../copies/close.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 import type { Actor } from "../users/actor.ts";
@@ -55,6 +56,14 @@ function endWorkStatements({ db, now }: Deps, id: number): D1PreparedStatement[]
     closeRuns("backup_records", "record_id"),
     closeRuns("restore_records", "restore_id"),
     closeRuns("verifications", "verification_id"),
+    db
+      .prepare(
+        `update record_copies set status = ${notMade}, error = 'its node was deleted', progress = null, updated_at = ?2
+         where status = 'copying' and ${gone} and (record_id, command_id) in (
+           select record_id, id from agent_commands where node_id = ?1 and completed_at is null
+             and type = 'copy_record')`,
+      )
+      .bind(id, now()),
     db
       .prepare(
         `update agent_commands set status = case status when 'pending' then 'cancelled' else 'failed' end,

@@ -5,10 +5,11 @@ import { DomainError } from "../errors.ts";
 import { lastVerificationOf } from "../verifications/read.ts";
 
 type Record = z.input<typeof objects.record>;
-type Row = Omit<Record, "progress" | "late" | "encrypted"> & {
+type Row = Omit<Record, "progress" | "late" | "encrypted" | "locked"> & {
   progress: string | null;
   late: number;
   encrypted: number;
+  locked: number;
 };
 type Filter = z.output<typeof adminApi.listRecords.query>;
 
@@ -18,7 +19,7 @@ const columns = `r.id, r.task_id as taskId, r.task_name as taskName, r.node_id a
   r.file_name as fileName, r.size_bytes as sizeBytes, r.source_bytes as sourceBytes, r.entries, r.checksum,
   r.warning_count as warningCount, r.verified_grade as verifiedGrade, r.verified_at as verifiedAt,
   r.verified_node_id as verifiedNodeId, r.runs, r.late, r.error_message as errorMessage, r.progress,
-  r.created_at as createdAt, r.started_at as startedAt, r.finished_at as finishedAt, r.deleted_at as deletedAt`;
+  r.created_at as createdAt, r.started_at as startedAt, r.finished_at as finishedAt, r.deleted_at as deletedAt, r.locked`;
 const from = "from backup_records r left join nodes n on n.id = r.node_id";
 
 /** A page of records, newest first; each filter follows an index. */
@@ -66,7 +67,7 @@ export async function readRecordDetail(
     deps.db
       .prepare(
         `select target_id as targetId, target_name as targetName, status, storage_path as storagePath,
-           size_bytes as sizeBytes, checksum, error, updated_at as updatedAt
+           size_bytes as sizeBytes, checksum, error, command_id as commandId, progress, updated_at as updatedAt
          from record_copies where record_id = ? order by target_id`,
       )
       .bind(id),
@@ -75,16 +76,24 @@ export async function readRecordDetail(
   const { warnings, timings } = (more?.results[0] ?? {}) as { warnings?: string; timings?: string | null };
   return {
     ...record,
-    copies: (copies?.results ?? []) as z.input<typeof objects.copy>[],
+    copies: ((copies?.results ?? []) as CopyRow[]).map(toCopy),
     lastVerification: await lastVerificationOf(deps, id),
     warnings: JSON.parse(warnings ?? "[]"),
     timings: timings ? JSON.parse(timings) : null,
   };
 }
 
+type CopyRow = Omit<z.input<typeof objects.copy>, "progress"> & { progress: string | null };
+
+const toCopy = (row: CopyRow): z.input<typeof objects.copy> => ({
+  ...row,
+  progress: row.progress === null ? null : JSON.parse(row.progress),
+});
+
 const toRecord = (row: Row): Record => ({
   ...row,
   late: row.late === 1,
   encrypted: row.encrypted === 1,
+  locked: row.locked === 1,
   progress: row.progress === null ? null : JSON.parse(row.progress),
 });

@@ -17,27 +17,30 @@ export async function settleDeletion(
   if (error === null) {
     await deps.db.batch([
       ...forgetCopyStatements(deps, command.recordId, payload.targetId),
-      ...dropIfEmptyStatements(deps, command.recordId),
+      ...dropEmptyStatements(deps, [command.recordId]),
     ]);
     return;
   }
-  await deps.db.batch([
+  const [kept] = await deps.db.batch([
     deps.db
       .prepare(
-        "update record_copies set status = 'delete_failed', error = ? where record_id = ? and target_id = ?",
+        `update record_copies set status = 'delete_failed', error = ?
+         where record_id = ? and target_id = ? and status in ('deleting', 'delete_failed')`,
       )
       .bind(error, command.recordId, payload.targetId),
-    enqueueStatement(deps, {
-      nodeId: command.nodeId,
-      type: "delete_storage_object",
-      payload,
-      recordId: command.recordId,
-      notBefore: deps.now() + RETRY_MS,
-    }),
   ]);
+  // Somebody gave this copy up meanwhile: nobody waits for its removal any more.
+  if (kept?.meta.changes !== 1) return;
+  await enqueueStatement(deps, {
+    nodeId: command.nodeId,
+    type: "delete_storage_object",
+    payload,
+    recordId: command.recordId,
+    notBefore: deps.now() + RETRY_MS,
+  }).run();
 }
 
-/** Forgets a copy whose object is gone and gives its bytes back to its target. */
+/** Forgets a copy whose object is gone, or was given up, and gives its bytes back to its target. */
 export function forgetCopyStatements(
   { db }: Deps,
   recordId: number,
@@ -60,21 +63,18 @@ export function forgetCopyStatements(
   ];
 }
 
-/** Removes a record that is marked for it, with its log, restores and verifications, once no live copy is left. */
-export function dropIfEmptyStatements({ db }: Deps, recordId: number): D1PreparedStatement[] {
-  const gone = `exists (select 1 from backup_records where id = ?1 and deleted_at is not null)
+/** Removes those of these records that are marked for it and have no live copy left, with all that belongs to them. */
+export function dropEmptyStatements({ db }: Deps, recordIds: number[]): D1PreparedStatement[] {
+  const asked = "(select value from json_each(?1))";
+  const empty = `(select r.id from backup_records r where r.id in ${asked} and r.deleted_at is not null
     and not exists (select 1 from record_copies
-      where record_id = ?1 and status in ('success', 'damaged', 'deleting', 'delete_failed'))`;
+      where record_id = r.id and status in ('success', 'copying', 'damaged', 'deleting', 'delete_failed')))`;
   return [
-    db.prepare(`delete from record_logs where kind = 'backup' and record_id = ?1 and ${gone}`).bind(recordId),
-    db.prepare(`delete from restore_records where record_id = ?1 and ${gone}`).bind(recordId),
-    db.prepare(`delete from verifications where record_id = ?1 and ${gone}`).bind(recordId),
-    db.prepare(`delete from backup_records where id = ?1 and ${gone}`).bind(recordId),
-    db
-      .prepare(
-        `delete from record_copies where record_id = ?1 and not exists (
-           select 1 from backup_records where id = ?1)`,
-      )
-      .bind(recordId),
-  ];
+    `delete from record_logs where kind = 'backup' and record_id in ${empty}`,
+    `delete from restore_records where record_id in ${empty}`,
+    `delete from verifications where record_id in ${empty}`,
+    `delete from backup_records where id in ${empty}`,
+    `delete from record_copies where record_id in ${asked} and not exists (
+       select 1 from backup_records where id = record_copies.record_id)`,
+  ].map((statement) => db.prepare(statement).bind(JSON.stringify(recordIds)));
 }

@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import { type agentApi, objects } from "../../protocol/index.ts";
 import { keepAliveStatements } from "../commands/keep-alive.ts";
+import { retryCopyStatements } from "../copies/retry.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 import type { AgentNode } from "../nodes/authenticate.ts";
@@ -32,7 +33,7 @@ export async function updateRecord(deps: Deps, node: AgentNode, id: number, repo
   }
   const ending = status === "success" || status === "failed" ? status : null;
   const statements = ending
-    ? endStatements(deps, held, ending, report)
+    ? endStatements(deps, node, held, ending, report)
     : cameTooLate(held)
       ? []
       : [progressStatement(deps, held, report)];
@@ -84,7 +85,13 @@ function progressStatement({ db, now }: Deps, held: HeldRecord, report: Report):
 }
 
 /** A record's end: the condition on its state comes first, and the rest of the batch happens only if that one won. */
-function endStatements(deps: Deps, held: HeldRecord, ending: Ending, report: Report): D1PreparedStatement[] {
+function endStatements(
+  deps: Deps,
+  node: AgentNode,
+  held: HeldRecord,
+  ending: Ending,
+  report: Report,
+): D1PreparedStatement[] {
   const uploads = uploadsOf(held, report);
   const stored = uploads.some((upload) => upload.status === "success");
   const outcome = ending === "success" && !stored ? "failed" : ending;
@@ -95,11 +102,16 @@ function endStatements(deps: Deps, held: HeldRecord, ending: Ending, report: Rep
   const late = cameTooLate(held);
   // A late failure says nothing that the record does not say already.
   if (late && outcome === "failed") return [];
+  const lost = uploads.filter((upload) => upload.status === "failed");
   // One reading of the clock: the copies are stored by the time that the record was closed.
   const at = deps.now();
   return [
     closeStatement(deps, held, { outcome, reason: reason ?? "", late, at }, report),
     ...uploads.flatMap((upload) => copyStatements(deps, held.id, upload, report, at)),
+    // BackupX Go agents cannot copy.
+    ...(outcome === "success" && node.protocolVersion !== null ? lost : []).flatMap((upload) =>
+      retryCopyStatements(deps, held.id, upload.storageTargetId, at),
+    ),
   ];
 }
 

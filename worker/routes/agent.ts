@@ -3,6 +3,8 @@ import { deliver } from "../commands/deliver.ts";
 import { finishCommand } from "../commands/finish.ts";
 import { renewLease } from "../commands/renew.ts";
 import { takeCommands } from "../commands/take.ts";
+import { copySpec } from "../copies/spec.ts";
+import { updateCopy } from "../copies/update.ts";
 import { DomainError } from "../errors.ts";
 import { type App, DONE, serveAgent, serveHandshake } from "../http.ts";
 import { authenticateAgent } from "../nodes/authenticate.ts";
@@ -76,6 +78,11 @@ export function mountAgentRoutes(app: App): void {
   );
   serveAgent(app, agentApi.updateVerification, async ({ deps, node, params, body }) => {
     await updateVerification(deps, node, params.id, body);
+    return DONE;
+  });
+  serveAgent(app, agentApi.copySpec, async ({ deps, node, params }) => copySpec(deps, node, params.id));
+  serveAgent(app, agentApi.updateCopy, async ({ deps, node, params, body }) => {
+    await updateCopy(deps, node, params.id, body);
     return DONE;
   });
   serveAgent(app, agentApi.self, async ({ deps, node }) => ({

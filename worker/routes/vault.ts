@@ -1,5 +1,6 @@
 import type { Context } from "hono";
 import { agentApi, objects } from "../../protocol/index.ts";
+import { copyArtifact } from "../copies/spec.ts";
 import { DomainError } from "../errors.ts";
 import { type App, DONE, type HonoEnv, serveAgent } from "../http.ts";
 import { baseArtifact } from "../records/base.ts";
@@ -52,6 +53,10 @@ export function mountVaultRoutes(app: App): void {
     const range = rangeOf(c);
     const artifact = await verificationArtifact(deps, node, params.id, query.of, range);
     return artifactResponse(artifact, range);
+  });
+  serveAgent(app, agentApi.copyArtifact, async ({ deps, node, params, c }) => {
+    const range = rangeOf(c);
+    return artifactResponse(await copyArtifact(deps, node, params.id, range), range);
   });
 }
 

@@ -3,7 +3,7 @@ import { DomainError } from "../errors.ts";
 
 /** Copies that are at the target, or not yet known to be gone. */
 const COPIES = `select 1 from record_copies
-  where target_id = ?1 and status in ('success', 'damaged', 'deleting', 'delete_failed')`;
+  where target_id = ?1 and status in ('success', 'copying', 'damaged', 'deleting', 'delete_failed')`;
 const TASKS = "select 1 from task_targets where target_id = ?1";
 /** Runs that are writing to it, whatever their task says by now. */
 const RUNS = `select 1 from backup_records r, json_each(r.target_ids) target

@@ -1,8 +1,9 @@
+import { isCopying } from "../copies/in-hand.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 import type { AgentNode } from "../nodes/authenticate.ts";
 import { requireOwnKey } from "../records/object-key.ts";
-import { type HeldRecord, isOpen, recordOfNode } from "../records/of-node.ts";
+import { isOpen, recordOfNode } from "../records/of-node.ts";
 import { toHex } from "../secrets/hash.ts";
 import { refusing } from "./refusals.ts";
 
@@ -16,7 +17,7 @@ type Place = { recordId: number; targetId: number; key: string };
 
 /** Begins an upload in parts to a record's own key in the vault. */
 export async function beginUpload(deps: Deps, node: AgentNode, place: Place) {
-  const { target } = await requireVaultRecord(deps, node, place);
+  const target = await requireWritable(deps, node, place);
   requireRoom(target, 1);
   const upload = await deps.vault.createMultipartUpload(place.key);
   await deps.db
@@ -33,7 +34,7 @@ export async function uploadPart(
   place: Place & { uploadId: string; number: number },
   content: { body: ReadableStream<Uint8Array>; sizeBytes: number; sha256: string },
 ): Promise<{ etag: string }> {
-  await requireVaultRecord(deps, node, place);
+  await requireWritable(deps, node, place);
   if (content.sizeBytes > PART_BYTES) {
     throw new DomainError("BODY_TOO_LARGE", `part: is larger than ${PART_BYTES} bytes`);
   }
@@ -51,7 +52,7 @@ export async function completeUpload(
   place: Place & { uploadId: string },
   whole: { parts: { number: number; etag: string }[]; sizeBytes: number },
 ): Promise<{ sizeBytes: number }> {
-  const { target } = await requireVaultRecord(deps, node, place);
+  const target = await requireWritable(deps, node, place);
   requireRoom(target, whole.sizeBytes);
   const underWay = await deps.db
     .prepare("select 1 from vault_uploads where upload_id = ?")
@@ -77,7 +78,7 @@ export async function abortUpload(
   node: AgentNode,
   place: Place & { uploadId: string },
 ): Promise<void> {
-  await recordOfNode(deps, node, place.recordId);
+  if (!(await isCopying(deps, node, place))) await recordOfNode(deps, node, place.recordId);
   const known = await deps.db
     .prepare("delete from vault_uploads where upload_id = ? and record_id = ? and key = ? returning 1")
     .bind(place.uploadId, place.recordId, place.key)
@@ -92,7 +93,7 @@ export async function putArtifact(
   place: Place,
   content: { body: ReadableStream<Uint8Array>; sizeBytes: number; sha256: string },
 ): Promise<{ storagePath: string; fileSize: number }> {
-  const { target } = await requireVaultRecord(deps, node, place);
+  const target = await requireWritable(deps, node, place);
   if (content.sizeBytes > MAX_REQUEST_BYTES) {
     throw new DomainError(
       "ARTIFACT_TOO_LARGE",
@@ -109,25 +110,25 @@ export async function putArtifact(
   return { storagePath: place.key, fileSize: object.size };
 }
 
-/** The record, if this node may now write this key of it into this target of the vault. */
-async function requireVaultRecord(
-  deps: Deps,
-  node: AgentNode,
-  place: Place,
-): Promise<{ held: HeldRecord; target: VaultTarget }> {
+/** The vault's target, if this node may now write this key into it: for the record that it makes, or copies there. */
+async function requireWritable(deps: Deps, node: AgentNode, place: Place): Promise<VaultTarget> {
+  const allowed = (await isCopying(deps, node, place)) || (await isTargetOfRun(deps, node, place));
+  const target = allowed ? await vaultTarget(deps, place.targetId) : null;
+  if (target) return target;
+  throw new DomainError(
+    "BACKUP_STORAGE_TARGET_FORBIDDEN",
+    `target ${place.targetId} is no vault of this record`,
+  );
+}
+
+/** Whether the target is one of an open record of this node, and the key one of that record's own. */
+async function isTargetOfRun(deps: Deps, node: AgentNode, place: Place): Promise<boolean> {
   const held = await recordOfNode(deps, node, place.recordId);
   if (!isOpen(held)) {
     throw new DomainError("BACKUP_RECORD_FORBIDDEN", `record ${held.id} has ended: ${held.status}`);
   }
   requireOwnKey(place.key, held);
-  const target = held.targetIds.includes(place.targetId) ? await vaultTarget(deps, place.targetId) : null;
-  if (!target) {
-    throw new DomainError(
-      "BACKUP_STORAGE_TARGET_FORBIDDEN",
-      `target ${place.targetId} is no vault of this record`,
-    );
-  }
-  return { held, target };
+  return held.targetIds.includes(place.targetId);
 }
 
 async function vaultTarget({ db }: Deps, id: number): Promise<VaultTarget | null> {

@@ -1,7 +1,10 @@
 import { adminApi } from "../../../protocol/index.ts";
+import { removeCopy } from "../../copies/remove.ts";
+import { startCopy } from "../../copies/start.ts";
 import { DomainError } from "../../errors.ts";
-import { type App, DONE, serveUser } from "../../http.ts";
+import { type App, DONE, requireRole, serveUser } from "../../http.ts";
 import { cancelRecord } from "../../records/cancel.ts";
+import { lockRecord } from "../../records/lock.ts";
 import { readLog } from "../../records/log.ts";
 import { listRecords, readRecord, readRecordDetail } from "../../records/read.ts";
 import { removeRecord } from "../../records/remove.ts";
@@ -29,10 +32,21 @@ export function mountRecordRoutes(app: App): void {
     await cancelRecord(deps, actor, params.id);
     return DONE;
   });
-  serveUser(app, adminApi.deleteRecord, async ({ deps, actor, params }) => ({
-    ...DONE,
-    ...(await removeRecord(deps, actor, params.id)),
-  }));
+  serveUser(app, adminApi.deleteRecord, async ({ deps, actor, params, query }) => {
+    if (query.forget) requireRole(actor.role, "admin");
+    return { ...DONE, ...(await removeRecord(deps, actor, params.id, query)) };
+  });
+  serveUser(app, adminApi.lockRecord, async ({ deps, actor, params, body }) =>
+    lockRecord(deps, actor, params.id, body.locked),
+  );
+  serveUser(app, adminApi.copyRecord, async ({ deps, actor, params, body }) =>
+    startCopy(deps, actor, params.id, body),
+  );
+  serveUser(app, adminApi.removeCopy, async ({ deps, actor, params, query }) => {
+    if (query.forget) requireRole(actor.role, "admin");
+    await removeCopy(deps, actor, params.id, params.targetId, query);
+    return DONE;
+  });
   serveUser(app, adminApi.restoreRecord, async ({ deps, actor, params, body }) =>
     startRestore(deps, actor, params.id, body),
   );
