@@ -191,6 +191,10 @@ export const restoreOptions = z.object({
   databases: z.array(databaseName).min(1).max(1000).nullable().default(null),
   /** New names by the old ones; what is not named keeps its own. */
   renameDatabases: z.record(databaseName, databaseName).default({}),
+  /** Of PostgreSQL: owners and rights too. Their roles have to exist, or be made by `roles`. */
+  owners: z.boolean().default(true),
+  /** Of PostgreSQL: first make the roles that the backup holds and the server lacks. */
+  roles: z.boolean().default(false),
 });
 export type RestoreOptions = z.output<typeof restoreOptions>;
 

@@ -151,6 +151,12 @@ export type RestoreJob = StoredArtifact & {
 };
 
 /** What only databases know: which of them to restore (null: all), and their new names by the old ones. */
-export type RestoreOptions = { databases: string[] | null; renameDatabases: Record<string, string> };
+export type RestoreOptions = {
+  databases: string[] | null;
+  renameDatabases: Record<string, string>;
+  /** Of PostgreSQL: whether owners and rights come back, and whether roles that are missing are made first. */
+  owners: boolean;
+  roles: boolean;
+};
 
 export type RestoreResult = { entries: number; bytes: number; warnings: Warning[]; warningCount: number };

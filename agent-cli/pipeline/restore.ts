@@ -12,6 +12,7 @@ import { Planner } from "./plan-extraction.ts";
 import { reportEvery } from "./report-every.ts";
 import { restoreIndexed } from "./restore-indexed.ts";
 import { approveDatabase, restoreDatabase } from "./restore-sqlite.ts";
+import { restoreToSource } from "./restore-to-source.ts";
 import { type TarHandler, TarReader } from "./untar.ts";
 import { WarningList } from "./warnings.ts";
 
@@ -60,6 +61,7 @@ async function restoreByKind(restoring: Restoring): Promise<{ entries: number; b
   if (own) return await restoreByIndex(restoring, own);
   const content = contentOf(job, artifact.first());
   if (job.sourceType === "file") return await restoreArchive(restoring, content);
+  if (job.sourceType !== "sqlite") return await restoreToSource(restoring, content);
   const { start, all } = await peek(content);
   return looksLikeSqlite(start)
     ? await restoreDatabase(restoring, all)

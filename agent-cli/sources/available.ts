@@ -1,4 +1,6 @@
 import type { SourceSpec } from "../pipeline/pipeline.ts";
+import { mysqlTools } from "./mysql-session.ts";
+import { postgresqlTools } from "./postgresql-session.ts";
 import type { Tools } from "./source.ts";
 
 /**
@@ -8,6 +10,8 @@ import type { Tools } from "./source.ts";
 const needs: { [Type in SourceSpec["type"]]?: () => Promise<Tools | null> } = {
   file: async () => ({}),
   sqlite: async () => (process.versions.sqlite ? { sqlite: process.versions.sqlite } : null),
+  postgresql: postgresqlTools,
+  mysql: mysqlTools,
 };
 
 /** The programs that a source of this type would be read with; null when it cannot be read here. */

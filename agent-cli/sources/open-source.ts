@@ -1,5 +1,7 @@
 import type { SourceSpec } from "../pipeline/pipeline.ts";
 import { fileSource } from "./file.ts";
+import { mysqlSource } from "./mysql.ts";
+import { postgresqlSource } from "./postgresql.ts";
 import type { OpenedSource, Source, SourceContext, SourceExtension } from "./source.ts";
 import { sqliteSource } from "./sqlite.ts";
 
@@ -9,6 +11,8 @@ type Type = SourceSpec["type"];
 const sources: { [T in Type]?: Source<Extract<SourceSpec, { type: T }>> } = {
   file: fileSource,
   sqlite: sqliteSource,
+  postgresql: postgresqlSource,
+  mysql: mysqlSource,
 };
 
 /** The source of a type. Throws in words when this agent knows none. */

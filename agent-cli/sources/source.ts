@@ -41,7 +41,7 @@ export type SourceContext = Access & {
 export type OpenedSource = { bytes: AsyncIterable<Uint8Array>; tally: Tally };
 
 /** The end of an artifact's name, from which it is known what the bytes are. */
-export type SourceExtension = "tar" | "sqlite" | "sql" | "archive" | "bin";
+export type SourceExtension = "tar" | "sqlite" | "dump" | "sql" | "archive" | "bin";
 
 /** Programs that a source needs, by name, with the versions that were found on this machine. */
 export type Tools = Record<string, string>;
@@ -81,15 +81,17 @@ export type Source<Spec extends SourceSpec> = {
   preview(spec: Spec, access: Access & Pick<SourceContext, "ownPaths">): Promise<Preview>;
   /** The databases of a server, without its own. */
   discover?(server: Extract<ServerSpec, { type: Spec["type"] }>, access: Access): Promise<FoundDatabase[]>;
-  /**
-   * Takes back what `open` gave, to where it came from; all of it has been read and proved against its hash before.
-   * Stops at the first error. Sources of paths have none: they are restored by pipeline/restore.ts.
-   */
-  restore?(
-    bytes: AsyncIterable<Uint8Array>,
-    restore: SourceRestore<Spec>,
-    access: Access,
-  ): Promise<{ entries: number; bytes: number }>;
+  /** Sources of paths have none: they are restored by pipeline/restore.ts. */
+  restore?(restore: SourceRestore<Spec>, access: Access): Promise<DumpRestore>;
+};
+
+/** Takes back what `open` gave, to where it came from, in two readings of the same bytes. */
+export type DumpRestore = {
+  /** Reads all, writes nothing, and throws when that cannot be restored as it is asked for. */
+  check(bytes: AsyncIterable<Uint8Array>): Promise<void>;
+  /** Stops at the first error and leaves nothing half restored behind. */
+  load(bytes: AsyncIterable<Uint8Array>): Promise<{ entries: number; bytes: number }>;
+  close(): Promise<void>;
 };
 
 /** A preview that has seen nothing yet. */

@@ -1,0 +1,63 @@
+import { execFile } from "node:child_process";
+import { accessSync, constants, readdirSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { promisify } from "node:util";
+
+const versionTimeoutMs = 10_000;
+
+/** Where distributions put PostgreSQL's programs, on nobody's path: a folder for each version. */
+const versionedFolders = [
+  { parent: "/usr/lib/postgresql", pattern: /^(\d+)$/, below: "bin" },
+  { parent: "/usr", pattern: /^pgsql-(\d+)$/, below: "bin" },
+];
+
+/** The full path of the first of these programs that is on this machine: on the path, or in one of `folders`. */
+export function findProgram(names: readonly string[], folders: readonly string[] = []): string | null {
+  const places = [...(process.env["PATH"] ?? "").split(delimiter), ...folders].filter(
+    (folder) => folder !== "",
+  );
+  for (const name of names) {
+    const found = places.map((folder) => join(folder, name)).find(isExecutable);
+    if (found) return found;
+  }
+  return null;
+}
+
+/** The newest version's folder comes first: it can read the servers of all versions before it. */
+export const postgresqlFolders = (): string[] =>
+  versionedFolders
+    .flatMap(({ parent, pattern, below }) =>
+      namesIn(parent).flatMap((name) => {
+        const [, version] = pattern.exec(name) ?? [];
+        return version ? [{ version: Number(version), folder: join(parent, name, below) }] : [];
+      }),
+    )
+    .toSorted((a, b) => b.version - a.version)
+    .map(({ folder }) => folder);
+
+/** What the program says to `--version`, in one line; null when it cannot be run. */
+export async function versionOf(program: string, flag = "--version"): Promise<string | null> {
+  try {
+    const { stdout, stderr } = await promisify(execFile)(program, [flag], { timeout: versionTimeoutMs });
+    return (stdout || stderr).split("\n")[0]?.trim().slice(0, 200) || null;
+  } catch {
+    return null;
+  }
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
