@@ -49,6 +49,7 @@ async function bundle(): Promise<void> {
       main: join(here, "main.ts"),
       job: join(here, "job.ts"),
       "extract-worker": join(here, "pipeline", "extract-worker.ts"),
+      "pack-thread": join(here, "pipeline", "pack-thread.ts"),
     },
     outdir: dist,
     bundle: true,

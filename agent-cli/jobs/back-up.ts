@@ -44,6 +44,7 @@ const nothingStored = (targets: TargetResult[]): BackupResult => ({
   warnings: [],
   warningCount: 0,
   targets,
+  archiveIndex: null,
   timings: { totalMs: 0 },
 });
 

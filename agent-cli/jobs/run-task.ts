@@ -82,6 +82,7 @@ function finalReport(spec: TaskSpec, result: StoredBackup, report: Report) {
     warnings: boundWarnings(result.warnings),
     warningCount: result.warningCount,
     timings: result.timings,
+    ...(result.archiveIndex && { archiveIndex: result.archiveIndex }),
     ...(stored && {
       fileName: result.fileName,
       fileSize: result.sizeBytes,

@@ -12,26 +12,40 @@ const options = { authTagLength: tagBytes };
 export const payloadKey = (fileKey: Uint8Array, nonce: Uint8Array): KeyObject =>
   createSecretKey(Buffer.from(hkdfSync("sha256", fileKey, nonce, "payload", 32)));
 
-/** Seals chunks in order into `out`, which must have room for them and their tags. */
-export class ChunkSealer {
-  readonly #key: KeyObject;
-  #next = 0;
+/** Whole chunks to be sealed, none of them the last: the first of them begins with `tail`. */
+export type ChunkRun = { key: Uint8Array; first: number; tail: Uint8Array; bytes: Uint8Array };
 
-  constructor(key: KeyObject) {
-    this.#key = key;
+/** Seals a run of chunks, into memory of their own. */
+export function sealRun({ key, first, tail, bytes }: ChunkRun): Buffer {
+  const count = (tail.length + bytes.length) / chunkBytes;
+  const out = Buffer.allocUnsafeSlow(count * (chunkBytes + tagBytes));
+  const secret = createSecretKey(key);
+  let from = 0;
+  for (let i = 0; i < count; i += 1) {
+    const part = bytes.subarray(from, from + chunkBytes - (i === 0 ? tail.length : 0));
+    const chunk = i === 0 && tail.length > 0 ? Buffer.concat([tail, part]) : part;
+    sealInto(out, i * (chunkBytes + tagBytes), { key: secret, place: first + i, last: false, chunk });
+    from += part.length;
   }
+  return out;
+}
 
-  /** Says how many bytes were written. */
-  seal(chunk: Uint8Array, last: boolean, out: Buffer, at: number): number {
-    const cipher = createCipheriv(algorithm, this.#key, chunkNonce(this.#next, last), options);
-    this.#next += 1;
-    const sealed = cipher.update(chunk);
-    out.set(sealed, at);
-    release(sealed);
-    cipher.final();
-    out.set(cipher.getAuthTag(), at + chunk.length);
-    return chunk.length + tagBytes;
-  }
+type Chunk = { key: KeyObject; place: number; last: boolean; chunk: Uint8Array };
+
+/** One sealed chunk. */
+export function sealChunk(chunk: Chunk): Buffer {
+  const out = Buffer.allocUnsafeSlow(chunk.chunk.length + tagBytes);
+  sealInto(out, 0, chunk);
+  return out;
+}
+
+function sealInto(out: Buffer, at: number, { key, place, last, chunk }: Chunk): void {
+  const cipher = createCipheriv(algorithm, key, chunkNonce(place, last), options);
+  const sealed = cipher.update(chunk);
+  out.set(sealed, at);
+  release(sealed);
+  cipher.final();
+  out.set(cipher.getAuthTag(), at + chunk.length);
 }
 
 /** Gives memory back at once. The collector, which sees a small object, would let some 60 MiB of it pile up first. */

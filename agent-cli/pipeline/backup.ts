@@ -1,11 +1,15 @@
 import { createHash, type Hash } from "node:crypto";
 import { openSource, sourceExtension } from "../sources/open-source.ts";
-import type { Tally } from "../sources/source.ts";
+import type { OpenedSource, Tally } from "../sources/source.ts";
+import { identities } from "../sources/walk.ts";
+import { ArchiveIndexBuilder, type IndexBase, type IndexPlace } from "./archive-index.ts";
 import { FanOut } from "./fan-out.ts";
+import { checkedLevel } from "./frame-encoder.ts";
 import { compress } from "./frames.ts";
+import type { Frame } from "./pack-requests.ts";
+import { PackThreads } from "./pack-threads.ts";
 import type { BackupJob, BackupResult, Compression, SourceSpec } from "./pipeline.ts";
 import { reportEvery } from "./report-every.ts";
-import { SlabPool } from "./slabs.ts";
 import { throttle } from "./throttle.ts";
 import { WarningList } from "./warnings.ts";
 
@@ -24,27 +28,42 @@ type Made = { hash: Hash; bytes: number };
  * nothing was stored anywhere.
  */
 export async function runBackup(job: BackupJob): Promise<BackupResult> {
-  const startedAt = performance.now();
   job.signal.throwIfAborted();
+  const threads = packThreads(job);
+  const stop = () => threads.fail(job.signal.reason);
+  job.signal.addEventListener("abort", stop, { once: true });
+  try {
+    return await packAndUpload(job, threads);
+  } finally {
+    job.signal.removeEventListener("abort", stop);
+    await threads.close();
+  }
+}
+
+async function packAndUpload(job: BackupJob, threads: PackThreads): Promise<BackupResult> {
+  const startedAt = performance.now();
   const warnings = new WarningList(({ path, reason }) => job.report.log("warn", `${path}: ${reason}`));
-  const slabs = new SlabPool();
-  const { compression, level, encryption, bandwidthBytesPerSecond } = job.pipeline;
-  const encrypt = encryption ? await encryptionTo(encryption.recipients) : null;
+  const { encryption, bandwidthBytesPerSecond } = job.pipeline;
+  const encrypt = encryption ? await encryptionTo(encryption.recipients, threads) : null;
+  const indexed = indexOf(job);
   const source = await openSource(job.source, {
     secrets: job.sourceSecrets ?? { password: null },
     commands: job.commands ?? {},
     workDir: job.workDir,
     ownPaths: job.ownPaths ?? [],
     warnings,
-    slabs,
+    threads,
+    slabs: threads.slabs,
+    index: indexed?.builder ?? null,
+    comparison: job.comparison ?? null,
     signal: job.signal,
   });
   const made: Made = { hash: createHash("sha256"), bytes: 0 };
   const fanOut = new FanOut(job.targets, job.signal);
   const reporter = reportEvery(job.report, () => progressOf(source.tally, made, fanOut));
   try {
-    const packed = compress(source.bytes, compression, level, slabs);
-    const sealed = encrypt ? encrypt(packed, slabs) : packed;
+    const packed = packedBytes(source, threads, indexed);
+    const sealed = encrypt ? encrypt(packed) : packed;
     const paced = throttle(sealed, bandwidthBytesPerSecond, job.signal, () => fanOut.live);
     const targets = await fanOut.run(counted(paced, made));
     return {
@@ -55,6 +74,7 @@ export async function runBackup(job: BackupJob): Promise<BackupResult> {
       warnings: warnings.kept,
       warningCount: warnings.count,
       targets,
+      archiveIndex: indexed?.place ?? null,
       timings: { totalMs: Math.round(performance.now() - startedAt) },
     };
   } finally {
@@ -62,11 +82,58 @@ export async function runBackup(job: BackupJob): Promise<BackupResult> {
   }
 }
 
+function packThreads({ pipeline, ownPaths = [], workDir, source }: BackupJob): PackThreads {
+  const { compression, level, threads = null } = pipeline;
+  if (compression !== "none") checkedLevel(compression, level);
+  const own = [...identities([workDir, ...ownPaths])];
+  return new PackThreads({ compression, level, own, hashing: hasIndex(source, compression) }, threads);
+}
+
+/** Only zstd has frames that say where they end, and room for something beside them. */
+const hasIndex = (source: SourceSpec, compression: Compression): boolean =>
+  source.type === "file" && compression === "zstd";
+
+/** An archive's index while it is made; `place` is known at the end. */
+type Indexed = {
+  builder: ArchiveIndexBuilder;
+  base: IndexBase | null;
+  deleted(): Iterable<Buffer>;
+  place: IndexPlace | null;
+};
+
+function indexOf({ source, pipeline, comparison }: BackupJob): Indexed | null {
+  if (!hasIndex(source, pipeline.compression)) return null;
+  const deleted = () => comparison?.deleted() ?? [];
+  return { builder: new ArchiveIndexBuilder(), base: comparison?.base ?? null, deleted, place: null };
+}
+
+/** The whole stream before encryption: the frames, then the index of what is in them. */
+async function* packedBytes(
+  source: OpenedSource,
+  threads: PackThreads,
+  indexed: Indexed | null,
+): AsyncGenerator<Uint8Array> {
+  const frames: AsyncIterable<Frame> = "frames" in source ? source.frames : compress(source.bytes, threads);
+  let offsetBytes = 0;
+  for await (const { bytes, plainBytes } of frames) {
+    offsetBytes += bytes.length;
+    indexed?.builder.addFrame({ compressedBytes: bytes.length, plainBytes });
+    yield bytes;
+  }
+  if (indexed === null) return;
+  for (const path of indexed.deleted()) indexed.builder.addDeleted(path);
+  const index = indexed.builder.finish(indexed.base);
+  const sha256 = createHash("sha256").update(index).digest("hex");
+  indexed.place = { offsetBytes, sizeBytes: index.length, sha256 };
+  // In memory of its own, as all that goes on: it may be handed over to a thread.
+  yield new Uint8Array(index);
+}
+
 /** Fails before anything is read when a recipient is none. Keys and their mathematics are loaded only here. */
-async function encryptionTo(recipients: readonly string[]) {
+async function encryptionTo(recipients: readonly string[], threads: PackThreads) {
   const { encrypt, makeHeader } = await import("./encrypt.ts");
   const header = await makeHeader(recipients);
-  return (packed: AsyncIterable<Uint8Array>, slabs: SlabPool) => encrypt(packed, header, slabs);
+  return (packed: AsyncIterable<Uint8Array>) => encrypt(packed, header, (run) => threads.seal(run));
 }
 
 async function* counted(source: AsyncIterable<Uint8Array>, made: Made): AsyncGenerator<Uint8Array> {

@@ -1,7 +1,14 @@
 import { randomBytes } from "node:crypto";
 import { Encrypter } from "age-encryption";
-import { ChunkSealer, chunkBytes, payloadKey, payloadNonceBytes, tagBytes } from "./age-payload.ts";
-import { type SlabPool, slabBytes } from "./slabs.ts";
+import {
+  type ChunkRun,
+  chunkBytes,
+  payloadKey,
+  payloadNonceBytes,
+  sealChunk,
+  tagBytes,
+} from "./age-payload.ts";
+import { mapInOrder } from "./map-in-order.ts";
 
 /** The head of one age file: who can open it, and the key that only they get to know. */
 export type AgeHeader = { bytes: Uint8Array; fileKey: Uint8Array };
@@ -38,56 +45,54 @@ function addRecipient(encrypter: Encrypter, recipient: string, position: number)
 const notARecipient = (position: number) =>
   new Error(`recipient ${position} is not an age public key (age1 and 58 more characters)`);
 
+/** Seals a run of chunks; in another thread, if that helps. */
+export type SealRun = (run: ChunkRun) => Promise<Uint8Array>;
+
 /**
  * Encrypts a stream into the age format. The library makes headers; the payload is done here because its streams do
- * some 60 MB/s. Nothing of a chunk is looked at again once the next one was asked for, and whole slabs go back to
- * `slabs`.
+ * some 60 MB/s. Chunks are counted, so that `seal` may be at work on several runs of them at once. What it is given is
+ * its own: nothing of a chunk of the source is looked at again.
  */
 export async function* encrypt(
   source: AsyncIterable<Uint8Array>,
   header: AgeHeader,
-  slabs: SlabPool,
+  seal: SealRun,
 ): AsyncGenerator<Uint8Array> {
   const nonce = randomBytes(payloadNonceBytes);
   yield Buffer.concat([header.bytes, nonce]);
-  const sealer = new ChunkSealer(payloadKey(header.fileKey, nonce));
-  const pending = { bytes: Buffer.allocUnsafeSlow(chunkBytes), used: 0 };
-  for await (const piece of source) {
-    const sealed = sealFull(sealer, pending, piece);
-    if (piece.length === slabBytes) slabs.give(piece);
-    if (sealed.length > 0) yield sealed;
-  }
-  const last = Buffer.allocUnsafeSlow(pending.used + tagBytes);
-  sealer.seal(pending.bytes.subarray(0, pending.used), true, last, 0);
-  yield last;
+  const key = payloadKey(header.fileKey, nonce);
+  const cut = new ChunkCutter(key.export());
+  yield* mapInOrder(cut.runs(source), runsInFlight, seal);
+  yield sealChunk({ key, place: cut.next, last: true, chunk: cut.rest });
 }
 
-type Pending = { bytes: Buffer; used: number };
+const runsInFlight = 3;
 
-/** Seals every chunk that is full and known not to be the last one; the rest waits in `pending`. */
-function sealFull(sealer: ChunkSealer, pending: Pending, piece: Uint8Array): Buffer {
-  const chunks = Math.max(0, Math.ceil((pending.used + piece.length) / chunkBytes) - 1);
-  const out = Buffer.allocUnsafeSlow(chunks * (chunkBytes + tagBytes));
-  let at = 0;
-  let rest = piece;
-  for (let i = 0; i < chunks; i += 1) {
-    if (pending.used === 0) {
-      at += sealer.seal(rest.subarray(0, chunkBytes), false, out, at);
-      rest = rest.subarray(chunkBytes);
-    } else {
-      rest = fill(pending, rest);
-      at += sealer.seal(pending.bytes, false, out, at);
-      pending.used = 0;
+/** Cuts a stream into runs of whole chunks; what is left at the end is the last chunk. */
+class ChunkCutter {
+  /** The place of the next chunk. */
+  next = 0;
+  /** What waits for more: a whole chunk waits too, because the last one is sealed as the last. */
+  rest: Uint8Array = Buffer.alloc(0);
+  readonly #key: Uint8Array;
+
+  constructor(key: Uint8Array) {
+    this.#key = key;
+  }
+
+  async *runs(source: AsyncIterable<Uint8Array>): AsyncGenerator<ChunkRun> {
+    for await (const piece of source) {
+      const total = this.rest.length + piece.length;
+      const count = Math.ceil(total / chunkBytes) - 1;
+      if (count < 1) {
+        this.rest = Buffer.concat([this.rest, piece]);
+        continue;
+      }
+      const cut = count * chunkBytes - this.rest.length;
+      const run = { key: this.#key, first: this.next, tail: this.rest, bytes: piece.subarray(0, cut) };
+      this.rest = Buffer.from(piece.subarray(cut));
+      this.next += count;
+      yield run;
     }
   }
-  fill(pending, rest);
-  return out;
-}
-
-/** Puts what there is room for into `pending`; says what is left. */
-function fill(pending: Pending, bytes: Uint8Array): Uint8Array {
-  const part = bytes.subarray(0, chunkBytes - pending.used);
-  pending.bytes.set(part, pending.used);
-  pending.used += part.length;
-  return bytes.subarray(part.length);
 }

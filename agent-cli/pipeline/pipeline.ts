@@ -1,5 +1,8 @@
 import type { Storage } from "../storage/storage.ts";
 import type { IndexPlace } from "./archive-index.ts";
+
+import type { Comparison } from "./comparison.ts";
+
 import type { Identities } from "./identities.ts";
 
 /** A database server. The same shapes cross the wire; `protocol/` validates them. */
@@ -41,6 +44,8 @@ export type PipelineSpec = {
   compression: Compression;
   level: number | null;
   bandwidthBytesPerSecond: number | null;
+  /** How many threads pack; nothing or null leaves it to the machine. */
+  threads?: number | null;
   /** Public keys (`age1…`) to whose owners the artifact is encrypted; nothing or null leaves it readable. */
   encryption?: { recipients: string[] } | null;
 };
@@ -87,6 +92,8 @@ export type BackupJob = {
   workDir: string;
   /** Directories and files of the agent (its state, its key) that a backup of files leaves out, beside `workDir`. */
   ownPaths?: readonly string[];
+  /** For a differential backup of files: what is stored already. */
+  comparison?: Comparison | null;
   report: Reporter;
   signal: AbortSignal;
 };
@@ -109,6 +116,8 @@ export type BackupResult = {
   /** Warnings beyond those kept in `warnings` (which is bounded) are still counted here. */
   warningCount: number;
   targets: TargetResult[];
+  /** Where the archive's index lies, in the stream before encryption; null when there is none. */
+  archiveIndex: IndexPlace | null;
   timings: { totalMs: number };
 };
 

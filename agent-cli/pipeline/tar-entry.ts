@@ -20,3 +20,6 @@ export type TarEntry = {
 
 /** The size the file has on disk. */
 export const contentSize = (entry: TarEntry): number => entry.sparse?.realSize ?? entry.size;
+
+/** The name in the archive: the absolute path without its first slash, as GNU tar has it. */
+export const memberName = (path: Buffer): Buffer => (path.length > 1 ? path.subarray(1) : Buffer.from("."));

@@ -1,4 +1,4 @@
-import { type SlabPool, slabBytes } from "./slabs.ts";
+import { type SlabSource, slabBytes } from "./slabs.ts";
 import type { TarEntry } from "./tar-entry.ts";
 
 export const blockBytes = 512;
@@ -26,15 +26,21 @@ const typeFlags: Record<TarEntry["type"], string> = {
  * content straight into `slab` at `used`, calls `advance`, and hands on what `take` returns.
  */
 export class TarWriter {
-  slab: Buffer;
   used = 0;
+  /** Bytes of the archive so far. */
+  written = 0;
+  #slab: Buffer | null = null;
   #full: Buffer[] = [];
-  #written = 0;
-  readonly #pool: SlabPool;
+  readonly #slabs: SlabSource;
 
-  constructor(pool: SlabPool) {
-    this.#pool = pool;
-    this.slab = pool.take();
+  constructor(slabs: SlabSource) {
+    this.#slabs = slabs;
+  }
+
+  /** It is taken when it is first needed: a writer that has handed on all that it wrote holds none. */
+  get slab(): Buffer {
+    this.#slab ??= this.#slabs.take();
+    return this.#slab;
   }
 
   get room(): number {
@@ -51,11 +57,21 @@ export class TarWriter {
   /** Says that `bytes` bytes were put into `slab` at `used`. */
   advance(bytes: number): void {
     this.used += bytes;
-    this.#written += bytes;
-    if (this.used < slabBytes) return;
-    this.#full.push(this.slab);
-    this.slab = this.#pool.take();
+    this.written += bytes;
+    if (this.used === slabBytes) this.flush();
+  }
+
+  /** Makes what was written complete, so that `take` hands it out. */
+  flush(): void {
+    if (this.used === 0) return;
+    this.#full.push(this.slab.subarray(0, this.used));
     this.used = 0;
+    this.#slab = null;
+  }
+
+  /** Sees to it that the next `bytes` bytes come into one slab. */
+  makeRoom(bytes: number): void {
+    if (this.room < bytes) this.flush();
   }
 
   write(bytes: Uint8Array): void {
@@ -98,10 +114,9 @@ export class TarWriter {
   finish(): Buffer[] {
     this.write(zeroBlock);
     this.write(zeroBlock);
-    const rest = this.#written % recordBytes;
+    const rest = this.written % recordBytes;
     if (rest > 0) this.write(Buffer.alloc(recordBytes - rest));
-    if (this.used > 0) this.#full.push(this.slab.subarray(0, this.used));
-    this.used = 0;
+    this.flush();
     return this.take();
   }
 

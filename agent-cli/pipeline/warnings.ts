@@ -2,8 +2,11 @@ import type { Warning } from "./pipeline.ts";
 
 const keptWarnings = 200;
 
+/** Who is told of what went differently from what was asked. */
+export type Warned = { add(path: string | Buffer, reason: string): void };
+
 /** Warnings of one run: the first few are kept in words, the rest only counted, so that a bad disk cannot fill memory. */
-export class WarningList {
+export class WarningList implements Warned {
   readonly kept: Warning[] = [];
   count = 0;
   readonly #onWarning: (warning: Warning) => void;

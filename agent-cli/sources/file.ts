@@ -1,28 +1,27 @@
-import {
-  type BigIntStats,
-  closeSync,
-  constants,
-  fstatSync,
-  lstatSync,
-  openSync,
-  readlinkSync,
-  readSync,
-} from "node:fs";
+import { type BigIntStats, closeSync, fstatSync, lstatSync, openSync, readlinkSync } from "node:fs";
 import { setImmediate as breathe } from "node:timers/promises";
-import { errorCode } from "../pipeline/error-code.ts";
-import { encodeSparseMap, TarWriter } from "../pipeline/tar.ts";
-import type { TarEntry } from "../pipeline/tar-entry.ts";
-import type { WarningList } from "../pipeline/warnings.ts";
-import { type AccountNames, readAccountNames } from "./account-names.ts";
+import type { IndexEntry } from "../pipeline/archive-index.ts";
+import { mapInOrder } from "../pipeline/map-in-order.ts";
+import type { BatchReport, FilePart, Frame, PackedBatch } from "../pipeline/pack-requests.ts";
+import type { PackThreads } from "../pipeline/pack-threads.ts";
+import { slabBytes } from "../pipeline/slabs.ts";
+import { blockBytes, TarWriter } from "../pipeline/tar.ts";
+import { memberName, type TarEntry } from "../pipeline/tar-entry.ts";
+import type { Warned } from "../pipeline/warnings.ts";
 import { compileExcludes } from "./excludes.ts";
+import { type BatchEntry, BatchWriter, type Packed, readPacked } from "./file-batch.ts";
+import { type EntryWarning, fitsOneFrame, openFlags, roomFor } from "./file-packer.ts";
 import { previewFiles } from "./preview-files.ts";
-import { newTally, type Source, type Tally } from "./source.ts";
-import { minSparseSavingBytes, type Segment, scanSegments } from "./sparse.ts";
+import { newTally, type Source, type SourceContext, type Tally } from "./source.ts";
+
 import { type Found, identities, identity, vanishedOr, walk } from "./walk.ts";
 
 /**
  * Files and directories as a tar stream. A file that vanishes, shrinks, grows or cannot be read is a warning; the
  * archive is well-formed all the same. Symbolic links are stored as links, sockets left out.
+ *
+ * This thread only walks the tree and hands out batches; the packing threads read and compress them. What is small is
+ * read by whoever packs it, and lies in one frame; a large file is read in order by a thread of its own and cut over frames.
  */
 export const fileSource: Source<{
   type: "file";
@@ -33,244 +32,352 @@ export const fileSource: Source<{
   extension: () => "tar",
   preview: previewFiles,
   async open(spec, context) {
-    const { warnings } = context;
     const tally = newTally();
-    const ownPaths = [context.workDir, ...context.ownPaths];
+    const warnings = new Notes();
     const found = walk(spec.paths, {
       excludes: compileExcludes(spec.excludes),
       oneFileSystem: spec.oneFileSystem,
-      ownPaths,
+      ownPaths: ownPathsOf(context),
       warnings,
     });
-    const slabs = pack(
-      found,
-      new FilePacker(new TarWriter(context.slabs), warnings, tally, identities(ownPaths)),
-    );
-    return { bytes: breathing(slabs, context.signal), tally };
+    const packing = new Packing(found, warnings, context, tally);
+    return { frames: packing.frames(), tally };
   },
 };
 
-/** Lets timers and sockets have their turn between slabs. */
-async function* breathing(slabs: Iterable<Buffer | undefined>, signal: AbortSignal): AsyncGenerator<Buffer> {
-  for (const slab of slabs) {
-    signal.throwIfAborted();
-    if (slab) yield slab;
-    else await breathe();
+const ownPathsOf = ({ workDir, ownPaths }: SourceContext): string[] => [workDir, ...ownPaths];
+
+/** So that the first results of a tree come soon, and what is to be told about a batch is never much. */
+const maxBatchEntries = 4096;
+/** Files with several names are held open from when they are listed until they are packed. */
+const maxHeldOpen = 64;
+const breatheEvery = 512;
+
+/** An entry on its way, with what the index wants to know of it. */
+type Item = {
+  path: Buffer;
+  type: TarEntry["type"];
+  linkPath: Buffer | null;
+  stat: BigIntStats;
+  /** Open already, because it has several names: the other ones will lead to it, so it must not vanish. */
+  fd: number | null;
+  /** Set for what is not packed because the base has it. */
+  base: IndexEntry | null;
+  /** What there was to say before it came. */
+  notes: Notes | null;
+};
+
+/** What the walk has to say waits until its place in the archive is reached, so that warnings come in one order. */
+class Notes implements Warned {
+  #notes: { path: string | Buffer; reason: string }[] = [];
+
+  add(path: string | Buffer, reason: string): void {
+    this.#notes.push({ path, reason });
+  }
+
+  tell(warnings: Warned): void {
+    for (const { path, reason } of this.#notes.splice(0)) warnings.add(path, reason);
+  }
+
+  /** Those so far, if any; the next ones come after them. */
+  take(): Notes | null {
+    if (this.#notes.length === 0) return null;
+    const taken = new Notes();
+    taken.#notes = this.#notes;
+    this.#notes = [];
+    return taken;
   }
 }
 
-function* pack(found: Iterable<Found>, packer: FilePacker): Generator<Buffer | undefined> {
-  for (const item of found) {
-    yield* packer.add(item);
-    yield* packer.tar.take();
-  }
-  yield* packer.tar.finish();
-}
+/** What one piece of work has made; `settle` is called in the order of the archive. */
+type Done = { frames: Frame[]; settle(tarOffset: number): void };
+type Work = () => Promise<Done>;
 
-/** Flags that neither follow a link nor hang on a pipe that took the file's place since it was listed. */
-const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-
-/** Writes one found thing after the other into the archive. Its generators yield whenever slabs are to be taken. */
-class FilePacker {
-  readonly tar: TarWriter;
-  readonly #warnings: WarningList;
+class Packing {
+  readonly #found: Iterable<Found>;
+  readonly #notes: Notes;
+  readonly #context: SourceContext;
   readonly #tally: Tally;
-  /** What belongs to the agent and goes into no backup, such as its private key. */
   readonly #own: ReadonlySet<string>;
-  readonly #names: AccountNames = readAccountNames();
   /** Files with several names: where the first one was stored, and how many are still to come. */
   readonly #linked = new Map<string, { path: Buffer; left: number }>();
+  #tarOffset = 0;
 
-  constructor(tar: TarWriter, warnings: WarningList, tally: Tally, own: ReadonlySet<string>) {
-    this.tar = tar;
-    this.#own = own;
-    this.#warnings = warnings;
+  constructor(found: Iterable<Found>, notes: Notes, context: SourceContext, tally: Tally) {
+    this.#found = found;
+    this.#notes = notes;
+    this.#context = context;
     this.#tally = tally;
+    this.#own = identities(ownPathsOf(context));
   }
 
-  *add(found: Found): Generator<Buffer | undefined> {
-    switch (found.kind) {
-      case "directory":
-        this.#writeHeader(this.#entry(found.path, "directory", found.stat));
-        break;
-      case "file":
-        yield* this.#addOpened(found.path);
-        break;
-      case "special":
-        this.#addSpecial(found.path);
+  async *frames(): AsyncGenerator<Frame> {
+    const { threads, signal } = this.#context;
+    for await (const { frames, settle } of mapInOrder(this.#work(), threads.inFlight, (work) => work())) {
+      signal.throwIfAborted();
+      settle(this.#tarOffset);
+      for (const frame of frames) {
+        this.#tarOffset += frame.plainBytes;
+        yield frame;
+      }
     }
+    this.#notes.tell(this.#context.warnings);
+    yield await this.#end();
   }
 
-  *#addOpened(path: Buffer): Generator<Buffer | undefined> {
-    let fd: number;
+  async *#work(): AsyncGenerator<Work> {
+    let batch = new Batch();
+    let count = 0;
     try {
-      fd = openSync(path, openFlags);
-    } catch (error) {
-      this.#warnings.add(path, vanishedOr(error));
-      return;
-    }
-    try {
-      const stat = fstatSync(fd, { bigint: true });
-      if (this.#own.has(identity(stat))) return;
-      if (!stat.isFile()) this.#addSpecial(path);
-      else if (!this.#addHardLink(path, stat)) yield* this.#addFile(path, fd, stat);
+      for (const found of this.#found) {
+        count += 1;
+        // A stretch of what is left out or unchanged must not keep the network waiting.
+        if (count % breatheEvery === 0) await this.#breathe();
+        const item = this.#item(found);
+        if (item === null) continue;
+        item.notes = this.#notes.take();
+        const large = item.type === "file" && item.base === null && !fitsOneFrame(Number(item.stat.size));
+        if (large || !batch.hasRoomFor(item)) {
+          if (!batch.empty) yield this.#workOf(batch);
+          batch = new Batch();
+        }
+        if (large) yield* this.#partsOf(item);
+        else batch.add(item);
+      }
+      if (!batch.empty) yield this.#workOf(batch);
+      batch = new Batch();
     } finally {
-      closeSync(fd);
+      batch.release();
     }
   }
 
-  /** What is stored by its header alone. It is never opened: to open a tape is to wind it. */
-  #addSpecial(path: Buffer): void {
+  async #breathe(): Promise<void> {
+    await breathe();
+    this.#context.signal.throwIfAborted();
+  }
+
+  #item({ path, ...found }: Found): Item | null {
+    if (found.kind === "directory") return item(path, "directory", found.stat);
     try {
       const stat = lstatSync(path, { bigint: true });
+      if (stat.isFile()) return this.#file(path, stat);
       if (stat.isSymbolicLink()) {
         const linkPath = readlinkSync(path, { encoding: "buffer" });
-        this.#writeHeader({ ...this.#entry(path, "symlink", stat), linkPath });
-      } else if (stat.isFIFO()) this.#writeHeader(this.#entry(path, "fifo", stat));
-      else if (stat.isCharacterDevice()) this.#writeHeader(this.#entry(path, "char", stat));
-      else if (stat.isBlockDevice()) this.#writeHeader(this.#entry(path, "block", stat));
-      else if (stat.isSocket()) this.#warnings.add(path, "skipped: it is a socket");
-      else this.#warnings.add(path, "skipped: it was replaced while the backup ran");
-    } catch (error) {
-      this.#warnings.add(path, vanishedOr(error));
-    }
-  }
-
-  #addHardLink(path: Buffer, stat: BigIntStats): boolean {
-    if (stat.nlink < 2n) return false;
-    const key = `${stat.dev}:${stat.ino}`;
-    const first = this.#linked.get(key);
-    if (!first) {
-      this.#linked.set(key, { path: memberName(path), left: Number(stat.nlink) - 1 });
-      return false;
-    }
-    first.left -= 1;
-    if (first.left <= 0) this.#linked.delete(key);
-    this.#writeHeader({ ...this.#entry(path, "link", stat), linkPath: first.path });
-    return true;
-  }
-
-  *#addFile(path: Buffer, fd: number, stat: BigIntStats): Generator<Buffer | undefined> {
-    const size = Number(stat.size);
-    if (size - Number(stat.blocks) * 512 >= minSparseSavingBytes) {
-      yield* this.#addSparse(path, fd, stat, size);
-      return;
-    }
-    this.#writeHeader({ ...this.#entry(path, "file", stat), size });
-    const end = yield* this.#copy(path, fd, { offset: 0, length: size }, true);
-    if (end === "grown")
-      this.#warnings.add(path, `it grew while it was read: the first ${size} bytes are stored`);
-    this.tar.pad(size);
-  }
-
-  *#addSparse(path: Buffer, fd: number, stat: BigIntStats, realSize: number): Generator<Buffer | undefined> {
-    let segments: Segment[];
-    try {
-      segments = yield* scanSegments(fd, realSize);
-    } catch (error) {
-      this.#warnings.add(path, `skipped: it could not be read: ${errorCode(error)}`);
-      return;
-    }
-    const map = encodeSparseMap(segments);
-    const stored = segments.reduce((sum, { length }) => sum + length, 0);
-    this.#writeHeader({
-      ...this.#entry(path, "file", stat),
-      size: map.length + stored,
-      sparse: { realSize },
-    });
-    this.tar.write(map);
-    for (const segment of segments) {
-      if (segment.length > 0) yield* this.#copy(path, fd, segment, false);
-    }
-    this.tar.pad(map.length + stored);
-    this.#tally.sourceBytes += realSize - stored;
-    const after = fstatSync(fd, { bigint: true });
-    // The map was made in a first pass: data that came into a hole since then is not in the archive.
-    if (after.mtimeNs !== stat.mtimeNs || after.size !== stat.size) {
-      this.#warnings.add(path, "it changed while it was read: what was written meanwhile may be missing");
-    }
-  }
-
-  /**
-   * Copies exactly `length` bytes into the archive; what cannot be read is made up with zeros, since the header has
-   * promised the size. With `probe` it asks for one byte more and so notices growth without another call.
-   */
-  *#copy(
-    path: Buffer,
-    fd: number,
-    { offset, length }: Segment,
-    probe: boolean,
-  ): Generator<Buffer | undefined, "grown" | "done"> {
-    for (let done = 0; done < length; ) {
-      const left = length - done;
-      const read = this.#read(path, fd, Math.min(probe ? left + 1 : left, this.tar.room), offset + done);
-      if (read === 0) {
-        yield* this.#fillMissing(path, left, offset + done);
-        return "done";
+        return { ...item(path, "symlink", stat), linkPath };
       }
-      const used = Math.min(read, left);
-      this.tar.advance(used);
-      this.#tally.sourceBytes += used;
-      done += used;
-      if (this.tar.used === 0) yield* this.tar.take();
-      if (read > left) return "grown";
-    }
-    return "done";
-  }
-
-  /** Reads into the archive's slab; an error counts as the end of the file, and is told. */
-  #read(path: Buffer, fd: number, want: number, position: number): number {
-    try {
-      return readSync(fd, this.tar.slab, this.tar.used, want, position);
+      if (stat.isFIFO()) return item(path, "fifo", stat);
+      if (stat.isCharacterDevice()) return item(path, "char", stat);
+      if (stat.isBlockDevice()) return item(path, "block", stat);
+      const what = stat.isSocket() ? "it is a socket" : "it was replaced while the backup ran";
+      this.#notes.add(path, `skipped: ${what}`);
     } catch (error) {
-      this.#warnings.add(path, `reading failed at byte ${position}: ${errorCode(error)}`);
-      return 0;
+      this.#notes.add(path, vanishedOr(error));
     }
+    return null;
   }
 
-  *#fillMissing(path: Buffer, missing: number, from: number): Generator<Buffer | undefined> {
-    this.#warnings.add(
-      path,
-      `it shrank or could not be read to its end: zeros are stored from byte ${from} on`,
-    );
-    for (let left = missing; left > 0; ) {
-      left -= this.tar.writeZeros(left);
-      yield* this.tar.take();
+  #file(path: Buffer, stat: BigIntStats): Item | null {
+    if (stat.nlink > 1n) return this.#fileOfSeveralNames(path, stat);
+    return { ...item(path, "file", stat), base: this.#baseOf(path, stat) };
+  }
+
+  #fileOfSeveralNames(path: Buffer, stat: BigIntStats): Item | null {
+    const key = identity(stat);
+    if (this.#own.has(key)) return null;
+    const first = this.#linked.get(key);
+    if (first) {
+      first.left -= 1;
+      if (first.left <= 0) this.#linked.delete(key);
+      return { ...item(path, "link", stat), linkPath: first.path };
     }
+    const base = this.#baseOf(path, stat);
+    const opened = base ? { ...item(path, "file", stat), base } : openNow(path);
+    if (identity(opened.stat) === key) {
+      this.#linked.set(key, { path: memberName(path), left: Number(stat.nlink) - 1 });
+    }
+    return opened;
   }
 
-  #writeHeader(entry: TarEntry): void {
-    this.tar.writeHeader(entry);
-    this.#tally.entries += 1;
-    this.#tally.currentPath = entry.path;
+  #baseOf(path: Buffer, stat: BigIntStats): IndexEntry | null {
+    return this.#context.comparison?.unchanged(path, stat) ?? null;
   }
 
-  #entry(path: Buffer, type: TarEntry["type"], stat: BigIntStats): TarEntry {
-    const device = type === "char" || type === "block" ? deviceNumbers(stat.rdev) : null;
-    const uid = Number(stat.uid);
-    const gid = Number(stat.gid);
-    return {
-      path: type === "directory" ? Buffer.concat([memberName(path), slash]) : memberName(path),
-      type,
-      mode: Number(stat.mode) & 0o7777,
-      uid,
-      gid,
-      userName: this.#names.user(uid),
-      groupName: this.#names.group(gid),
-      size: 0,
-      mtimeNs: stat.mtimeNs,
-      linkPath: null,
-      devMajor: device?.major ?? 0,
-      devMinor: device?.minor ?? 0,
-      sparse: null,
+  #workOf(batch: Batch): Work {
+    return async () => {
+      const packed = await batch.pack(this.#context.threads);
+      this.#tally.sourceBytes += packed.sourceBytes;
+      return {
+        frames: packed.frames,
+        settle: (tarOffset) => this.#settle(batch.items, batch.rows, packed, tarOffset),
+      };
     };
+  }
+
+  /** A large file, read by one thread and in order, because its hash can be made in no other way. */
+  async *#partsOf(file: Item): AsyncGenerator<Work> {
+    const { threads } = this.#context;
+    const batch = new Batch();
+    batch.add(file);
+    const before = this.#tally.sourceBytes;
+    let start = 0;
+    let first = true;
+    try {
+      for await (const part of readParts(threads, batch.bytes())) {
+        this.#tally.sourceBytes = before + part.sourceBytes;
+        const begins = first;
+        first = false;
+        yield async () => ({
+          frames: part.used > 0 ? [await frameOf(threads, part)] : [],
+          settle: (tarOffset) => {
+            if (begins) start = tarOffset;
+            if (part.end) this.#settle(batch.items, batch.rows, part.end, start);
+          },
+        });
+      }
+    } finally {
+      batch.release();
+    }
+  }
+
+  #settle(items: Item[], rows: Int32Array, report: BatchReport, tarOffset: number): void {
+    const results = Buffer.from(report.results.buffer, 0, report.results.length);
+    const warnings = [...report.warnings].reverse();
+    for (const [i, found] of items.entries()) {
+      const row = rows[i] as number;
+      found.notes?.tell(this.#context.warnings);
+      while (warnings.at(-1)?.entry === row) this.#warn(found.path, warnings.pop());
+      if (found.base) this.#count(found, { ...found.base, tarOffset: -1 });
+      else {
+        const packed = readPacked(results, row);
+        if (packed.stored) this.#count(found, indexEntry(found, packed, tarOffset));
+      }
+    }
+  }
+
+  #warn(path: Buffer, warning: EntryWarning | undefined): void {
+    if (warning) this.#context.warnings.add(path, warning.reason);
+  }
+
+  #count(found: Item, entry: IndexEntry): void {
+    this.#tally.entries += 1;
+    this.#tally.currentPath = found.path;
+    this.#context.index?.add(entry);
+  }
+
+  async #end(): Promise<Frame> {
+    const { threads } = this.#context;
+    const tar = new TarWriter(threads.slabs);
+    tar.written = this.#tarOffset;
+    const [last = Buffer.alloc(0)] = tar.finish();
+    return frameOf(threads, { slab: last.buffer as ArrayBuffer, used: last.length });
   }
 }
 
-const slash = Buffer.from("/");
+const item = (path: Buffer, type: TarEntry["type"], stat: BigIntStats): Item => ({
+  path,
+  type,
+  linkPath: null,
+  stat,
+  fd: null,
+  base: null,
+  notes: null,
+});
 
-/** The name in the archive: the absolute path without its first slash, as GNU tar has it. */
-export const memberName = (path: Buffer): Buffer => (path.length > 1 ? path.subarray(1) : Buffer.from("."));
+function openNow(path: Buffer): Item {
+  const fd = openSync(path, openFlags);
+  return { ...item(path, "file", fstatSync(fd, { bigint: true })), fd };
+}
+
+function indexEntry(
+  { path, type, linkPath, stat }: Item,
+  { offset, file }: Extract<Packed, { stored: true }>,
+  tarOffset: number,
+): IndexEntry {
+  const common = { path, type, linkPath, tarOffset: tarOffset + offset };
+  if (file) return { ...common, ...file };
+  return {
+    ...common,
+    sparse: false,
+    size: 0,
+    mode: Number(stat.mode) & 0o7777,
+    uid: Number(stat.uid),
+    gid: Number(stat.gid),
+    mtimeNs: stat.mtimeNs,
+    ctimeNs: stat.ctimeNs,
+    dev: stat.dev,
+    ino: stat.ino,
+    sha256: null,
+  };
+}
+
+/** Entries for one thread, as many as make one frame. */
+class Batch {
+  readonly items: Item[] = [];
+  /** Each item's place among what the thread is given; -1 for what it is not given. */
+  readonly rows = new Int32Array(maxBatchEntries);
+  readonly #writer = new BatchWriter();
+  readonly #held: number[] = [];
+  #room = slabBytes - roomFor(0);
+
+  get empty(): boolean {
+    return this.items.length === 0;
+  }
+
+  hasRoomFor(found: Item): boolean {
+    if (this.items.length === maxBatchEntries || this.#held.length === maxHeldOpen) return false;
+    return found.base !== null || tarBytes(found) <= this.#room;
+  }
+
+  add(found: Item): void {
+    this.rows[this.items.length] = found.base ? -1 : this.#writer.count;
+    this.items.push(found);
+    if (found.base) return;
+    this.#room -= tarBytes(found);
+    this.#writer.add(batchEntry(found));
+    if (found.fd !== null) this.#held.push(found.fd);
+  }
+
+  bytes(): Uint8Array {
+    return this.#writer.finish();
+  }
+
+  async pack(threads: PackThreads): Promise<Omit<PackedBatch, "readingShare">> {
+    try {
+      return this.#writer.count > 0 ? await threads.files(this.bytes()) : nothingPacked;
+    } finally {
+      this.release();
+    }
+  }
+
+  release(): void {
+    for (const fd of this.#held.splice(0)) closeSync(fd);
+  }
+}
+
+const nothingPacked = { frames: [], results: new Uint8Array(), warnings: [], sourceBytes: 0 };
+
+/** What an entry will take in the archive, nearly always: a header, one with its time to the nanosecond, its content. */
+function tarBytes({ type, stat, path, linkPath }: Item): number {
+  const content = type === "file" ? Number(stat.size) : 0;
+  return 4 * blockBytes + content + path.length + (linkPath?.length ?? 0);
+}
+
+function batchEntry({ path, type, linkPath, stat, fd }: Item): BatchEntry {
+  if (type === "file") return { kind: "file", path, size: Number(stat.size), fd };
+  const device = type === "char" || type === "block" ? deviceNumbers(stat.rdev) : noDevice;
+  const header = {
+    mode: Number(stat.mode) & 0o7777,
+    uid: Number(stat.uid),
+    gid: Number(stat.gid),
+    mtimeNs: stat.mtimeNs,
+    linkPath,
+    devMajor: device.major,
+    devMinor: device.minor,
+  };
+  return { kind: "header", path, type, header };
+}
+
+const noDevice = { major: 0, minor: 0 };
 
 /** Linux's encoding of device numbers. */
 function deviceNumbers(rdev: bigint): { major: number; minor: number } {
@@ -278,4 +385,30 @@ function deviceNumbers(rdev: bigint): { major: number; minor: number } {
     major: Number(((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & 0xfffff000n)),
     minor: Number((rdev & 0xffn) | ((rdev >> 12n) & 0xffffff00n)),
   };
+}
+
+/** Reads a file part by part, each part before it is needed. */
+async function* readParts(threads: PackThreads, batch: Uint8Array): AsyncGenerator<FilePart> {
+  const next = () => {
+    const slab = threads.slabs.take().buffer as ArrayBuffer;
+    const part = threads.part(slab);
+    // It is awaited below; until then a failure must not count as an unhandled one.
+    part.catch(() => {});
+    return part;
+  };
+  await threads.open(batch);
+  const coming = [next(), next()];
+  for (let ended = false; ; ) {
+    const part = await coming.shift();
+    if (!part) return;
+    ended ||= part.end !== null;
+    if (!ended) coming.push(next());
+    if (part.used === 0) threads.slabs.give(part.slab);
+    if (part.used > 0 || part.end) yield part;
+  }
+}
+
+async function frameOf(threads: PackThreads, { slab, used }: { slab: ArrayBuffer; used: number }) {
+  if (threads.compression !== "none") return threads.frame(slab, used);
+  return { bytes: new Uint8Array(slab, 0, used), plainBytes: used };
 }

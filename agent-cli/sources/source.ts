@@ -1,3 +1,7 @@
+import type { ArchiveIndexBuilder } from "../pipeline/archive-index.ts";
+import type { Comparison } from "../pipeline/comparison.ts";
+import type { Frame } from "../pipeline/pack-requests.ts";
+import type { PackThreads } from "../pipeline/pack-threads.ts";
 import type {
   ConfiguredCommand,
   Reporter,
@@ -9,9 +13,10 @@ import type {
   Warning,
 } from "../pipeline/pipeline.ts";
 import type { SlabPool } from "../pipeline/slabs.ts";
+
 import type { WarningList } from "../pipeline/warnings.ts";
 
-/** What a source has read so far. It is filled while `bytes` is read, and complete once that has ended. */
+/** What a source has read so far. It is filled while it is read, and complete once that has ended. */
 export type Tally = { sourceBytes: number; entries: number; currentPath: string | Buffer | null };
 
 /** What lets a source be read or asked. */
@@ -30,15 +35,26 @@ export type SourceContext = Access & {
   warnings: WarningList;
   /** Where large buffers come from; the reader of `bytes` gives them back. */
   slabs: SlabPool;
+  /** Who packs, for a source that can have several pieces of itself packed at once. */
+  threads: PackThreads;
+  /** Where a source of files tells what it has put where; null when nobody wants to know. */
+  index: ArchiveIndexBuilder | null;
+  /** What a source of files compares with, to leave out what has not changed. */
+  comparison: Comparison | null;
 };
 
 /**
  * A source that is ready to be read, once.
  *
- * Promises: `bytes` either gives the whole content or throws, it never just ends early; whatever is smaller than that
- * (one file of many that could not be read) is a warning. Opening throws when there is nothing to back up at all.
+ * It gives either plain bytes or, if it has used the packing threads, finished frames. Promises: both either give the
+ * whole content or throw, they never just end early; whatever is smaller than that (one file of many that could not be
+ * read) is a warning. Opening throws when there is nothing to back up at all. A chunk that was given out is not looked at
+ * again.
  */
-export type OpenedSource = { bytes: AsyncIterable<Uint8Array>; tally: Tally };
+export type OpenedSource = { tally: Tally } & (
+  | { bytes: AsyncIterable<Uint8Array> }
+  | { frames: AsyncIterable<Frame> }
+);
 
 /** The end of an artifact's name, from which it is known what the bytes are. */
 export type SourceExtension = "tar" | "sqlite" | "dump" | "sql" | "archive" | "bin";

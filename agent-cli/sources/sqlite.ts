@@ -7,10 +7,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { errorCode } from "../pipeline/error-code.ts";
 import { TarWriter } from "../pipeline/tar.ts";
-import type { TarEntry } from "../pipeline/tar-entry.ts";
+import { memberName, type TarEntry } from "../pipeline/tar-entry.ts";
 import { readAccountNames } from "./account-names.ts";
-import { memberName } from "./file.ts";
+
 import { newPreview, newTally, type Preview, type Source, type SourceContext, type Tally } from "./source.ts";
+
 import { checkIntegrity, removeSidecars } from "./sqlite-file.ts";
 
 type SqliteSpec = { type: "sqlite"; paths: string[] };

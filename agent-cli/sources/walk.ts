@@ -1,7 +1,7 @@
 import { type BigIntStats, type Dirent, lstatSync, readdirSync, realpathSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { errorCode } from "../pipeline/error-code.ts";
-import type { WarningList } from "../pipeline/warnings.ts";
+import type { Warned } from "../pipeline/warnings.ts";
 import type { Excludes } from "./excludes.ts";
 
 export type Found =
@@ -13,7 +13,7 @@ export type WalkOptions = {
   oneFileSystem: boolean;
   /** Directories and files that are left out wherever they turn up; of files, by whoever opens them. */
   ownPaths: readonly string[];
-  warnings: WarningList;
+  warnings: Warned;
 };
 
 /** A directory that is being walked through, with its names in their order. */
@@ -39,7 +39,7 @@ export function* walk(paths: readonly string[], options: WalkOptions): Generator
 }
 
 /** What a path that a task names is. */
-export function statOf(path: Buffer, warnings: WarningList): BigIntStats | "missing" | null {
+export function statOf(path: Buffer, warnings: Warned): BigIntStats | "missing" | null {
   try {
     const stat = lstatSync(path, { bigint: true });
     if (stat.isSymbolicLink() && pointsToDirectory(path)) {
@@ -96,7 +96,7 @@ export function* walkRoot(
   }
 }
 
-export function directoryStat(path: Buffer, warnings: WarningList): BigIntStats | null {
+export function directoryStat(path: Buffer, warnings: Warned): BigIntStats | null {
   try {
     const stat = lstatSync(path, { bigint: true });
     if (stat.isDirectory()) return stat;
@@ -107,7 +107,7 @@ export function directoryStat(path: Buffer, warnings: WarningList): BigIntStats 
   return null;
 }
 
-export function readLevel(path: Buffer, stat: BigIntStats, warnings: WarningList): Level {
+export function readLevel(path: Buffer, stat: BigIntStats, warnings: Warned): Level {
   const level: Level = { path, entries: [], next: 0, device: stat.dev };
   try {
     level.entries = readdirSync(path, { withFileTypes: true, encoding: "buffer" });

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { constants, zstdCompressSync } from "node:zlib";
+import { sealRun } from "../../agent-cli/pipeline/age-payload.ts";
 import {
   type ArchiveIndex,
   encodeArchiveIndex,
@@ -76,7 +77,7 @@ async function encrypted(plain: Buffer, recipients: string[]): Promise<Buffer> {
   async function* source() {
     yield plain;
   }
-  for await (const part of encrypt(source(), await makeHeader(recipients), new SlabPool()))
+  for await (const part of encrypt(source(), await makeHeader(recipients), async (run) => sealRun(run)))
     parts.push(Buffer.from(part));
   return Buffer.concat(parts);
 }
