@@ -24,7 +24,7 @@ export type HeaderFields = {
 /** What became of a thing. What was not stored has a warning that says why, unless it is the agent's own. */
 export type Packed = { stored: false } | { stored: true; offset: number; file: PackedFile | null };
 
-/** A file as it was when it was opened; `size` counts holes, the hash is of what is in the archive. */
+/** A file as the archive's index has it: as it was when it was opened. */
 export type PackedFile = {
   size: number;
   sparse: boolean;

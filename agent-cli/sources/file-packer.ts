@@ -1,5 +1,6 @@
 import { createHash, type Hash, hash } from "node:crypto";
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { unsureCtime } from "../pipeline/archive-index.ts";
 import { errorCode } from "../pipeline/error-code.ts";
 import { slabBytes } from "../pipeline/slabs.ts";
 import { blockBytes, encodeSparseMap, type TarWriter } from "../pipeline/tar.ts";
@@ -24,6 +25,8 @@ export const fitsOneFrame = (size: number): boolean => roomFor(maxSmallMapBytes 
 
 /** The most that something with so much content takes. */
 export const roomFor = (content: number): number => maxHeaderBytes + content + blockBytes;
+
+const clockTickMs = 20;
 
 /** What is reported about entries, by their place in the batch. */
 export type EntryWarning = { entry: number; reason: string };
@@ -52,6 +55,8 @@ export class FilePacker {
   readonly #options: PackerOptions;
   readonly #names: AccountNames = readAccountNames();
   #entry = 0;
+  /** What was changed since then may be changed once more without its time telling, for clocks tick slowly. */
+  #recentNs = 0n;
 
   constructor(tar: TarWriter, options: PackerOptions) {
     this.#tar = tar;
@@ -66,6 +71,7 @@ export class FilePacker {
     this.readingMs = 0;
     this.#entry = 0;
     this.#tar.written = 0;
+    this.#recentNs = BigInt(Date.now() - clockTickMs) * 1_000_000n;
   }
 
   *add(entry: BatchEntry): Generator<undefined> {
@@ -284,11 +290,15 @@ export class FilePacker {
       uid: Number(stat.uid),
       gid: Number(stat.gid),
       mtimeNs: stat.mtimeNs,
-      ctimeNs: stat.ctimeNs,
+      ctimeNs: this.#isSure(stat) ? stat.ctimeNs : unsureCtime,
       dev: stat.dev,
       ino: stat.ino,
       sha256,
     });
+  }
+
+  #isSure(stat: BigIntStats): boolean {
+    return this.warnings.at(-1)?.entry !== this.#entry && stat.ctimeNs < this.#recentNs;
   }
 
   #skip(reason: string): void {
