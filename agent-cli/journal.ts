@@ -21,6 +21,7 @@ const delivery = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("record"), id, body: report }),
   z.object({ kind: z.literal("restore"), id, body: report }),
   z.object({ kind: z.literal("copy"), id, body: report }),
+  z.object({ kind: z.literal("verification"), id, body: report }),
   z.object({
     kind: z.literal("result"),
     body: z.object({
@@ -38,6 +39,7 @@ const subject = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("restore"), id }),
   /** A copy has no id of its own: it is its command's. */
   z.object({ kind: z.literal("copy"), id }),
+  z.object({ kind: z.literal("verification"), id }),
   z.object({ kind: z.literal("none") }),
 ]);
 /** The row of the master whose log and state belong to a command. */

@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from "node:crypto";
 import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { ExitError } from "./exit-codes.ts";
+import { removeTree } from "./remove-tree.ts";
 
 /** Makes the state directory, or says why it cannot be used. */
 export function prepareStateDir(stateDir: string): void {
@@ -33,7 +33,7 @@ export async function prepareWorkRoot(root: string): Promise<void> {
     if (!found.isDirectory() || foreign) {
       throw new ExitError("usage", `tempDir: ${root} belongs to somebody else`);
     }
-    await rm(root, { recursive: true, force: true });
+    await removeTree(root);
     mkdirSync(root, { mode: 0o700 });
   } catch (error) {
     if (error instanceof ExitError) throw error;

@@ -1,5 +1,6 @@
 import { Readable } from "node:stream";
 import { agentApi } from "../protocol/agent-api.ts";
+import type { Endpoint } from "../protocol/endpoint.ts";
 import { type MasterClient, MasterError } from "./client.ts";
 import type { Range } from "./storage/range.ts";
 import { StorageError, type StorageErrorKind } from "./storage/storage.ts";
@@ -54,16 +55,21 @@ export function uploadClient(context: VaultContext, recordId: number, targetId: 
   };
 }
 
-/** A call that answers the one artifact which a restore or a copy may read, by its own id. */
+/** A call that answers the one artifact which a restore, copy or verification may read, by its own id. */
 export type ArtifactCall = {
-  endpoint: typeof agentApi.restoreArtifact | typeof agentApi.copyArtifact;
+  endpoint:
+    | typeof agentApi.restoreArtifact
+    | typeof agentApi.copyArtifact
+    | typeof agentApi.verificationArtifact;
   id: number;
+  /** Of a differential backup: its base instead of itself. */
+  of?: "base";
 };
 
-/** What a restore or a copy may do with its master's vault: read the artifact that it is about. */
+/** What a restore, copy or verification may do with its master's vault: read the artifact that it is about. */
 export function downloadClient(
   { client, onWaiting }: VaultContext,
-  { endpoint, id }: ArtifactCall,
+  { endpoint, id, of }: ArtifactCall,
   sizeBytes: number,
 ): VaultClient {
   const once = withPatience({ client, onWaiting });
@@ -81,7 +87,10 @@ export function downloadClient(
         );
       }
       const headers = range && range.length > 0 ? { range: bytesOf(range) } : {};
-      const body = await once(() => client.fetchBytes(endpoint, { params: { id }, headers, signal }));
+      const query = of ? { query: { of } } : {};
+      const body = await once(() =>
+        client.fetchBytes<Endpoint>(endpoint, { params: { id } as never, headers, signal, ...query }),
+      );
       return range?.length === 0 ? leave(body) : body;
     },
     stat: async () => ({ sizeBytes }),

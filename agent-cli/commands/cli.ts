@@ -154,6 +154,23 @@ function buildProgram(ended: (outcome: ExitName) => void): Command {
     });
 
   program
+    .command("verify")
+    .description("verify an artifact without a master; exits with 1 when it is damaged")
+    .requiredOption("--from <artifact>", "a file, or s3://bucket/key")
+    .option(
+      "--grade <n>",
+      "1: it is there, 2: every byte is hashed, 3: it is opened and read through, 4: restored and compared",
+      "3",
+    )
+    .option("--sha256 <hash>", "what its SHA-256 must be; without it, only grade 1 can be proved")
+    .option("--identity <file>", "the file with the private key for an encrypted artifact")
+    .option("--json", "answer in JSON")
+    .action(async (options) => {
+      const { verifyOnce } = await import("./verify.ts");
+      ended(await verifyOnce(options));
+    });
+
+  program
     .command("version")
     .description("print the version")
     .action(() => void process.stdout.write(`${agentVersion}\n`));

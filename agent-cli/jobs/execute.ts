@@ -1,6 +1,6 @@
-import { rm } from "node:fs/promises";
 import { type Agent, type Held, StopReason } from "../agent.ts";
 import type { Delivery, JournalEntry } from "../journal.ts";
+import { removeTree } from "../remove-tree.ts";
 import { makeWorkDir } from "../state-dir.ts";
 import { copyRecord } from "./copy-record.ts";
 import { FailedRun, messageOf, type Outcome } from "./outcome.ts";
@@ -10,6 +10,7 @@ import { lastSequence } from "./report.ts";
 import { restoreRecord } from "./restore-record.ts";
 import { runInChild } from "./run-in-child.ts";
 import { runTask } from "./run-task.ts";
+import { verifyRecord } from "./verify-record.ts";
 
 /** Runs a claimed command to its end, which it writes to the journal before anybody is told. Never throws. */
 export async function execute(agent: Agent, held: Held): Promise<void> {
@@ -23,10 +24,10 @@ export async function execute(agent: Agent, held: Held): Promise<void> {
     agent.journal.save(entry);
     agent.log.info("command started", { command: entry.id, type: entry.type });
     const outcome = await perform(agent, held, workDir);
-    await rm(workDir, { recursive: true, force: true });
+    await removeTree(workDir);
     finish(agent, held, outcome, startedAt);
   } catch (error) {
-    if (workDir !== null) await rm(workDir, { recursive: true, force: true }).catch(() => {});
+    if (workDir !== null) await removeTree(workDir).catch(() => {});
     if (entry.state.name === "started") await removeOwnCopies(entry.state.ownCopies);
     finish(agent, held, failure(error), startedAt);
   }
@@ -57,6 +58,8 @@ async function perform(agent: Agent, held: Held, workDir: string): Promise<Outco
       return restoreRecord(agent, held, readPayload(payloads.restore_record, payload), workDir);
     case "copy_record":
       return copyRecord(agent, held, readPayload(payloads.copy_record, payload), workDir);
+    case "verify_record":
+      return verifyRecord(agent, held, readPayload(payloads.verify_record, payload), workDir);
     case "list_dir": {
       const { path } = readPayload(payloads.list_dir, payload);
       return succeeded(await runInChild(agent, { kind: "list_dir", path }, options));

@@ -3,10 +3,12 @@ import type { agentApi } from "../../protocol/agent-api.ts";
 import type { NetworkSettings } from "../network.ts";
 import type { CopyResult } from "../pipeline/copy-artifact.ts";
 import type { BackupResult, Progress, RestoreResult } from "../pipeline/pipeline.ts";
+import type { VerificationReport } from "../pipeline/verify/finding.ts";
 
 export type TaskSpec = z.output<typeof agentApi.taskSpec.reply>;
 export type RestoreSpec = z.output<typeof agentApi.restoreSpec.reply>;
 export type CopySpec = z.output<typeof agentApi.copySpec.reply>;
+export type VerificationSpec = z.output<typeof agentApi.verificationSpec.reply>;
 type StorageSettings = { targetType: string; targetConfig: Record<string, unknown> };
 
 export type DirectoryListing = {
@@ -20,6 +22,7 @@ export type Job =
   | { kind: "backup"; recordId: number; spec: TaskSpec }
   | { kind: "restore"; restoreId: number; spec: RestoreSpec }
   | { kind: "copy"; commandId: number; spec: CopySpec }
+  | { kind: "verify"; spec: VerificationSpec }
   | { kind: "list_dir"; path: string }
   | ({ kind: "test_target" } & StorageSettings)
   | ({ kind: "delete_object"; key: string } & StorageSettings);
@@ -31,6 +34,7 @@ export type JobResults = {
   backup: StoredBackup;
   restore: RestoreResult;
   copy: CopyResult;
+  verify: VerificationReport;
   list_dir: DirectoryListing;
   test_target: { milliseconds: number };
   delete_object: { deleted: true };

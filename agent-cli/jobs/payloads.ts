@@ -13,6 +13,7 @@ export const payloads = {
   delete_storage_object: z.object({ ...storage, storagePath: z.string().min(1).max(1024) }),
   copy_record: z.object({ recordId: id }),
   test_target: z.object(storage),
+  verify_record: z.object({ verificationId: id }),
 };
 
 export class PayloadError extends Error {}
@@ -27,7 +28,7 @@ export function readPayload<T>(schema: z.ZodType<T>, payload: unknown): T {
   );
 }
 
-/** The record or restore that a command works on, as far as its payload tells. */
+/** The record, restore, copy or verification that a command works on, as far as its payload tells. */
 export function subjectOf({ id, type, payload }: DeliveredCommand): Subject {
   const run = payloads.run_task.safeParse(payload);
   if (type === "run_task" && run.success) return { kind: "record", id: run.data.recordId };
@@ -36,5 +37,9 @@ export function subjectOf({ id, type, payload }: DeliveredCommand): Subject {
     return { kind: "restore", id: restore.data.restoreRecordId };
   }
   if (type === "copy_record") return { kind: "copy", id };
+  const verification = payloads.verify_record.safeParse(payload);
+  if (type === "verify_record" && verification.success) {
+    return { kind: "verification", id: verification.data.verificationId };
+  }
   return { kind: "none" };
 }

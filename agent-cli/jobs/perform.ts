@@ -28,6 +28,10 @@ export async function performJob(
       const { copy } = await import("./copy.ts");
       return copy(job, run, vaultContext(envelope, say), env);
     }
+    case "verify": {
+      const { verify } = await import("./verify.ts");
+      return verify(job, { ...run, identityFile }, vaultContext(envelope, say), env);
+    }
     case "test_target":
     case "delete_object": {
       const { openStorage } = await import("../storage/open-storage.ts");

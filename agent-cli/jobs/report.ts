@@ -115,6 +115,8 @@ async function post(agent: Agent, subject: Subject, body: object): Promise<void>
     await agent.client.call(agentApi.updateRestore, { params: { id: subject.id }, body, signal });
   } else if (subject.kind === "copy") {
     await agent.client.call(agentApi.updateCopy, { params: { id: subject.id }, body, signal });
+  } else if (subject.kind === "verification") {
+    await agent.client.call(agentApi.updateVerification, { params: { id: subject.id }, body, signal });
   }
 }
 

@@ -73,6 +73,12 @@ function send(agent: Agent, { entry }: Held, delivery: Delivery): Promise<unknow
         body: { ...delivery.body, ...lease },
         signal,
       });
+    case "verification":
+      return agent.client.call(agentApi.updateVerification, {
+        params: { id: delivery.id },
+        body: { ...delivery.body, ...lease },
+        signal,
+      });
     case "result": {
       const attempt = entry.attempt === null ? {} : { attempt: entry.attempt };
       return agent.client.call(agentApi.commandResult, {

@@ -34,6 +34,7 @@ export async function verificationSpec(
 ): Promise<z.input<typeof agentApi.verificationSpec.reply>> {
   const held = await verificationInHand(deps, node, id);
   const row = await copyToVerify(deps, id);
+  const storage = await openTargetById(deps, held.targetId);
   return {
     verificationId: id,
     recordId: row.recordId,
@@ -42,11 +43,12 @@ export async function verificationSpec(
     source: objects.source.parse(JSON.parse(row.source)),
     compression: row.compression,
     encrypt: row.encrypted === 1,
-    storage: await openTargetById(deps, held.targetId),
+    storage,
     storagePath: row.storagePath,
     fileName: row.fileName,
     checksum: row.checksum,
     fileSize: row.sizeBytes,
+    vaultSize: storage.type === "vault" ? ((await deps.vault.head(row.storagePath))?.size ?? null) : null,
     identityFile: row.identityFile,
     archiveIndex: row.archiveIndex === null ? null : objects.archiveIndex.parse(JSON.parse(row.archiveIndex)),
     base: await openBase(deps, node, { ...row, besides: held.targetId }),

@@ -15,6 +15,7 @@ type Verifiable = {
   nodeId: number | null;
   status: string;
   encrypted: number;
+  engine: string | null;
   deletedAt: number | null;
 };
 type Node = Able & { id: number };
@@ -75,7 +76,7 @@ async function verifiableRecord({ db }: Deps, id: number): Promise<Verifiable> {
   const record = await db
     .prepare(
       `select id, task_id as taskId, node_id as nodeId, status, deleted_at as deletedAt,
-         (pipeline ->> 'encryption') is not null as encrypted
+         (pipeline ->> 'encryption') is not null as encrypted, pipeline ->> 'engine' as engine
        from backup_records where id = ?`,
     )
     .bind(id)
@@ -84,6 +85,12 @@ async function verifiableRecord({ db }: Deps, id: number): Promise<Verifiable> {
   if (record.status !== "success" || record.deletedAt !== null) {
     const state = record.deletedAt === null ? record.status : "being deleted";
     throw new DomainError("RECORD_NOT_VERIFIABLE", `record ${id} cannot be verified: it is ${state}`);
+  }
+  if (record.engine === "restic") {
+    throw new DomainError(
+      "RECORD_NOT_VERIFIABLE",
+      `record ${id} is a snapshot in a restic repository, which only restic's own check can verify`,
+    );
   }
   return record;
 }

@@ -1,0 +1,40 @@
+import { resolve } from "node:path";
+import { ExitError } from "../exit-codes.ts";
+import type { Identities } from "../pipeline/identities.ts";
+import type { Compression, SourceSpec } from "../pipeline/pipeline.ts";
+
+type Kind = { sourceType: SourceSpec["type"]; compression: Compression; encrypted: boolean };
+
+/** An artifact's name says how it was made. */
+export function kindOf(artifact: string): Kind {
+  const [, kind, packed, locked] = /\.(tar|sqlite)(\.zst|\.gz)?(\.age)?$/.exec(artifact) ?? [];
+  if (kind === undefined) {
+    throw new ExitError(
+      "usage",
+      `${artifact}: its name must end in .tar or .sqlite, with .zst, .gz or nothing after it, and .age where it is encrypted`,
+    );
+  }
+  const compression = packed === ".zst" ? "zstd" : packed === ".gz" ? "gzip" : "none";
+  return { sourceType: kind === "tar" ? "file" : "sqlite", compression, encrypted: locked !== undefined };
+}
+
+/** The private key for an encrypted artifact. */
+export async function identitiesFor(file: string | undefined): Promise<Identities> {
+  if (file === undefined)
+    throw new ExitError(
+      "usage",
+      "this artifact is encrypted: name the file with your private key by --identity",
+    );
+  const { readIdentities } = await import("../pipeline/identities.ts");
+  try {
+    return readIdentities(resolve(file));
+  } catch (error) {
+    throw new ExitError("usage", (error as Error).message);
+  }
+}
+
+export function sha256Of(text: string | undefined): string | null {
+  const sha256 = text?.toLowerCase() ?? null;
+  if (sha256 === null || /^[0-9a-f]{64}$/.test(sha256)) return sha256;
+  throw new ExitError("usage", "--sha256 must be 64 hex digits");
+}

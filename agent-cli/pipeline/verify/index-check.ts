@@ -1,0 +1,64 @@
+import type { ArchiveIndex, IndexEntry } from "../archive-index.ts";
+import { DamagedArtifact } from "../damaged.ts";
+import { contentSize, type TarEntry } from "../tar-entry.ts";
+import { toTarEntry } from "../to-tar-entry.ts";
+import { type ListedEntry, withoutSlash } from "./archive-list.ts";
+
+/**
+ * Compares an archive, while it is read, with its index: the same entries in the same order, each with the same
+ * attributes and content. What a differential backup left in its base is in the index alone.
+ */
+export class IndexCheck {
+  readonly #stored: Iterator<IndexEntry>;
+  #current: IndexEntry | null = null;
+
+  constructor(index: ArchiveIndex) {
+    this.#stored = storedIn(index);
+  }
+
+  entry(entry: TarEntry): void {
+    const next = this.#stored.next();
+    if (next.done) throw unlike(entry.path, "is in the archive and not in its index");
+    const indexed = next.value;
+    const expected = toTarEntry(indexed);
+    if (!entry.path.equals(expected.path)) {
+      throw unlike(entry.path, `is in the archive where its index has ${indexed.path}`);
+    }
+    const other = attributes.find((name) => entry[name] !== expected[name]);
+    if (other) throw unlike(entry.path, `has another ${other} in the archive than in its index`);
+    if (entry.type === "file" && contentSize(entry) !== indexed.size)
+      throw unlike(entry.path, "has another size in the archive than in its index");
+    if (String(entry.linkPath) !== String(expected.linkPath))
+      throw unlike(entry.path, "leads to another place in the archive than in its index");
+    this.#current = { ...indexed, path: entry.path };
+  }
+
+  content(sha256: string | null): void {
+    const { path, sha256: indexed = null } = this.#current ?? {};
+    if (path && indexed && sha256 !== indexed.toString("hex")) {
+      throw unlike(path, "has another content in the archive than in its index");
+    }
+  }
+
+  finish(): void {
+    const next = this.#stored.next();
+    if (!next.done) throw unlike(next.value.path.subarray(1), "is in the index and not in the archive");
+  }
+}
+
+const attributes = ["type", "mode", "uid", "gid", "mtimeNs"] as const;
+
+function* storedIn({ entries }: ArchiveIndex): Generator<IndexEntry> {
+  for (const entry of entries) if (entry.tarOffset >= 0) yield entry;
+}
+
+const unlike = (path: Buffer, how: string) => new DamagedArtifact(`/${withoutSlash(path)} ${how}`);
+
+/** Everything that a restore of this backup must bring back, also what lies in its base. */
+export async function* listedIn({ entries }: ArchiveIndex): AsyncGenerator<ListedEntry> {
+  for (const entry of entries) {
+    const member = toTarEntry(entry);
+    const sha256 = entry.sha256?.toString("hex") ?? null;
+    yield { ...member, path: withoutSlash(member.path), sha256, asStored: entry.sparse };
+  }
+}
