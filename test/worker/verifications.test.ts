@@ -115,6 +115,14 @@ describe("starting a verification", () => {
     });
   });
 
+  it("refuses a snapshot of restic's, in words", async () => {
+    const made = await aRecord(["vault"], { pipeline: JSON.stringify({ engine: "restic" }) });
+    expect(await verify(made.recordId)).toMatchObject({
+      code: "RECORD_NOT_VERIFIABLE",
+      message: expect.stringContaining("restic"),
+    });
+  });
+
   it("refuses what cannot be verified, in words, and leaves nothing", async () => {
     const before = await count("verifications");
     const failed = await aRecord(["vault"], { status: "failed" });
@@ -296,6 +304,19 @@ describe("a verdict", () => {
       status: 409,
       code: "RECORD_NOT_RESTORABLE",
     });
+  });
+
+  it("of a restore that differs leaves the copy to restores, but fails and is told", async () => {
+    const made = await aRecord();
+    const one = await ended(made, 4, passed(1), passed(2), passed(3), damaged(4, "/a: its mode is 644"));
+    expect(one).toMatchObject({ status: "failed", damaged: true, reachedGrade: 3 });
+    expect(await readRecord(made.recordId)).toMatchObject({
+      verifiedGrade: null,
+      copies: [{ status: "success" }],
+    });
+    expect(await count("notifications where kind = 'restore_differs' and record_id = ?", made.recordId)).toBe(
+      1,
+    );
   });
 
   it("that finds a copy whole again takes it back", async () => {

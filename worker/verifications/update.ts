@@ -14,6 +14,8 @@ type Verdict = {
   status: "success" | "incomplete" | "failed";
   reachedGrade: verification.Grade | null;
   damaged: boolean;
+  /** The stored bytes themselves are not what they were: no restore shall read them. */
+  copyDamaged: boolean;
   reason: string;
 };
 
@@ -47,14 +49,27 @@ function verdictOf({ grade }: HeldVerification, { status, report, errorMessage }
   const checks = report?.checks ?? [];
   const reachedGrade = verification.gradeReached(checks);
   const damaged = verification.isDamaged(checks);
+  const copyDamaged = verification.isDamaged(checks.filter(({ grade }) => grade < RESTORED));
   const reason = errorMessage || verification.shortfall(checks);
   if (damaged || status === "failed") {
-    return { status: "failed", reachedGrade, damaged, reason: reason || "the agent gave no reason" };
+    return {
+      status: "failed",
+      reachedGrade,
+      damaged,
+      copyDamaged,
+      reason: reason || "the agent gave no reason",
+    };
   }
   if (reachedGrade !== null && reachedGrade >= grade) {
-    return { status: "success", reachedGrade, damaged, reason: "" };
+    return { status: "success", reachedGrade, damaged, copyDamaged, reason: "" };
   }
-  return { status: "incomplete", reachedGrade, damaged, reason: reason || "not everything was looked at" };
+  return {
+    status: "incomplete",
+    reachedGrade,
+    damaged,
+    copyDamaged,
+    reason: reason || "not everything was looked at",
+  };
 }
 
 function progressStatement({ db, now }: Deps, id: number, report: Report): D1PreparedStatement {
@@ -69,6 +84,9 @@ function progressStatement({ db, now }: Deps, id: number, report: Report): D1Pre
 }
 
 const MAX_REASON = 4000;
+
+/** The grade of what was restored: when only that differs, the copy itself is sound. */
+const RESTORED = 4;
 
 /** The end, and what follows from it: each of these looks whether the first one won. */
 function endStatements(
@@ -99,7 +117,7 @@ function endStatements(
         held.id,
       ),
     ...(verdict.damaged
-      ? damageStatements(deps, held, reason, at, won)
+      ? damageStatements(deps, held, { ...verdict, reason }, at, won)
       : soundStatements(deps, held, verdict, at, won)),
   ];
 }
@@ -108,25 +126,32 @@ function endStatements(
 function damageStatements(
   { db }: Deps,
   held: HeldVerification,
-  reason: string,
+  { copyDamaged, reason }: Verdict,
   at: number,
   won: string,
 ): D1PreparedStatement[] {
+  const [kind, what] = copyDamaged
+    ? ["copy_damaged", "is damaged"]
+    : ["restore_differs", "is sound, but what was restored from it differs"];
   return [
-    db
-      .prepare(
-        `update record_copies set status = 'damaged', error = ?3, updated_at = ?2
-         where record_id = ?4 and target_id = ?5 and status in ('success', 'damaged') and ${won}`,
-      )
-      .bind(held.id, at, reason, held.recordId, held.targetId),
+    ...(copyDamaged
+      ? [
+          db
+            .prepare(
+              `update record_copies set status = 'damaged', error = ?3, updated_at = ?2
+               where record_id = ?4 and target_id = ?5 and status in ('success', 'damaged') and ${won}`,
+            )
+            .bind(held.id, at, reason, held.recordId, held.targetId),
+        ]
+      : []),
     db
       .prepare(
         `insert into notifications (at, kind, node_id, record_id, message)
-         select ?2, 'copy_damaged', ?4, r.id, r.task_name || ', record ' || r.id || ': the copy in '
-           || coalesce((select name from storage_targets where id = ?5), 'a removed target') || ' is damaged: ' || ?3
+         select ?2, ?7, ?4, r.id, r.task_name || ', record ' || r.id || ': the copy in '
+           || coalesce((select name from storage_targets where id = ?5), 'a removed target') || ' ' || ?8 || ': ' || ?3
          from backup_records r where r.id = ?6 and ${won}`,
       )
-      .bind(held.id, at, reason, held.nodeId, held.targetId, held.recordId),
+      .bind(held.id, at, reason, held.nodeId, held.targetId, held.recordId, kind, what),
   ];
 }
 
