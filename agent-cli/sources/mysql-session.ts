@@ -1,9 +1,8 @@
-import { randomBytes } from "node:crypto";
-import { rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import type { ServerSpec } from "../pipeline/pipeline.ts";
 import { findProgram, versionOf } from "./find-program.ts";
 import { systemCaFile } from "./postgresql-session.ts";
+import { writePrivateFile } from "./private-file.ts";
 import { type ProgramRun, textOf } from "./program.ts";
 import type { Access, FoundDatabase, Tools } from "./source.ts";
 
@@ -43,6 +42,9 @@ export async function mysqlTools(): Promise<Tools | null> {
   };
 }
 
+/** How MariaDB's client says that a server knows no TLS: it either insists on it or does not try. */
+const withoutTls = /server does ?n[o']t support|SSL is required/i;
+
 export async function openMysql(
   server: MysqlServer,
   { secrets: { password }, workDir, signal }: Pick<Access, "secrets" | "workDir" | "signal">,
@@ -52,7 +54,9 @@ export async function openMysql(
     throw new Error("neither mariadb-dump and mariadb nor mysqldump and mysql are installed on this machine");
   }
   const { flavour } = programs;
-  const optionFile = join(workDir, `my-${randomBytes(9).toString("hex")}.cnf`);
+  const fileWith = (tls: string[]) =>
+    writePrivateFile(workDir, "my.cnf", ["[client]", ...options(server, password), ...tls, ""].join("\n"));
+  let optionFile = await fileWith(tlsOptions(server, flavour));
   const run = (program: string, args: readonly string[]): ProgramRun => ({
     program,
     // Only this file: the machine's own settings could change what a dump holds.
@@ -68,24 +72,17 @@ export async function openMysql(
       .filter((line) => line !== "")
       .map((line) => line.split("\t"));
   };
-  const write = (tls: string[]) =>
-    writeFile(optionFile, ["[client]", ...options(server, password), ...tls, ""].join("\n"), { mode: 0o600 });
+  const close = () => rm(optionFile, { force: true });
   try {
-    await write(tlsOptions(server, flavour));
     await query("select 1;").catch(async (error) => {
-      // This client either insists on TLS or does not try it.
-      if (
-        flavour !== "mariadb" ||
-        server.tls.mode !== "prefer" ||
-        !/does not support (it|ssl)|SSL is required/i.test(error.message)
-      ) {
+      if (flavour !== "mariadb" || server.tls.mode !== "prefer" || !withoutTls.test(error.message))
         throw error;
-      }
-      await write(["skip-ssl"]);
+      await close();
+      optionFile = await fileWith(["skip-ssl"]);
       await query("select 1;");
     });
   } catch (error) {
-    await rm(optionFile, { force: true });
+    await close();
     throw error;
   }
   return {
@@ -93,7 +90,7 @@ export async function openMysql(
     dump: (args) => run(programs.dump, args),
     client: (args) => run(programs.client, args),
     query,
-    close: () => rm(optionFile, { force: true }),
+    close,
   };
 }
 

@@ -1,9 +1,8 @@
-import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import type { ServerSpec } from "../pipeline/pipeline.ts";
 import { findProgram, postgresqlFolders, versionOf } from "./find-program.ts";
+import { writePrivateFile } from "./private-file.ts";
 import { type ProgramRun, textOf } from "./program.ts";
 import type { Access, FoundDatabase, Tools } from "./source.ts";
 
@@ -36,8 +35,7 @@ export async function openPostgresql(
   server: PostgresqlServer,
   { secrets: { password }, workDir, signal }: Pick<Access, "secrets" | "workDir" | "signal">,
 ): Promise<PostgresqlSession> {
-  const passwordFile = join(workDir, `pgpass-${randomBytes(9).toString("hex")}`);
-  await writeFile(passwordFile, passwordLine(password), { mode: 0o600, flag: "wx" });
+  const passwordFile = await writePrivateFile(workDir, "pgpass", passwordLine(password));
   const env = { ...environment(server), PGPASSFILE: passwordFile };
   const run = (program: string, args: readonly string[], database?: string): ProgramRun => ({
     program: pathOf(program) ?? program,

@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { type FileHandle, open, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { errorCode } from "../pipeline/error-code.ts";
 import type { SourceSpec } from "../pipeline/pipeline.ts";
 import { type DumpMember, type DumpSink, readDumps } from "./dump-archive.ts";
 import { isAskedFor, type PlannedDatabase, planDatabases } from "./plan-databases.ts";
@@ -12,6 +11,7 @@ import {
   quoteName,
   quoteText,
 } from "./postgresql-session.ts";
+import { isFull } from "./private-file.ts";
 import { type Consumer, ProgramFailed, startConsumer, textOf } from "./program.ts";
 import type { Access, DumpRestore, SourceRestore } from "./source.ts";
 import { sqlStatements } from "./sql-statements.ts";
@@ -248,7 +248,7 @@ class DumpHead {
       this.#file ??= await open(this.#path, "wx", 0o600);
       await this.#file.writeFile(bytes);
     } catch (error) {
-      if (!["ENOSPC", "EDQUOT"].includes(errorCode(error))) throw error;
+      if (!isFull(error)) throw error;
       throw new Error("no space left in the work directory for the beginning of a dump", { cause: error });
     }
     this.#bytes += bytes.length;

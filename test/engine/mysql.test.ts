@@ -1,13 +1,12 @@
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { RestoreJob, SourceSpec } from "../../agent-cli/pipeline/pipeline.ts";
+import type { RestoreJob } from "../../agent-cli/pipeline/pipeline.ts";
 import { sourceOf } from "../../agent-cli/sources/open-source.ts";
 import { type DatabaseServer, startMariadb } from "../fakes/database-servers.ts";
 import { describeWith } from "../needs.ts";
+import { mysqlOf, restoreOf } from "./databases.ts";
 import { key, world } from "./world.ts";
-
-type Mysql = Extract<SourceSpec, { type: "mysql" }>;
 
 /** A name that shells, SQL, option files and paths all read in their own way. */
 const ugly = "Größe `z` #x; /../=1";
@@ -26,31 +25,13 @@ describeWith(["mariadbd", "mariadb-dump", "setpriv", "openssl", "zstd"], "MariaD
   });
   afterAll(() => server?.close());
 
-  const source = (change: Partial<Mysql> = {}): Mysql => ({
-    type: "mysql",
-    host: "127.0.0.1",
-    port: server.port,
-    user: server.user,
-    tls: { mode: "prefer", caFile: null },
-    databases: [],
-    excludeDatabases: [],
-    singleTransaction: true,
-    excludeTables: [],
-    ...change,
-  });
+  const source = (change: Parameters<typeof mysqlOf>[1] = {}) => mysqlOf(server, change);
   const secrets = () => ({ password: server.password });
   const restoreJob = (
-    from: Mysql,
+    from: ReturnType<typeof source>,
     options: Partial<RestoreJob["options"]> = {},
     change: Partial<RestoreJob> = {},
-  ): Partial<RestoreJob> => ({
-    sourceType: "mysql",
-    source: from,
-    sourceSecrets: secrets(),
-    destination: null,
-    options: { databases: null, renameDatabases: {}, owners: true, roles: false, ...options },
-    ...change,
-  });
+  ): Partial<RestoreJob> => ({ ...restoreOf(from, server.password, options), ...change });
   const databases = () => server.sql("show databases").split("\n");
   const drop = (name: string) => server.sql(`drop database if exists ${quote(name)}`);
 
@@ -96,6 +77,46 @@ describeWith(["mariadbd", "mariadb-dump", "setpriv", "openssl", "zstd"], "MariaD
     await restore(restoreJob(from, { renameDatabases: { busy: "busy2" } }));
     expect(server.sql("select count(*), sum(amount) from account", "busy2")).toBe("2000\t200000");
     for (const name of ["busy", "busy2"]) drop(name);
+  });
+
+  test("by socket, and with TLS as strict as it is asked for", async () => {
+    const { backup } = world();
+    const run = (change: Parameters<typeof source>[0]) =>
+      backup({ source: source({ databases: ["UPPER"], ...change }), sourceSecrets: secrets() });
+    await run({ host: server.socket });
+    await run({ tls: { mode: "disable", caFile: null } });
+    await run({ tls: { mode: "verify-full", caFile: server.caFile } });
+    await expect(run({ tls: { mode: "verify-full", caFile: null } })).rejects.toThrow(/certificate/);
+    server.sql(
+      "create user secure@'%' identified by 'x' require ssl; grant select, show view, trigger, event on UPPER.* to secure@'%'",
+    );
+    const secure = (mode: "disable" | "prefer" | "require") =>
+      backup({
+        source: source({ databases: ["UPPER"], user: "secure", tls: { mode, caFile: null } }),
+        sourceSecrets: { password: "x" },
+      });
+    await secure("prefer");
+    await secure("require");
+    await expect(secure("disable")).rejects.toThrow(/Access denied/);
+  });
+
+  test("an error in the middle of a dump stops the restore, and removes what it has made", async () => {
+    const { backup, restore, storage } = world();
+    const from = source({ databases: ["UPPER"] });
+    const compression = "none";
+    await backup({ source: from, sourceSecrets: secrets(), compression });
+    const dump = (storage.objects.get(key) as Buffer).toString("latin1");
+    storage.objects.set(key, Buffer.from(dump.replace("LOCK TABLES", "LOKC TABLES"), "latin1"));
+    const before = databases();
+    const job = restoreJob(from, { renameDatabases: { UPPER: "lower" } }, { compression });
+    await expect(restore(job)).rejects.toThrow(/database lower: .*ERROR 1064.*LOKC/s);
+    expect(databases()).toEqual(before);
+    storage.objects.set(
+      key,
+      Buffer.from(dump.replace("LOCK TABLES", "\\! touch /tmp/x\nLOCK TABLES"), "latin1"),
+    );
+    await expect(restore(job)).rejects.toThrow(/sandbox/);
+    expect(databases()).toEqual(before);
   });
 
   test("MariaDB's own client opens the artifacts alone", async () => {

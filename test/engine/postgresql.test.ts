@@ -1,13 +1,13 @@
 import { spawnSync } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { RestoreJob, SourceSpec } from "../../agent-cli/pipeline/pipeline.ts";
+import type { RestoreJob } from "../../agent-cli/pipeline/pipeline.ts";
 import { sourceOf } from "../../agent-cli/sources/open-source.ts";
 import { type DatabaseServer, startPostgres } from "../fakes/database-servers.ts";
 import { describeWith } from "../needs.ts";
+import { postgresqlOf, restoreOf } from "./databases.ts";
 import { key, world } from "./world.ts";
-
-type Postgresql = Extract<SourceSpec, { type: "postgresql" }>;
 
 /** A name that shells, SQL, connection strings and paths all read in their own way. */
 const ugly = `Größe "x" 'y' \\z /../=1`;
@@ -24,33 +24,13 @@ describeWith(["pg_ctlcluster", "setpriv", "openssl", "zstd"], "PostgreSQL", () =
   });
   afterAll(() => server?.close());
 
-  const source = (change: Partial<Postgresql> = {}): Postgresql => ({
-    type: "postgresql",
-    host: "127.0.0.1",
-    port: server.port,
-    user: server.user,
-    tls: { mode: "prefer", caFile: null },
-    maintenanceDatabase: "postgres",
-    databases: [],
-    excludeDatabases: [],
-    globals: true,
-    excludeTables: [],
-    excludeTableData: [],
-    ...change,
-  });
+  const source = (change: Parameters<typeof postgresqlOf>[1] = {}) => postgresqlOf(server, change);
   const secrets = () => ({ password: server.password });
   const restoreJob = (
-    from: Postgresql,
+    from: ReturnType<typeof source>,
     options: Partial<RestoreJob["options"]> = {},
     change: Partial<RestoreJob> = {},
-  ): Partial<RestoreJob> => ({
-    sourceType: "postgresql",
-    source: from,
-    sourceSecrets: secrets(),
-    destination: null,
-    options: { databases: null, renameDatabases: {}, owners: true, roles: false, ...options },
-    ...change,
-  });
+  ): Partial<RestoreJob> => ({ ...restoreOf(from, server.password, options), ...change });
   const databases = () =>
     server.sql("select datname from pg_database where not datistemplate order by 1").split("\n");
   const drop = (name: string) =>
@@ -98,6 +78,123 @@ describeWith(["pg_ctlcluster", "setpriv", "openssl", "zstd"], "PostgreSQL", () =
     await restore(restoreJob(from, { renameDatabases: { busy: "busy2" } }));
     expect(server.sql("select count(*), sum(amount) from account", "busy2")).toBe("2000|200000");
     for (const name of ["busy", "busy2"]) drop(name);
+  });
+
+  test("roles that are gone are made again, those that exist stay as they are; or owners are left out", async () => {
+    server.sql(
+      "create role ghost password 'boo' createdb; create role boss; grant boss to ghost; create role stays password 'old'",
+    );
+    server.sql("create database haunted owner ghost");
+    server.sql("create table t (i int); alter table t owner to ghost; grant select on t to boss", "haunted");
+    const { backup, restore } = world();
+    const from = source({ databases: ["haunted"] });
+    await backup({ source: from, sourceSecrets: secrets() });
+    drop("haunted");
+    const hash = () => server.sql("select rolpassword from pg_authid where rolname = 'stays'");
+    server.sql("drop role ghost; drop role boss; alter role stays password 'new'");
+    const kept = hash();
+    await expect(restore(restoreJob(from))).rejects.toThrow(
+      /role "(ghost|boss)" does not exist.*restore the roles too/,
+    );
+    expect(databases()).not.toContain("haunted");
+    await restore(restoreJob(from, { owners: false }));
+    expect(server.sql("select tableowner from pg_tables where tablename = 't'", "haunted")).toBe("postgres");
+    await restore(restoreJob(from, { roles: true }, { conflict: "overwrite" }));
+    expect(server.sql("select tableowner from pg_tables where tablename = 't'", "haunted")).toBe("ghost");
+    expect(
+      server.sql(
+        "select rolcreatedb, pg_has_role('ghost', 'boss', 'member') from pg_roles where rolname = 'ghost'",
+      ),
+    ).toBe("t|t");
+    expect(hash()).toBe(kept);
+    drop("haunted");
+  });
+
+  test("a database that is to be replaced stays, with those who use it, until the new one is whole", async () => {
+    server.sql("create database old");
+    server.sql(
+      "create role fleeting; create table t (i int); insert into t values (1); alter table t owner to fleeting",
+      "old",
+    );
+    const { backup, restore } = world();
+    const from = source({ databases: ["old"], globals: false });
+    await backup({ source: from, sourceSecrets: secrets() });
+    server.sql("alter table t owner to postgres; drop role fleeting; insert into t values (2)", "old");
+    const overwrite = { conflict: "overwrite" } as const;
+    await expect(restore(restoreJob(from, {}, overwrite))).rejects.toThrow(/"fleeting" does not exist/);
+    expect(server.sql("select count(*) from t", "old")).toBe("2");
+    server.sql("create role fleeting");
+    const user = server.start("select pg_sleep(600)", "old");
+    await restore(restoreJob(from, {}, overwrite));
+    user.kill();
+    expect(server.sql("select count(*) from t", "old")).toBe("1");
+    drop("old");
+    server.sql("drop role fleeting");
+  });
+
+  test("by socket, and with TLS as strict as it is asked for", async () => {
+    const { backup } = world();
+    const run = (change: Parameters<typeof source>[0]) =>
+      backup({
+        source: source({ databases: ["UPPER"], globals: false, ...change }),
+        sourceSecrets: secrets(),
+      });
+    await run({ host: server.socket });
+    await run({ tls: { mode: "require", caFile: null } });
+    await run({ tls: { mode: "verify-full", caFile: server.caFile } });
+    await expect(run({ tls: { mode: "verify-full", caFile: null } })).rejects.toThrow(/certificate/);
+  });
+
+  test("programs that are older than the server are told before anything is read", async () => {
+    const { backup, root } = world();
+    const fake = join(root, "pg_dump");
+    writeFileSync(fake, "#!/bin/sh\necho 'pg_dump (PostgreSQL) 9.6.24'\n", { mode: 0o755 });
+    const path = process.env["PATH"];
+    process.env["PATH"] = `${root}:${path}`;
+    try {
+      await expect(backup({ source: source(), sourceSecrets: secrets() })).rejects.toThrow(
+        /the server is PostgreSQL \d+ and this machine's pg_dump is of version 9: install the client programs/,
+      );
+    } finally {
+      process.env["PATH"] = path;
+    }
+  });
+
+  test("tables that are excluded are not in it, or without their rows", async () => {
+    const { backup, restore } = world();
+    server.sql("create database shop");
+    server.sql(
+      "create table a (i int); create table b (i int); insert into a values (1); insert into b values (1)",
+      "shop",
+    );
+    const from = source({
+      databases: ["shop"],
+      globals: false,
+      excludeTables: ["public.a"],
+      excludeTableData: ["b"],
+    });
+    await backup({ source: from, sourceSecrets: secrets() });
+    await restore(restoreJob(from, {}, { conflict: "overwrite" }));
+    expect(
+      server.sql("select string_agg(tablename, ',') from pg_tables where schemaname = 'public'", "shop"),
+    ).toBe("b");
+    expect(server.sql("select count(*) from b", "shop")).toBe("0");
+    drop("shop");
+  });
+
+  test("what cannot be restored as asked is refused in words", async () => {
+    const { backup, restore } = world();
+    const from = source({ databases: ["UPPER", "empty"] });
+    await backup({ source: from, sourceSecrets: secrets() });
+    await expect(restore(restoreJob(from, { databases: ["upper"] }))).rejects.toThrow(
+      'not in this backup: "upper"',
+    );
+    await expect(restore(restoreJob(from, { renameDatabases: { UPPER: "x", empty: "x" } }))).rejects.toThrow(
+      'two databases would get the name "x"',
+    );
+    await expect(restore(restoreJob(from, {}, { destination: "/tmp/x" }))).rejects.toThrow(
+      /name no destination/,
+    );
   });
 
   test("PostgreSQL's own programs open the artifacts alone", async () => {
