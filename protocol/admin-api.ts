@@ -36,6 +36,7 @@ const taskFields = {
   schedule: z.string().trim().min(1).max(200).nullable(),
   timeZone: z.string().max(64),
   verification: o.taskVerification.nullable(),
+  retention: o.retention.nullable(),
   enabled: z.boolean(),
 };
 
@@ -363,6 +364,7 @@ export const adminApi = {
       schedule: taskFields.schedule.default(null),
       timeZone: taskFields.timeZone.default("UTC"),
       verification: taskFields.verification.default(null),
+      retention: taskFields.retention.default(null),
       enabled: taskFields.enabled.default(true),
     }),
     reply: o.task,
@@ -402,6 +404,18 @@ export const adminApi = {
     audience: "operator",
     summary: "Back up now",
     reply: z.object({ recordId: o.id, commandId: o.id, nodeId: o.id }),
+  }),
+  previewRetention: endpoint({
+    method: "GET",
+    path: "/api/tasks/:id/retention-preview",
+    audience: "viewer",
+    summary: "What a task's retention would keep and remove now, newest first, and why; changes nothing",
+    reply: z.object({
+      retention: o.retention.nullable(),
+      records: z.array(
+        z.object({ recordId: o.id, at: o.time, keep: z.boolean(), reasons: z.array(z.string()) }),
+      ),
+    }),
   }),
   previewSchedule: endpoint({
     method: "GET",

@@ -414,6 +414,26 @@ export const taskVerification = z.object({
 });
 export type TaskVerification = z.output<typeof taskVerification>;
 
+const kept = z.int().min(1).max(10_000).optional();
+/** Which records of a task are kept; each rule keeps what it keeps, whatever the others say. */
+export const retention = z
+  .strictObject({
+    /** The newest so many. */
+    keepLast: kept,
+    /** The newest of each of the last so many days, ISO weeks, months and years that have one, in the task's time zone. */
+    keepDaily: kept,
+    keepWeekly: kept,
+    keepMonthly: kept,
+    keepYearly: kept,
+    /** Everything that is not older than so many times 24 hours. */
+    keepDays: kept,
+  })
+  .refine(
+    (rules) => Object.values(rules).some((count) => count !== undefined),
+    "must have at least one rule",
+  );
+export type Retention = z.output<typeof retention>;
+
 export const task = z.object({
   id,
   name: z.string(),
@@ -433,6 +453,7 @@ export const task = z.object({
   /** The last time that a record of it was verified, and how far; null: never. */
   verifiedAt: time.nullable(),
   verifiedGrade: v.grade.nullable(),
+  retention: retention.nullable(),
   enabled: z.boolean(),
   createdAt: time,
   updatedAt: time,

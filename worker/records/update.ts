@@ -5,6 +5,7 @@ import { retryCopyStatements } from "../copies/retry.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 import type { AgentNode } from "../nodes/authenticate.ts";
+import { expireAfterRun } from "../retention/expire.ts";
 import { abortUploads } from "../vault/abort-uploads.ts";
 import { appendLogStatements } from "./log.ts";
 import { requireOwnKey } from "./object-key.ts";
@@ -40,6 +41,7 @@ export async function updateRecord(deps: Deps, node: AgentNode, id: number, repo
   await deps.db.batch([...statements, ...log, ...keepAliveStatements(deps, node, held)]);
   // After a success too: an upload whose beginning was answered in vain has been begun a second time.
   if (ending) await abortUploads(deps, id);
+  if (ending === "success") await expireAfterRun(deps, held.taskId);
 }
 
 function requireValid(report: Report, held: HeldRecord): void {

@@ -19,6 +19,7 @@ export type TaskSettings = {
   schedule: string | null;
   timeZone: string;
   verification: objects.TaskVerification | null;
+  retention: objects.Retention | null;
   enabled: boolean;
 };
 

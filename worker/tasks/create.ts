@@ -65,8 +65,9 @@ function insertStatement({ db, now }: Deps, task: TaskSettings, sealed: SealedTa
   return db
     .prepare(
       `insert into backup_tasks (node_id, name, source, pipeline, pool_label, schedule, time_zone, next_run_at,
-         enabled, created_at, updated_at, secrets, secret_names, seal_id, hooks, verification, next_verify_at)
-       select ?1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13, ?14, ?15, ?16, ?17
+         enabled, created_at, updated_at, secrets, secret_names, seal_id, hooks, verification, next_verify_at,
+         retention)
+       select ?1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18
        where ${surroundingsAreThere} returning id`,
     )
     .bind(
@@ -87,5 +88,6 @@ function insertStatement({ db, now }: Deps, task: TaskSettings, sealed: SealedTa
       task.hooks && JSON.stringify(task.hooks),
       task.verification && JSON.stringify(task.verification),
       nextVerifyOf(task, now()),
+      task.retention && JSON.stringify(task.retention),
     );
 }

@@ -34,6 +34,7 @@ export async function showTasks({ db }: Deps, rows: TaskRow[]): Promise<ShownTas
     nextVerifyAt: row.nextVerifyAt,
     verifiedAt: row.verifiedAt,
     verifiedGrade: row.verifiedGrade as ShownTask["verifiedGrade"],
+    retention: row.retention === null ? null : objects.retention.parse(JSON.parse(row.retention)),
     enabled: row.enabled,
     createdAt: row.createdAt,
     updatedAt: row.updatedAt,

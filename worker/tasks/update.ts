@@ -110,7 +110,8 @@ function updateStatement(
       `update backup_tasks set node_id = ?1, name = ?3, source = ?4, pipeline = ?5, pool_label = ?6, schedule = ?7,
          time_zone = ?8, next_run_at = case when ?9 then ?10 else next_run_at end, enabled = ?11, updated_at = ?12,
          secrets = ?15, secret_names = ?16, seal_id = ?17, hooks = ?18,
-         verification = ?19, next_verify_at = case when ?20 then ?21 else next_verify_at end
+         verification = ?19, next_verify_at = case when ?20 then ?21 else next_verify_at end,
+         retention = ?22
        where id = ?13 and updated_at = ?14 and ${surroundingsAreThere}`,
     )
     .bind(
@@ -136,6 +137,7 @@ function updateStatement(
       next.verification && JSON.stringify(next.verification),
       Number(reverify),
       nextVerifyOf(next, now()),
+      next.retention && JSON.stringify(next.retention),
     );
 }
 
@@ -150,6 +152,7 @@ const settingsOf = (task: ShownTask): TaskSettings => ({
   schedule: task.schedule,
   timeZone: task.timeZone,
   verification: task.verification as TaskSettings["verification"],
+  retention: task.retention as TaskSettings["retention"],
   enabled: task.enabled,
 });
 

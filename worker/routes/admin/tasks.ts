@@ -1,5 +1,6 @@
 import { adminApi } from "../../../protocol/index.ts";
 import { type App, DONE, serveUser } from "../../http.ts";
+import { previewRetention } from "../../retention/preview.ts";
 import { createTask } from "../../tasks/create.ts";
 import { deleteTask } from "../../tasks/delete.ts";
 import { getTask, listTasks } from "../../tasks/read.ts";
@@ -9,6 +10,7 @@ export function mountTaskRoutes(app: App): void {
   serveUser(app, adminApi.listTasks, ({ deps, query }) => listTasks(deps, query));
   serveUser(app, adminApi.createTask, ({ deps, actor, body }) => createTask(deps, actor, body));
   serveUser(app, adminApi.getTask, ({ deps, params }) => getTask(deps, params.id));
+  serveUser(app, adminApi.previewRetention, ({ deps, params }) => previewRetention(deps, params.id));
   serveUser(app, adminApi.updateTask, ({ deps, actor, params, body }) =>
     updateTask(deps, actor, params.id, body),
   );
