@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { id } from "../protocol/objects.ts";
+import { hooks, id } from "../protocol/objects.ts";
 
 const report = z.record(z.string(), z.unknown());
 
@@ -49,9 +49,18 @@ export type Subject = z.output<typeof subject>;
 const ownCopy = z.object({ folder: z.string(), stem: z.string().min(1) });
 export type OwnCopy = z.output<typeof ownCopy>;
 
+/** What the hooks after a run have to be told, should the agent be killed before it can run them. */
+const hookNote = z.object({ hooks, taskId: id, taskName: z.string(), recordId: id });
+export type HookNote = z.output<typeof hookNote>;
+
 const state = z.discriminatedUnion("name", [
   z.object({ name: z.literal("claimed") }),
-  z.object({ name: z.literal("started"), workDir: z.string(), ownCopies: z.array(ownCopy).default([]) }),
+  z.object({
+    name: z.literal("started"),
+    workDir: z.string(),
+    ownCopies: z.array(ownCopy).default([]),
+    hooks: hookNote.nullable().default(null),
+  }),
   z.object({ name: z.literal("finished"), deliveries: z.array(delivery) }),
 ]);
 

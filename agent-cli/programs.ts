@@ -38,6 +38,10 @@ export const readCommands = (raw: unknown): Record<string, ConfiguredCommand> =>
 /** `hooks:` of the configuration file: `name: {run: [program, argument…], timeout: 5m}`. */
 export const readHooks = (raw: unknown): Record<string, ConfiguredHook> => parse(hooks, raw);
 
+/** Another program needs nothing of what this agent was given for itself. */
+export const environmentOf = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv =>
+  Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("BACKUPX_")));
+
 /** Names what is wrong and where, and never a value: an argument may be a secret. */
 function parse<T>(schema: z.ZodType<T>, raw: unknown): T {
   const parsed = schema.safeParse(raw);
@@ -45,6 +49,10 @@ function parse<T>(schema: z.ZodType<T>, raw: unknown): T {
   const [issue] = parsed.error.issues;
   const place = issue?.path.map(String).join(".").slice(0, 200);
   const reason =
-    issue?.code === "unrecognized_keys" ? `has no ${issue.keys.join(", ").slice(0, 200)}` : issue?.message;
+    issue?.code === "unrecognized_keys"
+      ? `has no ${issue.keys.join(", ").slice(0, 200)}`
+      : issue?.code === "invalid_key"
+        ? issue.issues[0]?.message
+        : issue?.message;
   throw new Error(place ? `${place}: ${reason}` : `must be names with what to run: ${reason}`);
 }

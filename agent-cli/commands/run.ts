@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { timing } from "../../protocol/states.ts";
 import { type Agent, type Held, StopReason } from "../agent.ts";
 import { pause } from "../backoff.ts";
 import { makeBell } from "../bell.ts";
@@ -7,12 +8,12 @@ import { makeClient } from "../client.ts";
 import { type Config, type Flags, readConfig, requireMaster } from "../config.ts";
 import { formatDuration } from "../duration.ts";
 import type { ExitName } from "../exit-codes.ts";
-import { interrupted } from "../jobs/execute.ts";
-import { removeOwnCopies } from "../jobs/own-copies.ts";
+import { recover } from "../jobs/recover.ts";
 import { openJournal } from "../journal.ts";
 import { makeLink } from "../link.ts";
 import { takeLock } from "../lock.ts";
 import { type Log, makeLog } from "../log.ts";
+import { keepLease } from "../loops/lease.ts";
 import { deliverOutcome } from "../loops/outbox.ts";
 import { keepPresence, type Presence } from "../loops/presence.ts";
 import { takeWork } from "../loops/work.ts";
@@ -121,20 +122,21 @@ function pickUp(agent: Agent): void {
     }
     if (entry.state.name === "started") {
       agent.log.warn("command interrupted by a restart", { command: entry.id, type: entry.type });
-      void removeOwnCopies(entry.state.ownCopies);
-      entry.state = { name: "finished", deliveries: interrupted(entry) };
-      agent.journal.save(entry);
     }
     const held: Held = {
       entry,
       payload: {},
-      leaseSeconds: 0,
+      leaseSeconds: timing.leaseSeconds,
       progress: null,
       abort: new AbortController(),
       changed: makeBell(),
     };
     agent.held.set(entry.id, held);
-    void deliverOutcome(agent, held);
+    if (entry.state.name === "finished") void deliverOutcome(agent, held);
+    else {
+      void keepLease(agent, held);
+      void recover(agent, held).then(() => deliverOutcome(agent, held));
+    }
   }
 }
 

@@ -5,7 +5,7 @@ import { makeWorkDir } from "../state-dir.ts";
 import { copyRecord } from "./copy-record.ts";
 import { FailedRun, messageOf, type Outcome } from "./outcome.ts";
 import { removeOwnCopies } from "./own-copies.ts";
-import { PayloadError, payloads, readPayload } from "./payloads.ts";
+import { PayloadError, payloads, readDiscovery, readPayload } from "./payloads.ts";
 import { lastSequence } from "./report.ts";
 import { restoreRecord } from "./restore-record.ts";
 import { runInChild } from "./run-in-child.ts";
@@ -20,7 +20,7 @@ export async function execute(agent: Agent, held: Held): Promise<void> {
   try {
     held.abort.signal.throwIfAborted();
     workDir = makeWorkDir(agent.workRoot);
-    entry.state = { name: "started", workDir, ownCopies: [] };
+    entry.state = { name: "started", workDir, ownCopies: [], hooks: null };
     agent.journal.save(entry);
     agent.log.info("command started", { command: entry.id, type: entry.type });
     const outcome = await perform(agent, held, workDir);
@@ -38,9 +38,11 @@ export const refuse = (agent: Agent, held: Held, reason: string): void =>
   finish(agent, held, failure(new Error(reason)), performance.now());
 
 /** What the master is told about a command that an earlier start of the agent left unfinished. */
-export function interrupted(entry: JournalEntry): Delivery[] {
+export function interrupted(entry: JournalEntry, said: string[]): Delivery[] {
   const errorMessage = "interrupted: the agent was restarted while this was running";
-  const log = [{ seq: lastSequence(entry.attempt), text: `error: ${errorMessage}\n` }];
+  const log = [
+    { seq: lastSequence(entry.attempt), text: `${[...said, `error: ${errorMessage}`].join("\n")}\n` },
+  ];
   const { subject } = entry;
   // Of a copy only its log is told here: whether something of it lies at its target is not known.
   const body = subject.kind === "copy" ? { log } : { status: "failed", errorMessage, log };
@@ -73,6 +75,16 @@ async function perform(agent: Agent, held: Held, workDir: string): Promise<Outco
       return succeeded(
         await runInChild(agent, { kind: "delete_object", key: storagePath, ...target }, options),
       );
+    }
+    case "discover_db": {
+      const { server, password } = readDiscovery(payload);
+      const job = { kind: "discover" as const, server, secrets: { password } };
+      return succeeded(await runInChild(agent, job, options));
+    }
+    case "preview_source": {
+      const { source, sourceSecrets } = readPayload(payloads.preview_source, payload);
+      const job = { kind: "preview" as const, source, secrets: sourceSecrets };
+      return succeeded(await runInChild(agent, job, options));
     }
     default:
       throw new PayloadError(`unknown command type: ${entry.type}`);

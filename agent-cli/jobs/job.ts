@@ -2,8 +2,17 @@ import type { z } from "zod";
 import type { agentApi } from "../../protocol/agent-api.ts";
 import type { NetworkSettings } from "../network.ts";
 import type { CopyResult } from "../pipeline/copy-artifact.ts";
-import type { BackupResult, Progress, RestoreResult } from "../pipeline/pipeline.ts";
+import type {
+  BackupResult,
+  ConfiguredCommand,
+  Progress,
+  RestoreResult,
+  ServerSpec,
+  SourceSecrets,
+  SourceSpec,
+} from "../pipeline/pipeline.ts";
 import type { VerificationReport } from "../pipeline/verify/finding.ts";
+import type { Discovered, PreviewedSource } from "./ask-source.ts";
 
 export type TaskSpec = z.output<typeof agentApi.taskSpec.reply>;
 export type RestoreSpec = z.output<typeof agentApi.restoreSpec.reply>;
@@ -24,6 +33,8 @@ export type Job =
   | { kind: "copy"; commandId: number; spec: CopySpec }
   | { kind: "verify"; spec: VerificationSpec }
   | { kind: "list_dir"; path: string }
+  | { kind: "discover"; server: ServerSpec; secrets: SourceSecrets }
+  | { kind: "preview"; source: SourceSpec; secrets: SourceSecrets }
   | ({ kind: "test_target" } & StorageSettings)
   | ({ kind: "delete_object"; key: string } & StorageSettings);
 
@@ -36,6 +47,8 @@ export type JobResults = {
   copy: CopyResult;
   verify: VerificationReport;
   list_dir: DirectoryListing;
+  discover: Discovered;
+  preview: PreviewedSource;
   test_target: { milliseconds: number };
   delete_object: { deleted: true };
 };
@@ -47,6 +60,8 @@ export type JobEnvelope = {
   ownPaths: string[];
   /** The agent's own private keys, for restores that name no others. */
   identityFile: string | null;
+  /** Programs that this machine's own configuration allows as sources. */
+  commands: Record<string, ConfiguredCommand>;
   master: string;
   token: string;
   network: NetworkSettings;

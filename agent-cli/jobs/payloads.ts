@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { DeliveredCommand } from "../../protocol/agent-api.ts";
-import { id } from "../../protocol/objects.ts";
+import { type DatabaseServer, databaseServers, id, source } from "../../protocol/objects.ts";
 import type { Subject } from "../journal.ts";
 
 const storage = { targetType: z.string().min(1).max(64), targetConfig: z.record(z.string(), z.unknown()) };
@@ -14,7 +14,18 @@ export const payloads = {
   copy_record: z.object({ recordId: id }),
   test_target: z.object(storage),
   verify_record: z.object({ verificationId: id }),
+  preview_source: z.object({ source, sourceSecrets: z.object({ password: z.string().nullable() }) }),
 };
+
+/** `server` has all its settings; a master that knows less of servers sends only the other fields. */
+const discovery = z.object({
+  type: z.string(),
+  host: z.string().optional(),
+  port: z.int().optional(),
+  user: z.string().optional(),
+  password: z.string().optional(),
+  server: databaseServers.optional(),
+});
 
 export class PayloadError extends Error {}
 
@@ -26,6 +37,12 @@ export function readPayload<T>(schema: z.ZodType<T>, payload: unknown): T {
   throw new PayloadError(
     `invalid payload: ${issue?.path.join(".") || "it"}: ${issue?.message ?? "is wrong"}`,
   );
+}
+
+/** Which server to ask, and its password. */
+export function readDiscovery(payload: unknown): { server: DatabaseServer; password: string | null } {
+  const { server, password, ...known } = readPayload(discovery, payload);
+  return { server: server ?? readPayload(databaseServers, known), password: password || null };
 }
 
 /** The record, restore, copy or verification that a command works on, as far as its payload tells. */

@@ -7,14 +7,21 @@ export async function performJob(
   say: (message: FromChild) => void,
   signal: AbortSignal,
 ): Promise<JobResults[keyof JobResults]> {
-  const { job, workDir, ownPaths, identityFile } = envelope;
+  const { job, workDir, ownPaths, identityFile, commands } = envelope;
   if (job.kind === "list_dir") {
     const { listDirectory } = await import("./list-directory.ts");
     return listDirectory(job.path);
   }
+  if (job.kind === "discover" || job.kind === "preview") {
+    const { discover, preview } = await import("./ask-source.ts");
+    const access = { secrets: job.secrets, commands, workDir, signal };
+    return job.kind === "discover"
+      ? discover(job.server, access)
+      : preview(job.source, { ...access, ownPaths });
+  }
   const { storageEnv, vaultContext } = await import("./connections.ts");
   const env = storageEnv(envelope);
-  const run = { workDir, signal, report: reporter(say) };
+  const run = { workDir, commands, signal, report: reporter(say) };
   switch (job.kind) {
     case "backup": {
       const { backUp } = await import("./back-up.ts");

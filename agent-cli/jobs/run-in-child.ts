@@ -71,6 +71,7 @@ const envelopeOf = ({ client, config, workRoot }: Agent, job: Job, workDir: stri
   workDir,
   ownPaths: [config.stateDir, workRoot, ...(config.identityFile === null ? [] : [config.identityFile])],
   identityFile: config.identityFile,
+  commands: config.commands,
   master: client.master.href,
   token: config.token ?? "",
   network: networkOf(config),

@@ -1,11 +1,12 @@
 import { hostname } from "node:os";
 import { agentApi } from "../../protocol/agent-api.ts";
 import { type Agent, type Held, StopReason } from "../agent.ts";
-import type { Delivery } from "../journal.ts";
-import type { TargetResult } from "../pipeline/pipeline.ts";
+import type { Delivery, HookNote } from "../journal.ts";
+import type { TargetResult, Warning } from "../pipeline/pipeline.ts";
 import { describeSource } from "../sources/describe.ts";
+import { hooksFor, type RunHooks } from "./hooks.ts";
 import type { StoredBackup, TaskSpec } from "./job.ts";
-import { FailedRun, type Outcome } from "./outcome.ts";
+import { FailedRun, messageOf, type Outcome } from "./outcome.ts";
 import { ownCopiesOf } from "./own-copies.ts";
 import { boundWarnings, openReport, type Report } from "./report.ts";
 import { runInChild } from "./run-in-child.ts";
@@ -21,18 +22,23 @@ export async function runTask(
   const { signal } = held.abort;
   const report = openReport(agent, held, { kind: "record", id: recordId });
   const about = (body: Record<string, unknown>): Delivery => ({ kind: "record", id: recordId, body });
+  let hooks: RunHooks | null = null;
   try {
     const spec = await untilAnswered(signal, () =>
       agent.client.call(agentApi.taskSpec, { params: { id: taskId }, query: { recordId }, signal }),
     );
-    noteOwnCopies(agent, held, spec);
+    hooks = prepareHooks(agent, spec, report);
+    noteForRecovery(agent, held, spec);
     report.log("info", `backup of ${spec.name} on ${hostname()}: ${describeSource(spec.source)}`);
+    await hooks?.before(signal);
     const result = await runInChild(
       agent,
       { kind: "backup", recordId, spec },
       { workDir, signal, onProgress: report.progress, onLog: report.log },
     );
-    const final = finalReport(spec, result, report);
+    const made = finalReport(spec, result, report);
+    await hooks?.after({ status: made.status, errorMessage: made.errorMessage });
+    const final = withWarnings(made, hooks?.warnings ?? []);
     return {
       reports: [about({ ...final, log: await report.close() })],
       result:
@@ -41,23 +47,49 @@ export async function runTask(
           : { success: false, errorMessage: final.errorMessage },
     };
   } catch (error) {
+    await hooks?.after({
+      status: isCancelled(error) ? "cancelled" : "failed",
+      errorMessage: messageOf(error),
+    });
     throw new FailedRun([about(await failureReport(error, report))], error);
   }
 }
 
-function noteOwnCopies(agent: Agent, { entry }: Held, spec: TaskSpec): void {
+function prepareHooks(agent: Agent, spec: TaskSpec, report: Report): RunHooks | null {
+  const note = hookNote(spec);
+  return note && hooksFor(agent, note, report.log);
+}
+
+const hookNote = ({ hooks, taskId, name, recordId }: TaskSpec): HookNote | null =>
+  hooks && { hooks, taskId, taskName: name, recordId };
+
+/** What the next start of the agent has to know, should this one be killed: what to remove, and what to run. */
+function noteForRecovery(agent: Agent, { entry }: Held, spec: TaskSpec): void {
   const ownCopies = ownCopiesOf(spec);
-  if (ownCopies.length === 0 || entry.state.name !== "started") return;
-  entry.state.ownCopies = ownCopies;
+  const hooks = hookNote(spec);
+  if ((ownCopies.length === 0 && hooks === null) || entry.state.name !== "started") return;
+  Object.assign(entry.state, { ownCopies, hooks });
   agent.journal.save(entry);
 }
+
+const isCancelled = (error: unknown) => error instanceof StopReason && error.kind === "cancelled";
+
+/** What went wrong around a backup stands first among what went wrong in it. */
+const withWarnings = <T extends { warnings: Warning[]; warningCount: number }>(
+  made: T,
+  more: Warning[],
+): T => ({
+  ...made,
+  warnings: boundWarnings([...more, ...made.warnings]),
+  warningCount: made.warningCount + more.length,
+});
 
 /** A cancelled run's state is set by its command's result; anything else that fails says so here. */
 export async function failureReport(error: unknown, report: Report): Promise<Record<string, unknown>> {
   const message = error instanceof Error ? error.message : String(error);
   report.log("error", message);
   const log = await report.close();
-  if (error instanceof StopReason && error.kind === "cancelled") return { log };
+  if (isCancelled(error)) return { log };
   return { status: "failed", errorMessage: message.slice(0, 8000), log };
 }
 
@@ -74,7 +106,7 @@ function finalReport(spec: TaskSpec, result: StoredBackup, report: Report) {
     report.log("info", `done: ${size}, SHA-256 ${result.sha256}, ${result.warningCount} warnings`);
   }
   return {
-    status: success ? "success" : "failed",
+    status: success ? ("success" as const) : ("failed" as const),
     errorMessage: success ? "" : `nothing was stored: ${reasons || "there is no target"}`.slice(0, 8000),
     storageUploadResults: uploads,
     sourceBytes: result.sourceBytes,

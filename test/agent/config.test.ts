@@ -170,3 +170,50 @@ test("the state directory must be one that can be written", async () => {
   expect(code).toBe(2);
   expect(stderr).toMatch(/stateDir: cannot write to .*ENOTDIR; set --state-dir/);
 });
+
+describe("commands and hooks", () => {
+  const yaml = `commands:
+  ldap:
+    run: [/usr/sbin/slapcat, -n, "1"]
+    restore: [/usr/sbin/slapadd]
+  plain: { run: [/bin/date] }
+hooks:
+  stop: { run: [/bin/systemctl, stop, app], timeout: 90s }
+  start: { run: [/bin/systemctl, start, app] }`;
+
+  test("are what the file says, as argument lists", () => {
+    const { config } = read({ yaml });
+    expect(config.commands).toEqual({
+      ldap: { run: ["/usr/sbin/slapcat", "-n", "1"], restore: ["/usr/sbin/slapadd"] },
+      plain: { run: ["/bin/date"], restore: null },
+    });
+    expect(config.hooks).toEqual({
+      stop: { run: ["/bin/systemctl", "stop", "app"], timeoutMs: 90_000 },
+      start: { run: ["/bin/systemctl", "start", "app"], timeoutMs: 300_000 },
+    });
+  });
+
+  test("can be set by neither flags nor environment", () => {
+    const flags = { commands: { x: { run: ["/bin/sh"] } } } as unknown as Flags;
+    const env = { BACKUPX_AGENT_COMMANDS: '{"x":{"run":["/bin/sh"]}}', BACKUPX_AGENT_HOOKS: "x" };
+    expect(read({ flags, env }).config).toMatchObject({ commands: {}, hooks: {} });
+  });
+
+  test.each([
+    ["a shell line", "hooks: { x: { run: systemctl stop app } }", /hooks: .*x\.run/],
+    ["a program without its path", "commands: { x: { run: [slapcat] } }", /x\.run.*absolute path/],
+    ["no program", "commands: { x: { run: [] } }", /x\.run: must name a program/],
+    ["a misspelt key", "hooks: { x: { run: [/bin/true], timout: 5m } }", /has no timout/],
+    ["a time that is none", "hooks: { x: { run: [/bin/true], timeout: soon } }", /x\.timeout: .*duration/],
+    ["a time without bound", "hooks: { x: { run: [/bin/true], timeout: 25h } }", /x\.timeout/],
+    ["a name for no file", "hooks: { ../x: { run: [/bin/true] } }", /letters, digits/],
+    ["a list", "commands: [/bin/true]", /commands/],
+  ])("refuse %s", (_what, text, words) => {
+    expect(problem({ yaml: text })).toMatch(words);
+  });
+
+  test("repeat no argument in an error: it may be a secret", () => {
+    const text = "commands: { x: { run: [a-planted-secret, more] } }";
+    expect(problem({ yaml: text })).not.toContain("planted");
+  });
+});
