@@ -60,7 +60,7 @@ export function rclone(config: RcloneConfig, options: RcloneOptions = {}): Stora
   const place: Rclone = {
     pathOf: (path) =>
       remote.endsWith(":") || remote.endsWith("/") || path === "" ? remote + path : `${remote}/${path}`,
-    environment: { ...withoutOurs(process.env), ...asEnvironment(remote, settings), RCLONE_INPLACE: "true" },
+    environment: { ...withoutOurs(process.env), ...environmentOf(remote, settings), RCLONE_INPLACE: "true" },
     flags: [
       "--log-level",
       "ERROR",
@@ -369,7 +369,7 @@ function kindOf(code: number | null, words: string): [kind: StorageErrorKind, pe
  * A few options of rclone name a program that it runs. Those are for the node's own rclone.conf: whoever may choose
  * a target must not choose what runs here. Remotes can be nested, so a remote inside of a setting counts too.
  */
-function refusePrograms(remote: string, settings: Record<string, string>): void {
+export function refusePrograms(remote: string, settings: Record<string, string>): void {
   const names = Object.keys(settings).map((name) => `${name}=`);
   const nested = ["remote", "remotes", "upstreams"].map((name) => settings[name] ?? "");
   if ([remote, ...names, ...nested].some((text) => /(command|\bssh)\s*=/i.test(text))) {
@@ -381,7 +381,7 @@ function refusePrograms(remote: string, settings: Record<string, string>): void 
 }
 
 /** A named remote's settings and those of a connection string's backend have names of their own in the environment. */
-function asEnvironment(remote: string, settings: Record<string, string>): Record<string, string> {
+export function environmentOf(remote: string, settings: Record<string, string>): Record<string, string> {
   const [, name = ""] = /^:?([^:,]*)/.exec(remote) ?? [];
   const prefix = remote.startsWith(":") ? `RCLONE_${name}` : `RCLONE_CONFIG_${name}`;
   const nameOf = (setting: string) => `${prefix}_${setting}`.toUpperCase().replaceAll("-", "_");
