@@ -1,6 +1,7 @@
 import { existsSync, statfsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import type { Config } from "./config.ts";
+import { resticVersion } from "./restic/version.ts";
 import { availableSources } from "./sources/available.ts";
 import { storageTypes } from "./storage/open-storage.ts";
 
@@ -20,6 +21,8 @@ export async function capabilities(config: Pick<Config, "commands" | "hooks">): 
   // The version of the age format, https://age-encryption.org/v1.
   const engines: Record<string, string> = { node: process.versions.node, age: "1", ...tools };
   if (process.versions.zstd) engines.zstd = process.versions.zstd;
+  const restic = await resticVersion();
+  if (restic) engines.restic = restic;
   return {
     // Without a single command that is allowed there is none to back up.
     sources: sources.filter((type) => type !== "command" || commands.length > 0),

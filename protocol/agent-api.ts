@@ -62,7 +62,16 @@ const goSource = {
 };
 
 /** Opened secrets of a source: only for a command that this node has in hand. */
-const openedSourceSecrets = z.object({ password: z.string().nullable() }).default({ password: null });
+const openedSourceSecrets = z
+  .object({ password: z.string().nullable(), resticPassword: z.string().nullable().default(null) })
+  .prefault({ password: null });
+
+/** Where the snapshots of a task with restic go, in each of its targets. */
+const resticRepository = z.object({
+  key: text(1024),
+  /** The targets whose repository holds backups already: one that is missing there is not made anew. */
+  holdsBackups: z.array(o.id),
+});
 
 const uploadResult = z.object({
   storageTargetId: o.id,
@@ -207,6 +216,8 @@ export const agentApi = {
       targets: z.array(openedTarget.extend({ quotaRemainingBytes: z.number().nullable() })),
       /** Set when only what has changed since then is wanted; an agent that cannot compare makes a full backup. */
       base: base.nullable().default(null),
+      /** Set for the engine restic. */
+      restic: resticRepository.nullable().default(null),
     }),
   }),
   updateRecord: endpoint({
@@ -237,6 +248,7 @@ export const agentApi = {
       /** What the backup has become; one that does not say is a full one. */
       kind: s.recordKind.optional(),
       archiveIndex: o.archiveIndex.optional(),
+      snapshotId: o.sha256.optional(),
     }),
   }),
   baseArtifact: endpoint({
@@ -325,6 +337,7 @@ export const agentApi = {
       identityFile: z.string().nullable().default(null),
       /** Set for a differential backup: the full one that holds what had not changed. */
       base: baseToRestore.nullable().default(null),
+      engine: s.engine.default("archive"),
     }),
   }),
   restoreArtifact: endpoint({

@@ -165,7 +165,8 @@ const withPassword = z.object({ password: password.optional() });
 const noSecrets = z.object({});
 /** What of each source is sealed. */
 export const sourceSecrets = {
-  file: noSecrets,
+  /** Of tasks with restic: what opens their repositories. */
+  file: z.object({ resticPassword: password.optional() }),
   sqlite: noSecrets,
   postgresql: withPassword,
   mysql: withPassword,
@@ -211,6 +212,7 @@ const encryption = z.object({
 const differential = z.object({ fullEveryDays: z.int().min(1).max(365) });
 
 export const pipeline = z.object({
+  engine: s.engine.default("archive"),
   compression: s.compression.default("zstd"),
   /** Compression level; null is the method's own default. */
   level: z.int().min(1).max(19).nullable().default(null),
@@ -485,6 +487,9 @@ export const record = z.object({
   status: s.recordStatus,
   trigger: s.trigger,
   sourceType: s.sourceType,
+  engine: s.engine,
+  /** The snapshot that restic knows it by. */
+  snapshotId: z.string().nullable(),
   compression: s.compression,
   /** Only who has the private key of one of its recipients can restore it. */
   encrypted: z.boolean(),

@@ -69,6 +69,8 @@ export type SourceType = z.output<typeof sourceType>;
 /** Sources that are a server which tells which databases it has. */
 export const databaseType = z.enum(["postgresql", "mysql", "mongodb", "saphana"]);
 export const compression = z.enum(["zstd", "gzip", "none"]);
+/** What makes the backups of a task: one archive each, or snapshots in a repository of restic. */
+export const engine = z.enum(["archive", "restic"]);
 export const conflictPolicy = z.enum(["fail", "keep", "overwrite"]);
 export const trigger = z.enum(["manual", "schedule", "catch_up"]);
 export type Trigger = z.output<typeof trigger>;

@@ -18,6 +18,7 @@ import { deliverOutcome } from "../loops/outbox.ts";
 import { keepPresence, type Presence } from "../loops/presence.ts";
 import { takeWork } from "../loops/work.ts";
 import { makeDispatcher, networkOf, trustOwnCa } from "../network.ts";
+import { removeLeftScratch } from "../restic/scratch.ts";
 import { prepareStateDir, prepareWorkRoot, workRoot, writeStatusNote } from "../state-dir.ts";
 import { agentVersion } from "../version.ts";
 
@@ -56,6 +57,7 @@ async function runLocked(
 ): Promise<ExitName> {
   const root = workRoot(config.stateDir, config.tempDir);
   await prepareWorkRoot(root);
+  void removeLeftScratch(config.stateDir).catch(() => {});
   const draining = new AbortController();
   const stopped = new AbortController();
   const presence: Presence = { socketUp: false, told: null };

@@ -71,10 +71,16 @@ async function perform(agent: Agent, held: Held, workDir: string): Promise<Outco
       return succeeded(await runInChild(agent, { kind: "test_target", ...target }, options));
     }
     case "delete_storage_object": {
-      const { storagePath, ...target } = readPayload(payloads.delete_storage_object, payload);
-      return succeeded(
-        await runInChild(agent, { kind: "delete_object", key: storagePath, ...target }, options),
-      );
+      const {
+        storagePath: key,
+        resticPassword,
+        ...target
+      } = readPayload(payloads.delete_storage_object, payload);
+      if (resticPassword === undefined) {
+        return succeeded(await runInChild(agent, { kind: "delete_object", key, ...target }, options));
+      }
+      const job = { kind: "forget_snapshot" as const, key, password: requireText(resticPassword), ...target };
+      return succeeded(await runInChild(agent, job, options));
     }
     case "discover_db": {
       const { server, password } = readDiscovery(payload);
@@ -89,6 +95,11 @@ async function perform(agent: Agent, held: Held, workDir: string): Promise<Outco
     default:
       throw new PayloadError(`unknown command type: ${entry.type}`);
   }
+}
+
+function requireText(password: string | null): string {
+  if (password) return password;
+  throw new PayloadError("the task of this backup has no resticPassword any more: set it again");
 }
 
 const succeeded = (result: unknown): Outcome => ({

@@ -36,10 +36,11 @@ export type Job =
   | { kind: "discover"; server: ServerSpec; secrets: SourceSecrets }
   | { kind: "preview"; source: SourceSpec; secrets: SourceSecrets }
   | ({ kind: "test_target" } & StorageSettings)
-  | ({ kind: "delete_object"; key: string } & StorageSettings);
+  | ({ kind: "delete_object"; key: string } & StorageSettings)
+  | ({ kind: "forget_snapshot"; key: string; password: string } & StorageSettings);
 
 /** A backup, and where its artifact is in every target that took it. */
-export type StoredBackup = BackupResult & { key: string; fileName: string };
+export type StoredBackup = BackupResult & { key: string; fileName: string; snapshotId?: string };
 
 export type JobResults = {
   backup: StoredBackup;
@@ -51,11 +52,13 @@ export type JobResults = {
   preview: PreviewedSource;
   test_target: { milliseconds: number };
   delete_object: { deleted: true };
+  forget_snapshot: { deleted: true };
 };
 
 export type JobEnvelope = {
   job: Job;
   workDir: string;
+  stateDir: string;
   /** What belongs to the agent itself, and into no backup. */
   ownPaths: string[];
   /** The agent's own private keys, for restores that name no others. */

@@ -10,7 +10,11 @@ export const payloads = {
   run_task: z.object({ taskId: id, recordId: id }),
   restore_record: z.object({ restoreRecordId: id }),
   list_dir: z.object({ path: z.string().max(4096) }),
-  delete_storage_object: z.object({ ...storage, storagePath: z.string().min(1).max(1024) }),
+  delete_storage_object: z.object({
+    ...storage,
+    storagePath: z.string().min(1).max(1024),
+    resticPassword: z.string().nullish(),
+  }),
   copy_record: z.object({ recordId: id }),
   test_target: z.object(storage),
   verify_record: z.object({ verificationId: id }),

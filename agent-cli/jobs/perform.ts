@@ -7,7 +7,7 @@ export async function performJob(
   say: (message: FromChild) => void,
   signal: AbortSignal,
 ): Promise<JobResults[keyof JobResults]> {
-  const { job, workDir, ownPaths, identityFile, commands } = envelope;
+  const { job, workDir, stateDir, network, ownPaths, identityFile, commands } = envelope;
   if (job.kind === "list_dir") {
     const { listDirectory } = await import("./list-directory.ts");
     return listDirectory(job.path);
@@ -22,12 +22,21 @@ export async function performJob(
   const { storageEnv, vaultContext } = await import("./connections.ts");
   const env = storageEnv(envelope);
   const run = { workDir, commands, signal, report: reporter(say) };
+  const byRestic = { ...run, stateDir, network, alive: () => say({ type: "waiting" }) };
   switch (job.kind) {
     case "backup": {
+      if (job.spec.pipeline.engine === "restic") {
+        const { backUpByRestic } = await import("./restic.ts");
+        return backUpByRestic(job, { ...byRestic, ownPaths }, env);
+      }
       const { backUp } = await import("./back-up.ts");
       return backUp(job, { ...run, ownPaths }, vaultContext(envelope, say), env);
     }
     case "restore": {
+      if (job.spec.engine === "restic") {
+        const { restoreByRestic } = await import("./restic.ts");
+        return restoreByRestic(job, byRestic, env);
+      }
       const { restore } = await import("./restore.ts");
       return restore(job, { ...run, identityFile }, vaultContext(envelope, say), env);
     }
@@ -38,6 +47,10 @@ export async function performJob(
     case "verify": {
       const { verify } = await import("./verify.ts");
       return verify(job, { ...run, identityFile }, vaultContext(envelope, say), env);
+    }
+    case "forget_snapshot": {
+      const { forgetByRestic } = await import("./restic.ts");
+      return forgetByRestic(job, byRestic, env);
     }
     case "test_target":
     case "delete_object": {

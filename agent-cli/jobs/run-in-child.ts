@@ -69,6 +69,7 @@ function start(): ChildProcess {
 const envelopeOf = ({ client, config, workRoot }: Agent, job: Job, workDir: string): JobEnvelope => ({
   job,
   workDir,
+  stateDir: config.stateDir,
   ownPaths: [config.stateDir, workRoot, ...(config.identityFile === null ? [] : [config.identityFile])],
   identityFile: config.identityFile,
   commands: config.commands,

@@ -103,7 +103,8 @@ function finalReport(spec: TaskSpec, result: StoredBackup, report: Report) {
   const reasons = problems.map(({ name, error }) => `${name}: ${error ?? "failed"}`).join("; ");
   if (success) {
     const size = `${result.entries} entries, ${result.sourceBytes} bytes in, ${result.sizeBytes} bytes stored`;
-    report.log("info", `done: ${size}, SHA-256 ${result.sha256}, ${result.warningCount} warnings`);
+    const named = result.snapshotId ? `snapshot ${result.snapshotId}` : `SHA-256 ${result.sha256}`;
+    report.log("info", `done: ${size}, ${named}, ${result.warningCount} warnings`);
   }
   return {
     status: success ? ("success" as const) : ("failed" as const),
@@ -116,10 +117,11 @@ function finalReport(spec: TaskSpec, result: StoredBackup, report: Report) {
     timings: result.timings,
     ...(result.archiveIndex && { archiveIndex: result.archiveIndex }),
     ...(stored && {
+      ...(result.snapshotId ? { snapshotId: result.snapshotId } : {}),
       fileName: result.fileName,
       fileSize: result.sizeBytes,
       checksum: result.sha256,
-      storagePath: result.key,
+      storagePath: stored.key ?? result.key,
       storageTargetId: stored.id,
       storageTransferMode: modes.get(stored.id) ?? "direct",
     }),
@@ -128,7 +130,7 @@ function finalReport(spec: TaskSpec, result: StoredBackup, report: Report) {
 
 function uploadResult(
   result: StoredBackup,
-  { id, name, status, sizeBytes, error }: TargetResult,
+  { id, name, status, sizeBytes, error, key, sha256 }: TargetResult,
   transferMode: string | undefined,
 ) {
   const common = {
@@ -138,5 +140,10 @@ function uploadResult(
     transferMode: transferMode ?? "direct",
   };
   if (status === "failed") return { ...common, error: (error ?? "failed").slice(0, 2000) };
-  return { ...common, storagePath: result.key, fileSize: sizeBytes, checksum: result.sha256 };
+  return {
+    ...common,
+    storagePath: key ?? result.key,
+    fileSize: sizeBytes,
+    checksum: sha256 ?? result.sha256,
+  };
 }

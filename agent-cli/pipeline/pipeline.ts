@@ -104,6 +104,9 @@ export type TargetResult = {
   status: "success" | "failed";
   sizeBytes: number;
   error: string | null;
+  /** Where and what it is in this target, if that differs between targets. */
+  key?: string;
+  sha256?: string;
 };
 
 export type BackupResult = {

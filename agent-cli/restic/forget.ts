@@ -49,6 +49,7 @@ async function prune(opened: OpenedRepository, job: ResticJob, now: () => number
     runRestic(repository, ["prune"], {
       signal: job.signal,
       onLine: (line) => {
+        job.alive();
         if (/^(total prune|remaining)/.test(line)) job.report.log("info", line.replace(/\s+/g, " "));
       },
     }),

@@ -18,7 +18,7 @@ export type SnapshotEntry = {
 export async function listSnapshot(
   { repository }: OpenedRepository,
   snapshotId: string,
-  job: Pick<ResticJob, "signal" | "report">,
+  job: Pick<ResticJob, "signal" | "report" | "alive">,
   onEntry: (entry: SnapshotEntry) => void,
 ): Promise<void> {
   await whenUnlocked(repository, job, () => list(repository, [snapshotId], job.signal, onEntry));
@@ -29,7 +29,7 @@ export async function listResticSnapshot(
   { repository }: OpenedRepository,
   snapshotId: string,
   directory: string,
-  job: Pick<ResticJob, "signal" | "report">,
+  job: Pick<ResticJob, "signal" | "report" | "alive">,
 ): Promise<SnapshotEntry[]> {
   const wanted = directory === "/" ? "/" : directory.replace(/\/+$/, "");
   const entries: SnapshotEntry[] = [];
@@ -45,14 +45,13 @@ export async function listResticSnapshot(
   return self && self.type !== "dir" ? [self] : entries;
 }
 
-/** Nothing is changed by listing, so nobody needs to be locked out of it. */
 async function list(
   repository: Repository,
   args: string[],
   signal: AbortSignal,
   onEntry: (entry: SnapshotEntry) => void,
 ): Promise<void> {
-  await runRestic(repository, ["ls", "--json", "--no-lock", ...args], {
+  await runRestic(repository, ["ls", "--json", ...args], {
     signal,
     onMessage: (message) => {
       if (message["struct_type"] === "node" || message["message_type"] === "node") onEntry(toEntry(message));

@@ -39,8 +39,11 @@ export class ResticError extends Error {
   }
 }
 
-/** Asked by an interrupt, restic removes its lock; this is less than the time that a stopped job has. */
-const killAfterMs = 3_500;
+/**
+ * Asked by an interrupt, restic removes its lock, but only after the uploads that are under way; this leaves time to
+ * remove it otherwise before a stopped job is killed.
+ */
+const killAfterMs = 1_500;
 const keptLines = 40;
 const maxLineChars = 1024 * 1024;
 

@@ -26,6 +26,8 @@ export type ResticJob = {
   network: NetworkSettings;
   storages: StorageEnv;
   report: Reporter;
+  /** Told whenever restic shows that it lives, where it tells no progress. */
+  alive: () => void;
   signal: AbortSignal;
 };
 
@@ -37,6 +39,8 @@ export const cacheDirOf = (stateDir: string): string => join(stateDir, "restic",
 /** Long enough for most of what another command holds a repository locked for. */
 const lockPatienceMs = 10 * 60_000;
 const longestWaitMs = 20_000;
+/** What a job that was stopped has left to tidy up. */
+const lastUnlockMs = 3_000;
 
 /** Everything that commands on a repository need; nothing is asked of the target yet. */
 export async function openRepository(
@@ -122,7 +126,7 @@ export async function ensureRepository(
  */
 export async function whenUnlocked<T>(
   repository: Repository,
-  { signal, report }: Pick<ResticJob, "signal" | "report">,
+  { signal, report, alive }: Pick<ResticJob, "signal" | "report" | "alive">,
   action: () => Promise<T>,
 ): Promise<T> {
   const deadline = performance.now() + lockPatienceMs;
@@ -130,8 +134,11 @@ export async function whenUnlocked<T>(
     try {
       return await action();
     } catch (error) {
+      if (signal.aborted)
+        await removeStaleLocks(repository, AbortSignal.timeout(lastUnlockMs)).catch(() => {});
       if (!(error instanceof ResticError) || error.fault !== "locked") throw error;
       if (performance.now() > deadline) throw stillLocked(error);
+      alive();
       if (attempt === 1) report.log("warn", `${error.message}; waiting for it`);
       if (attempt > 0) await sleep(Math.min(longestWaitMs, 1000 * 2 ** attempt), undefined, { signal });
       if (await removeStaleLocks(repository, signal))

@@ -40,7 +40,6 @@ export async function restoreSnapshot(
   const reporter = reportEvery(job.report, () => progress);
   try {
     const found = await survey(opened, wanted, selection, job);
-    if (wanted.selectedPaths !== null) selection.requireAllFound();
     Object.assign(progress, {
       phase: "restoring",
       totalEntries: found.entries,
@@ -68,7 +67,7 @@ type Found = { entries: number; bytes: number; common: MemberPath };
 /** What would be restored; refuses early what is in the way, for fetching everything may take hours. */
 async function survey(
   opened: OpenedRepository,
-  { snapshotId, destination, conflict }: ResticRestore,
+  { snapshotId, destination, selectedPaths, conflict }: ResticRestore,
   selection: Selection,
   job: ResticJob,
 ): Promise<Found> {
@@ -92,6 +91,7 @@ async function survey(
   } finally {
     tree?.close();
   }
+  if (selectedPaths !== null) selection.requireAllFound();
   if (conflictCount > 0) throw new RestoreConflict(conflicts, conflictCount);
   if (common === null) throw new Error("there is nothing to restore in this snapshot");
   return { ...found, common };
@@ -137,7 +137,12 @@ export async function restoreInto(
   const failed: string[] = [];
   let watch: NodeJS.Timeout | undefined;
   const onStart = (pid: number) => {
-    watch = setInterval(() => followWrites(pid, progress), 500);
+    let seen = "";
+    watch = setInterval(() => {
+      const found = followWrites(pid, progress);
+      if (found !== seen) job.alive();
+      seen = found;
+    }, 500);
   };
   const onLine = (line: string) => {
     const [, path = "", reason = ""] = ignoredError.exec(line.replaceAll(target, "")) ?? [];
@@ -162,13 +167,16 @@ export async function restoreInto(
 
 const withoutEnd = (path: string): string => (path === "/" ? path : path.replace(/\/+$/, ""));
 
-/** restic 0.14 says nothing while it restores; the kernel counts what it has written. */
-function followWrites(pid: number, progress: Progress): void {
+/** restic 0.14 says nothing while it restores; the kernel counts what it has read and written, which is given back. */
+function followWrites(pid: number, progress: Progress): string {
   try {
-    const written = Number(/^wchar: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, "utf8"))?.[1] ?? 0);
+    const counters = readFileSync(`/proc/${pid}/io`, "utf8");
+    const written = Number(/^wchar: (\d+)$/m.exec(counters)?.[1] ?? 0);
     progress.sourceBytes = Math.min(written, progress.totalSourceBytes ?? written);
+    return counters;
   } catch {
-    // It has ended, or this system has no such counter.
+    // It has ended, or this system has no such counters.
+    return "";
   }
 }
 

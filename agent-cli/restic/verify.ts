@@ -78,7 +78,7 @@ async function proveThere(
 
 async function proveReadable({ repository }: OpenedRepository, job: ResticJob): Promise<string> {
   await whenUnlocked(repository, job, () =>
-    runRestic(repository, ["check", "--read-data"], { signal: job.signal }),
+    runRestic(repository, ["check", "--read-data"], { signal: job.signal, onLine: job.alive }),
   );
   return "every byte of the repository was read and hashed, and all that its snapshots refer to is in it";
 }

@@ -1,8 +1,13 @@
 import { type DeliveredCommand, objects, timing } from "../../protocol/index.ts";
 import type { Deps } from "../deps.ts";
+import { taskOfSnapshot } from "../records/object-key.ts";
 import { openTargetById } from "../targets/open-target.ts";
+<<<<<<< HEAD
 import { portOf } from "../tasks/database-port.ts";
 import { openAccess } from "../tasks/source-access.ts";
+=======
+import { resticPasswordOf } from "../tasks/secrets.ts";
+>>>>>>> bf13e05 (tasks: restic as an engine for backups of files)
 import type { TakenCommand } from "./take.ts";
 
 /** A claimed command as it goes over the wire: with its target's or source's secrets opened, if it works on one. */
@@ -37,7 +42,10 @@ async function completePayload(
   const targetId = payload["targetId"];
   if (typeof targetId !== "number") return payload;
   const target = await openTargetById(deps, targetId);
-  return { ...payload, targetType: target.type, targetConfig: target.config };
+  const opened = { ...payload, targetType: target.type, targetConfig: target.config };
+  const storagePath = payload["storagePath"];
+  const taskId = typeof storagePath === "string" ? taskOfSnapshot(storagePath) : null;
+  return taskId === null ? opened : { ...opened, resticPassword: await resticPasswordOf(deps, taskId) };
 }
 
 /** The fields that BackupX Go agents know, and for ours the server with all its settings. */

@@ -23,11 +23,24 @@ export const fileNameStem = (taskName: string, taskId: number, recordId: number)
 export const isPackedByOurs = (record: { id: number; taskId: number; fileName: string }): boolean =>
   record.fileName.includes(`-t${record.taskId}-r${record.id}.`);
 
+/** The repository of a task with restic, in each of its targets. */
+export const resticRepositoryKey = (taskId: number): string => `BackupX/restic/task-${taskId}`;
+
+/** The task whose snapshot such a key is, for a snapshot is a file of its repository; null for any other object. */
+export function taskOfSnapshot(key: string): number | null {
+  const [, taskId] = /^BackupX\/restic\/task-(\d{1,15})\/snapshots\/[0-9a-f]{64}$/.exec(key) ?? [];
+  return taskId === undefined ? null : Number(taskId);
+}
+
 /**
  * Refuses a key outside the record's own namespace. First-generation Go agents have no folder of their own per
  * record; theirs is accepted directly below the day. Days are not compared: they are the agent's clock.
  */
-export function requireOwnKey(key: string, record: { id: number; sourceType: string }): void {
+export function requireOwnKey(
+  key: string,
+  record: { id: number; taskId: number; engine: string; sourceType: string },
+): void {
+  if (record.engine === "restic") return requireOwnSnapshot(key, record.taskId);
   const [root, type, day, ...rest] = key.split("/");
   const plain =
     key.split("/").every((part) => part !== "" && part !== "." && part !== "..") && !/[\0\\]/.test(key);
@@ -38,5 +51,13 @@ export function requireOwnKey(key: string, record: { id: number; sourceType: str
   throw new DomainError(
     "AGENT_ARTIFACT_INVALID_PATH",
     `storagePath: must be inside BackupX/${record.sourceType}/<YYMMDD>/records/${record.id}/`,
+  );
+}
+
+function requireOwnSnapshot(key: string, taskId: number): void {
+  if (taskOfSnapshot(key) === taskId) return;
+  throw new DomainError(
+    "AGENT_ARTIFACT_INVALID_PATH",
+    `storagePath: must be a snapshot in ${resticRepositoryKey(taskId)}/snapshots/`,
   );
 }

@@ -8,6 +8,7 @@ export type HeldRecord = {
   nodeId: number | null;
   status: string;
   sourceType: string;
+  engine: string;
   targetIds: number[];
   commandId: number | null;
   commandStatus: string | null;
@@ -20,6 +21,7 @@ export async function recordOfNode({ db }: Deps, node: AgentNode, id: number): P
   const row = await db
     .prepare(
       `select r.id, r.task_id as taskId, r.node_id as nodeId, r.status, r.source_type as sourceType,
+         coalesce(r.pipeline ->> 'engine', 'archive') as engine,
          r.target_ids as targetIds, r.command_id as commandId, c.status as commandStatus,
          c.lease_token as leaseToken, r.file_name as fileName
        from backup_records r left join agent_commands c on c.id = r.command_id where r.id = ?`,

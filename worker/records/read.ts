@@ -15,6 +15,7 @@ type Filter = z.output<typeof adminApi.listRecords.query>;
 
 const columns = `r.id, r.task_id as taskId, r.task_name as taskName, r.node_id as nodeId, n.name as nodeName,
   r.command_id as commandId, r.attempt, r.status, r.trigger, r.source_type as sourceType, r.compression,
+  coalesce(r.pipeline ->> 'engine', 'archive') as engine, r.snapshot_id as snapshotId,
   (r.pipeline ->> 'encryption') is not null as encrypted, r.kind, r.base_record_id as baseRecordId,
   r.file_name as fileName, r.size_bytes as sizeBytes, r.source_bytes as sourceBytes, r.entries, r.checksum,
   r.warning_count as warningCount, r.verified_grade as verifiedGrade, r.verified_at as verifiedAt,

@@ -5,11 +5,15 @@ import { DomainError } from "../errors.ts";
 import type { AgentNode } from "../nodes/authenticate.ts";
 import { openTarget } from "../targets/open-target.ts";
 import { readTarget } from "../targets/read.ts";
+<<<<<<< HEAD
 import { whyItCannotEncrypt } from "../tasks/can-run.ts";
 import { portOf } from "../tasks/database-port.ts";
+=======
+import { whyItCannotEncrypt, whyItHasNoRestic } from "../tasks/can-run.ts";
+>>>>>>> bf13e05 (tasks: restic as an engine for backups of files)
 import { openSourceSecrets, type SourceSecrets } from "../tasks/secrets.ts";
 import { baseToCompare } from "./base.ts";
-import { fileNameStem, objectPrefix } from "./object-key.ts";
+import { fileNameStem, objectPrefix, resticRepositoryKey } from "./object-key.ts";
 
 type Spec = z.input<typeof agentApi.taskSpec.reply>;
 type Row = {
@@ -47,6 +51,7 @@ export async function taskSpec(
   const source = objects.source.parse(JSON.parse(row.source));
   const pipeline = objects.pipeline.parse(JSON.parse(row.pipeline));
   if (pipeline.encryption) requireAge(row);
+  if (pipeline.engine === "restic") requireRestic(row);
   const sourceSecrets = await openSourceSecrets(
     deps,
     { sealId: row.sealId, secrets: row.secrets, source: row.taskSource },
@@ -70,6 +75,7 @@ export async function taskSpec(
     objectPrefix: objectPrefix(source.type, row.createdAt, row.recordId),
     targets,
     base: await baseToCompare(deps, row.baseId),
+    restic: pipeline.engine === "restic" ? await repositoryOf(deps, node, row) : null,
   };
 }
 
@@ -94,6 +100,30 @@ async function commandInHand({ db }: Deps, node: AgentNode, taskId: number, reco
 function requireAge({ node, ...able }: Row): void {
   const obstacle = whyItCannotEncrypt({ ...able, name: node });
   if (obstacle) throw new DomainError("NODE_CANNOT_RUN_TASK", `this backup is to be encrypted: ${obstacle}`);
+}
+
+function requireRestic({ node, ...able }: Row): void {
+  const obstacle = whyItHasNoRestic({ ...able, name: node });
+  if (obstacle)
+    throw new DomainError("NODE_CANNOT_RUN_TASK", `this backup is to be made by restic: ${obstacle}`);
+}
+
+/** Looks no further back than this for what a repository holds, whatever the task's history. */
+const RECENT_RECORDS = 100;
+
+/** A repository on a node's own disk holds only what that node has made. */
+async function repositoryOf({ db }: Deps, node: AgentNode, row: Row): Promise<Spec["restic"]> {
+  const { results } = await db
+    .prepare(
+      `select distinct c.target_id as id from (
+         select id, node_id, pipeline from backup_records where task_id = ?1 order by id desc limit ${RECENT_RECORDS}) r
+       join record_copies c on c.record_id = r.id and c.status = 'success'
+       join storage_targets t on t.id = c.target_id
+       where r.pipeline ->> 'engine' = 'restic' and (t.type <> 'local_disk' or r.node_id = ?2)`,
+    )
+    .bind(row.taskId, node.id)
+    .all<{ id: number }>();
+  return { key: resticRepositoryKey(row.taskId), holdsBackups: results.map(({ id }) => id) };
 }
 
 async function whyNot({ db }: Deps, taskId: number): Promise<DomainError> {

@@ -62,10 +62,11 @@ async function taskToRun(deps: Deps, id: number): Promise<TaskToRun> {
       Omit<TaskToRun, "needs"> & { source: string; pipeline: string; hooks: string | null; targetIds: string }
     >();
   if (!row) throw new DomainError("BACKUP_TASK_NOT_FOUND", `there is no task ${id}`);
-  const { compression, encryption, differential } = objects.pipeline.parse(JSON.parse(row.pipeline));
+  const { compression, encryption, differential, engine } = objects.pipeline.parse(JSON.parse(row.pipeline));
   const needs = {
     source: objects.source.parse(JSON.parse(row.source)),
     compression,
+    engine,
     encrypted: encryption !== null,
     differential: differential !== null,
     hooks: row.hooks === null ? null : objects.hooks.parse(JSON.parse(row.hooks)),

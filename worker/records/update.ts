@@ -132,7 +132,7 @@ function closeStatement(
          checksum = coalesce(?7, checksum), source_bytes = coalesce(?8, source_bytes),
          entries = coalesce(?9, entries), warnings = coalesce(?10, warnings),
          warning_count = coalesce(?11, warning_count), timings = coalesce(?12, timings),
-         archive_index = coalesce(?14, archive_index),
+         archive_index = coalesce(?14, archive_index), snapshot_id = coalesce(?15, snapshot_id),
          ${kindAsReported(outcome, report)}
        where id = ?13 and status in (${late ? "'failed'" : "'queued', 'running'"})
          ${late ? baseIsThere : ""}`,
@@ -152,6 +152,7 @@ function closeStatement(
       report.timings ? JSON.stringify(report.timings) : null,
       held.id,
       report.archiveIndex ? JSON.stringify(report.archiveIndex) : null,
+      report.snapshotId ?? null,
     );
 }
 

@@ -26,6 +26,7 @@ type Row = {
   selectedPaths: string | null;
   conflict: z.output<typeof states.conflictPolicy>;
   encrypted: number;
+  engine: z.output<typeof states.engine>;
   identityFile: string | null;
   options: string | null;
   sealId: string | null;
@@ -69,7 +70,12 @@ export async function restoreSpec(
     selectedPaths: row.selectedPaths === null ? null : JSON.parse(row.selectedPaths),
     conflict: row.conflict,
     identityFile: row.identityFile,
+<<<<<<< HEAD
     base: await openBase(deps, node, { ...row, besides: held.targetId }),
+=======
+    engine: row.engine,
+    base: await baseToRestore(deps, node, held, row),
+>>>>>>> bf13e05 (tasks: restic as an engine for backups of files)
   };
 }
 
@@ -95,6 +101,7 @@ async function copyToRestore({ db }: Deps, id: number): Promise<Row> {
          r.file_name as fileName, c.storage_path as storagePath, c.size_bytes as sizeBytes,
          coalesce(c.checksum, r.checksum) as checksum, s.destination, s.selected_paths as selectedPaths, s.conflict,
          (r.pipeline ->> 'encryption') is not null as encrypted, s.identity_file as identityFile,
+         coalesce(r.pipeline ->> 'engine', 'archive') as engine,
          s.options, t.seal_id as sealId, t.secrets, t.source as taskSource
        from restore_records s join backup_records r on r.id = s.record_id
          join record_copies c on c.record_id = s.record_id and c.target_id = s.target_id and c.status = 'success'

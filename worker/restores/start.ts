@@ -4,7 +4,11 @@ import { auditIfChanged } from "../audit/entry.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 import { isPackedByOurs } from "../records/object-key.ts";
+<<<<<<< HEAD
 import { type Able, isGoAgent, whyItCannotEncrypt, whyItCannotRead } from "../tasks/can-run.ts";
+=======
+import { type Able, isGoAgent, whyItCannotEncrypt, whyItHasNoRestic } from "../tasks/can-run.ts";
+>>>>>>> bf13e05 (tasks: restic as an engine for backups of files)
 import type { Actor } from "../users/actor.ts";
 import { chooseCopy } from "./choose-copy.ts";
 
@@ -15,6 +19,7 @@ type Restorable = {
   nodeId: number | null;
   status: string;
   encrypted: number;
+  engine: string;
   baseId: number | null;
   deletedAt: number | null;
   fileName: string;
@@ -65,7 +70,8 @@ async function restorableRecord({ db }: Deps, id: number): Promise<Restorable> {
   const record = await db
     .prepare(
       `select id, task_id as taskId, node_id as nodeId, status, deleted_at as deletedAt, file_name as fileName,
-         source, base_record_id as baseId, (pipeline ->> 'encryption') is not null as encrypted from backup_records where id = ?`,
+         source, base_record_id as baseId, (pipeline ->> 'encryption') is not null as encrypted,
+         coalesce(pipeline ->> 'engine', 'archive') as engine from backup_records where id = ?`,
     )
     .bind(id)
     .first<Restorable>();
@@ -97,6 +103,8 @@ async function restoringNode({ db }: Deps, id: number | null): Promise<Node> {
 function requireAbleAgent(node: Node, record: Restorable, request: Request): void {
   const locked = record.encrypted === 1 ? whyItCannotEncrypt(node) : null;
   if (locked) throw new DomainError("NODE_CANNOT_RUN_TASK", `this backup is encrypted: ${locked}`);
+  const unopened = record.engine === "restic" ? whyItHasNoRestic(node) : null;
+  if (unopened) throw new DomainError("NODE_CANNOT_RUN_TASK", `restic has made this backup: ${unopened}`);
   const source = objects.source.parse(JSON.parse(record.source));
   const isOurs = isPackedByOurs(record);
   // To a destination, what was dumped is written as it is, which needs no program.

@@ -8,7 +8,11 @@ export type Needs = {
   compression: z.output<typeof states.compression>;
   encrypted: boolean;
   differential: boolean;
+<<<<<<< HEAD
   hooks: objects.Hooks | null;
+=======
+  engine: z.output<typeof states.engine>;
+>>>>>>> bf13e05 (tasks: restic as an engine for backups of files)
   targets: { name: string; type: string; config: string; secretNames: string }[];
 };
 
@@ -49,13 +53,25 @@ export function whyItCannotEncrypt(node: Able): string | null {
   return `the agent of ${node.name} does not know the age format yet: update it`;
 }
 
+/** Why this node can neither make nor open snapshots of restic; null when nothing is known against it. */
+export function whyItHasNoRestic(node: Able): string | null {
+  if (isGoAgent(node)) return `${node.name} runs a BackupX Go agent, which does not know restic`;
+  if (node.capabilities === null || "restic" in capabilitiesOf(node.capabilities).engines) return null;
+  return `the agent of ${node.name} finds no program restic: install it there, then restart the agent`;
+}
+
 /** Those whose settings both agents call the same, or that the master translates. */
 const goStorages = ["local_disk", "vault", "s3"];
 
 function goAgentLacks(name: string, needs: Needs): string | null {
+<<<<<<< HEAD
   const { source, compression, encrypted, differential, hooks, targets } = needs;
+=======
+  const { source, compression, encrypted, differential, engine, targets } = needs;
+>>>>>>> bf13e05 (tasks: restic as an engine for backups of files)
   const agent = `${name} runs a BackupX Go agent, which`;
   const orOurs = "or install backupx-agent on it";
+  if (engine === "restic") return `${agent} does not know restic: choose the engine archive, ${orOurs}`;
   if (differential) {
     return `${agent} makes full backups only: turn differential backups off, ${orOurs}`;
   }
@@ -80,7 +96,11 @@ function hasMoreThanGoKnows({ type, config, secretNames }: Needs["targets"][numb
   return prefix !== "" || z.array(z.string()).parse(JSON.parse(secretNames)).includes("sessionToken");
 }
 
+<<<<<<< HEAD
 function agentLacks(node: Able, { source, encrypted, hooks, targets }: Needs): string | null {
+=======
+function agentLacks(node: Able, { source, encrypted, engine, targets }: Needs): string | null {
+>>>>>>> bf13e05 (tasks: restic as an engine for backups of files)
   const { name, capabilities } = node;
   if (capabilities === null) return null;
   const able = capabilitiesOf(capabilities);
@@ -91,8 +111,20 @@ function agentLacks(node: Able, { source, encrypted, hooks, targets }: Needs): s
   if (lacking) {
     return `the agent of ${name} cannot store to ${lacking.type} targets such as ${lacking.name} (it can: ${list(storages)}): update it`;
   }
+  if (engine === "restic") return whyItHasNoRestic(node) ?? resticLacksRclone(name, storages, targets);
   return encrypted ? whyItCannotEncrypt(node) : null;
 }
+
+function resticLacksRclone(name: string, storages: string[], targets: Needs["targets"]): string | null {
+  if (storages.includes("rclone")) return null;
+  const beyond = targets.find(({ type }) => isReachedByRclone(type));
+  return beyond
+    ? `restic reaches ${beyond.type} targets such as ${beyond.name} through rclone, which the agent of ${name} does not find: install it there, then restart the agent`
+    : null;
+}
+
+/** restic has no backend of its own for these. */
+const isReachedByRclone = (type: string): boolean => type === "webdav" || type === "ftp";
 
 const capabilitiesOf = (json: string) => objects.capabilities.parse(JSON.parse(json));
 

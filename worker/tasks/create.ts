@@ -11,6 +11,7 @@ import {
   type TaskSettings,
 } from "./check.ts";
 import { readTask } from "./read.ts";
+import { requireResticPassword } from "./restic.ts";
 import { type SealedTask, sealNew } from "./secrets.ts";
 import type { ShownTask } from "./shown.ts";
 
@@ -25,6 +26,7 @@ export async function createTask(
 ): Promise<ShownTask> {
   checkSettings(task);
   const sealed = await sealNew(deps, task.source, secrets);
+  requireResticPassword(task, sealed.secretNames);
   await checkSurroundings(deps, task);
   const [inserted] = await deps.db
     .batch<{ id: number }>([

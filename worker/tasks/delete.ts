@@ -5,8 +5,10 @@ import type { Actor } from "../users/actor.ts";
 import { noSuchTask, readTask } from "./read.ts";
 
 const ACTIVE = "select id from backup_records where task_id = ?1 and status in ('queued', 'running')";
+/** A snapshot that is still to be forgotten counts as well: only the task's password opens its repository. */
 const RESTORABLE = `select 1 from backup_records r where r.task_id = ?1 and r.status = 'success'
-  and exists (select 1 from record_copies c where c.record_id = r.id and c.status = 'success')`;
+  and exists (select 1 from record_copies c where c.record_id = r.id and (c.status = 'success'
+    or c.status in ('deleting', 'delete_failed') and r.pipeline ->> 'engine' = 'restic'))`;
 
 /**
  * Removes a task that is not running and whose records can no longer be restored; else TASK_ALREADY_RUNNING, or

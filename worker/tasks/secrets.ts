@@ -7,7 +7,7 @@ import { mergeSettings, openSecrets, type SealedFields, sealSecrets } from "../s
 type Secrets = Record<string, unknown>;
 export type SealedTask = SealedFields & { sealId: string };
 /** A source's secrets as agents get them. */
-export type SourceSecrets = { password: string | null };
+export type SourceSecrets = { password: string | null; resticPassword: string | null };
 
 /** The columns for a new task's secrets. Throws INVALID_INPUT for one that its source does not have. */
 export async function sealNew(deps: Deps, source: objects.Source, sent: Secrets): Promise<SealedTask> {
@@ -52,6 +52,15 @@ export async function openSourceSecrets(
   return asSourceSecrets(await openSecrets(deps, "backup_tasks", task));
 }
 
+/** What opens the repositories of a task; null for one that has no such secret, or is gone. */
+export async function resticPasswordOf(deps: Deps, taskId: number): Promise<string | null> {
+  const row = await deps.db
+    .prepare("select seal_id as sealId, secrets from backup_tasks where id = ?")
+    .bind(taskId)
+    .first<{ sealId: string; secrets: string | null }>();
+  return row ? asSourceSecrets(await openSecrets(deps, "backup_tasks", row)).resticPassword : null;
+}
+
 /** Secrets that were sent for a source or a server, as agents get them. */
 export const sentSecrets = (source: { type: objects.Source["type"] }, sent: Secrets): SourceSecrets =>
   asSourceSecrets(parseSecrets(source, sent));
@@ -79,9 +88,12 @@ function serverOf(source: Server) {
 const parseSecrets = ({ type }: { type: objects.Source["type"] }, secrets: Secrets): Secrets =>
   parseSettings(objects.sourceSecrets[type], secrets, "secrets");
 
-const asSourceSecrets = ({ password }: Secrets): SourceSecrets => ({
-  password: typeof password === "string" ? password : null,
+const asSourceSecrets = ({ password, resticPassword }: Secrets): SourceSecrets => ({
+  password: textOrNull(password),
+  resticPassword: textOrNull(resticPassword),
 });
+
+const textOrNull = (secret: unknown): string | null => (typeof secret === "string" ? secret : null);
 
 const pick = (secrets: Secrets, names: string[]): Secrets =>
   Object.fromEntries(Object.entries(secrets).filter(([name]) => names.includes(name)));

@@ -12,6 +12,7 @@ import {
 } from "./check.ts";
 import { taskNameTaken, vanished } from "./create.ts";
 import { readSealed, readTask } from "./read.ts";
+import { requireResticPassword } from "./restic.ts";
 import { type SealedTask, sealChanged } from "./secrets.ts";
 import type { ShownTask } from "./shown.ts";
 
@@ -43,6 +44,7 @@ export async function updateTask(
       next.source,
       secrets,
     );
+<<<<<<< HEAD
     const surroundings = [
       "nodeId",
       "poolLabel",
@@ -53,6 +55,11 @@ export async function updateTask(
       "verification",
     ] as const;
     if (touches(changes, surroundings)) await checkSurroundings(deps, next);
+=======
+    requireResticPassword(next, sealed.secretNames);
+    if (touches(changes, ["nodeId", "source", "pipeline", "targetIds", "hooks"]))
+      await checkSurroundings(deps, next);
+>>>>>>> bf13e05 (tasks: restic as an engine for backups of files)
     if (await write(deps, actor, { ...before, ...old }, next, sealed, Object.keys(secrets ?? {}).sort()))
       return readTask(deps, id);
   }

@@ -1,0 +1,140 @@
+import type { RestoreResult, TargetResult } from "../pipeline/pipeline.ts";
+import { WarningList } from "../pipeline/warnings.ts";
+import { makeSnapshot, type Snapshot } from "../restic/back-up.ts";
+import { forgetSnapshot, pruneIfDue, readSnapshotKey, snapshotKey } from "../restic/forget.ts";
+import { ensureRepository, openRepository, type ResticJob } from "../restic/repository.ts";
+import { restoreSnapshot } from "../restic/restore.ts";
+import { trimCache } from "../restic/trim-cache.ts";
+import type { StorageEnv } from "../storage/open-storage.ts";
+import type { Job, StoredBackup, TaskSpec } from "./job.ts";
+
+type Run = Omit<ResticJob, "storages">;
+
+/**
+ * Makes a snapshot in each target's own repository, one after the other: each is a backup of its own, so what one of
+ * them lacks makes no difference to the others.
+ */
+export async function backUpByRestic(
+  { spec, recordId }: Extract<Job, { kind: "backup" }>,
+  { ownPaths, ...run }: Run & { ownPaths: readonly string[] },
+  storages: StorageEnv,
+): Promise<StoredBackup> {
+  const startedAt = performance.now();
+  const job: ResticJob = { ...run, storages };
+  const warnings = new WarningList(({ path, reason }) => job.report.log("warn", `${path}: ${reason}`));
+  const results: TargetResult[] = [];
+  let first: Snapshot | null = null;
+  for (const target of spec.targets) {
+    try {
+      // Each run tells of the same unreadable files; once is enough.
+      const ownWarnings = first === null ? warnings : new WarningList();
+      const snapshot = await backUpTo(target, { spec, recordId, ownPaths, warnings: ownWarnings }, job);
+      first ??= snapshot;
+      results.push(stored(target, resticOf(spec).key, snapshot));
+    } catch (error) {
+      job.signal.throwIfAborted();
+      const reason = error instanceof Error ? error.message : String(error);
+      results.push({ id: target.id, name: target.name, status: "failed", sizeBytes: 0, error: reason });
+    }
+  }
+  await trimCache(job.stateDir).catch(() => {});
+  return {
+    sizeBytes: first?.addedBytes ?? 0,
+    sha256: first?.id ?? "",
+    sourceBytes: first?.sourceBytes ?? 0,
+    entries: first?.entries ?? 0,
+    warnings: warnings.kept,
+    warningCount: warnings.count,
+    targets: results,
+    archiveIndex: null,
+    timings: { totalMs: Math.round(performance.now() - startedAt) },
+    key: first ? snapshotKey(resticOf(spec).key, first.id) : "",
+    fileName: `${spec.fileNameStem}.restic`,
+    ...(first ? { snapshotId: first.id } : {}),
+  };
+}
+
+type Target = TaskSpec["targets"][number];
+type What = { spec: TaskSpec; recordId: number; ownPaths: readonly string[]; warnings: WarningList };
+
+async function backUpTo(
+  target: Target,
+  { spec, recordId, ownPaths, warnings }: What,
+  job: ResticJob,
+): Promise<Snapshot> {
+  const { source, pipeline, taskId } = spec;
+  if (source.type !== "file") throw new Error(`restic backs up files, not ${source.type}`);
+  if (target.quotaRemainingBytes !== null && target.quotaRemainingBytes <= 0)
+    throw new Error("the quota of this target is used up");
+  const { key, holdsBackups, password } = resticOf(spec);
+  const opened = await openRepository({ ...target, key, password }, job);
+  if (spec.targets.length > 1) job.report.log("info", `snapshot in ${target.name}`);
+  await ensureRepository(opened, holdsBackups.includes(target.id), job);
+  const ownDisk = target.type === "local_disk" ? [opened.repository.location] : [];
+  const snapshot = await makeSnapshot(
+    opened,
+    {
+      source,
+      tags: ["backupx", `task-${taskId}`, `record-${recordId}`],
+      leaveOut: [...ownPaths, job.workDir, ...ownDisk],
+      bandwidthBytesPerSecond: pipeline.bandwidthBytesPerSecond,
+      warnings,
+    },
+    job,
+  );
+  await pruneIfDue(opened, job).catch((error: Error) => {
+    job.signal.throwIfAborted();
+    job.report.log(
+      "warn",
+      `the snapshot is stored, but what is no longer used could not be removed: ${error.message}`,
+    );
+  });
+  return snapshot;
+}
+
+const stored = ({ id, name }: Target, repositoryKey: string, snapshot: Snapshot): TargetResult => ({
+  id,
+  name,
+  status: "success",
+  sizeBytes: snapshot.addedBytes,
+  error: null,
+  key: snapshotKey(repositoryKey, snapshot.id),
+  sha256: snapshot.id,
+});
+
+function resticOf({ restic, sourceSecrets }: TaskSpec) {
+  if (!restic) throw new Error("the master did not say which repository this task has");
+  return { ...restic, password: requirePassword(sourceSecrets.resticPassword) };
+}
+
+/** Restores the snapshot that a restore's spec names. */
+export async function restoreByRestic(
+  { spec }: Extract<Job, { kind: "restore" }>,
+  run: Run,
+  storages: StorageEnv,
+): Promise<RestoreResult> {
+  const job: ResticJob = { ...run, storages };
+  const { repositoryKey, snapshotId } = readSnapshotKey(spec.storagePath);
+  const password = requirePassword(spec.sourceSecrets.resticPassword);
+  const opened = await openRepository({ ...spec.storage, key: repositoryKey, password }, job);
+  const { destination, selectedPaths, sourcePaths, conflict } = spec;
+  return restoreSnapshot(opened, { snapshotId, destination, selectedPaths, sourcePaths, conflict }, job);
+}
+
+/** Deletes a record's copy: its snapshot is forgotten, and what only it used goes at the next pruning. */
+export async function forgetByRestic(
+  { targetType, targetConfig, key, password }: Extract<Job, { kind: "forget_snapshot" }>,
+  run: Run,
+  storages: StorageEnv,
+): Promise<{ deleted: true }> {
+  const job: ResticJob = { ...run, storages };
+  const { repositoryKey, snapshotId } = readSnapshotKey(key);
+  const address = { type: targetType, config: targetConfig, key: repositoryKey, password };
+  await forgetSnapshot(await openRepository(address, job), snapshotId, job);
+  return { deleted: true };
+}
+
+function requirePassword(password: string | null): string {
+  if (password) return password;
+  throw new Error("the task has no resticPassword any more: set it again");
+}
