@@ -414,6 +414,7 @@ describe("choosing a node", () => {
     const needs = {
       source: { type: "file" as const, paths: ["/etc"], excludes: [], oneFileSystem: false },
       compression: "zstd" as const,
+      engine: "archive" as const,
       encrypted: false,
       differential: false,
       hooks: null,

@@ -2,12 +2,9 @@ import { type DeliveredCommand, objects, timing } from "../../protocol/index.ts"
 import type { Deps } from "../deps.ts";
 import { taskOfSnapshot } from "../records/object-key.ts";
 import { openTargetById } from "../targets/open-target.ts";
-<<<<<<< HEAD
 import { portOf } from "../tasks/database-port.ts";
-import { openAccess } from "../tasks/source-access.ts";
-=======
 import { resticPasswordOf } from "../tasks/secrets.ts";
->>>>>>> bf13e05 (tasks: restic as an engine for backups of files)
+import { openAccess } from "../tasks/source-access.ts";
 import type { TakenCommand } from "./take.ts";
 
 /** A claimed command as it goes over the wire: with its target's or source's secrets opened, if it works on one. */

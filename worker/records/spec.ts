@@ -5,12 +5,8 @@ import { DomainError } from "../errors.ts";
 import type { AgentNode } from "../nodes/authenticate.ts";
 import { openTarget } from "../targets/open-target.ts";
 import { readTarget } from "../targets/read.ts";
-<<<<<<< HEAD
-import { whyItCannotEncrypt } from "../tasks/can-run.ts";
-import { portOf } from "../tasks/database-port.ts";
-=======
 import { whyItCannotEncrypt, whyItHasNoRestic } from "../tasks/can-run.ts";
->>>>>>> bf13e05 (tasks: restic as an engine for backups of files)
+import { portOf } from "../tasks/database-port.ts";
 import { openSourceSecrets, type SourceSecrets } from "../tasks/secrets.ts";
 import { baseToCompare } from "./base.ts";
 import { fileNameStem, objectPrefix, resticRepositoryKey } from "./object-key.ts";

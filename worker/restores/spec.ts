@@ -70,12 +70,8 @@ export async function restoreSpec(
     selectedPaths: row.selectedPaths === null ? null : JSON.parse(row.selectedPaths),
     conflict: row.conflict,
     identityFile: row.identityFile,
-<<<<<<< HEAD
-    base: await openBase(deps, node, { ...row, besides: held.targetId }),
-=======
     engine: row.engine,
-    base: await baseToRestore(deps, node, held, row),
->>>>>>> bf13e05 (tasks: restic as an engine for backups of files)
+    base: await openBase(deps, node, { ...row, besides: held.targetId }),
   };
 }
 

@@ -4,11 +4,13 @@ import { auditIfChanged } from "../audit/entry.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 import { isPackedByOurs } from "../records/object-key.ts";
-<<<<<<< HEAD
-import { type Able, isGoAgent, whyItCannotEncrypt, whyItCannotRead } from "../tasks/can-run.ts";
-=======
-import { type Able, isGoAgent, whyItCannotEncrypt, whyItHasNoRestic } from "../tasks/can-run.ts";
->>>>>>> bf13e05 (tasks: restic as an engine for backups of files)
+import {
+  type Able,
+  isGoAgent,
+  whyItCannotEncrypt,
+  whyItCannotRead,
+  whyItHasNoRestic,
+} from "../tasks/can-run.ts";
 import type { Actor } from "../users/actor.ts";
 import { chooseCopy } from "./choose-copy.ts";
 

@@ -8,11 +8,8 @@ export type Needs = {
   compression: z.output<typeof states.compression>;
   encrypted: boolean;
   differential: boolean;
-<<<<<<< HEAD
   hooks: objects.Hooks | null;
-=======
   engine: z.output<typeof states.engine>;
->>>>>>> bf13e05 (tasks: restic as an engine for backups of files)
   targets: { name: string; type: string; config: string; secretNames: string }[];
 };
 
@@ -64,11 +61,7 @@ export function whyItHasNoRestic(node: Able): string | null {
 const goStorages = ["local_disk", "vault", "s3"];
 
 function goAgentLacks(name: string, needs: Needs): string | null {
-<<<<<<< HEAD
-  const { source, compression, encrypted, differential, hooks, targets } = needs;
-=======
-  const { source, compression, encrypted, differential, engine, targets } = needs;
->>>>>>> bf13e05 (tasks: restic as an engine for backups of files)
+  const { source, compression, encrypted, differential, engine, hooks, targets } = needs;
   const agent = `${name} runs a BackupX Go agent, which`;
   const orOurs = "or install backupx-agent on it";
   if (engine === "restic") return `${agent} does not know restic: choose the engine archive, ${orOurs}`;
@@ -96,11 +89,7 @@ function hasMoreThanGoKnows({ type, config, secretNames }: Needs["targets"][numb
   return prefix !== "" || z.array(z.string()).parse(JSON.parse(secretNames)).includes("sessionToken");
 }
 
-<<<<<<< HEAD
-function agentLacks(node: Able, { source, encrypted, hooks, targets }: Needs): string | null {
-=======
-function agentLacks(node: Able, { source, encrypted, engine, targets }: Needs): string | null {
->>>>>>> bf13e05 (tasks: restic as an engine for backups of files)
+function agentLacks(node: Able, { source, encrypted, engine, hooks, targets }: Needs): string | null {
   const { name, capabilities } = node;
   if (capabilities === null) return null;
   const able = capabilitiesOf(capabilities);

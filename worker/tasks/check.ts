@@ -4,13 +4,9 @@ import { DomainError } from "../errors.ts";
 import { readNode } from "../nodes/read.ts";
 import { nextRun, validateSchedule } from "../schedules/expression.ts";
 import { readTargets } from "../targets/read.ts";
-<<<<<<< HEAD
 import { type Able, type Needs, whyItCannotRun } from "./can-run.ts";
 import { poolMembers } from "./choose-node.ts";
-=======
-import { whyItCannotRun } from "./can-run.ts";
 import { checkResticSettings, checkResticTargets } from "./restic.ts";
->>>>>>> bf13e05 (tasks: restic as an engine for backups of files)
 
 /** What a person says of a task. */
 export type TaskSettings = {
@@ -66,17 +62,10 @@ export async function checkSurroundings(deps: Deps, task: TaskSettings): Promise
       `targetIds: ${vaults.map(({ name }) => name).join(" and ")} are both the vault: choose one`,
     );
   }
-<<<<<<< HEAD
+  if (task.pipeline.engine === "restic") checkResticTargets(targets);
   const verifier = task.verification?.nodeId ?? null;
   if (verifier !== null) await readNode(deps, verifier);
-  const { compression, encryption, differential } = task.pipeline;
-=======
-  if (task.pipeline.engine === "restic") checkResticTargets(targets);
-  // Who is in a pool changes; its nodes are asked when a run starts.
-  if (task.nodeId === null) return;
-  const node = await readNode(deps, task.nodeId);
   const { compression, encryption, differential, engine } = task.pipeline;
->>>>>>> bf13e05 (tasks: restic as an engine for backups of files)
   const needs = {
     source: task.source,
     compression,

@@ -41,12 +41,12 @@ export async function openAccess(
   if (typeof sealed === "string" && typeof sealId === "string") {
     return sentSecrets(asked, withoutNulls(await deps.sealer.open(place(sealId), sealed)));
   }
-  if (typeof taskId !== "number") return { password: null };
+  if (typeof taskId !== "number") return sentSecrets(asked, {});
   const task = await deps.db
     .prepare("select seal_id as sealId, secrets, source from backup_tasks where id = ?")
     .bind(taskId)
     .first<{ sealId: string; secrets: string | null; source: string }>();
-  return task ? openSourceSecrets(deps, task, asked) : { password: null };
+  return task ? openSourceSecrets(deps, task, asked) : sentSecrets(asked, {});
 }
 
 /** Removes what was sealed for a question that has been answered, or that nobody waits for any more. */

@@ -44,7 +44,7 @@ export async function updateTask(
       next.source,
       secrets,
     );
-<<<<<<< HEAD
+    requireResticPassword(next, sealed.secretNames);
     const surroundings = [
       "nodeId",
       "poolLabel",
@@ -55,11 +55,6 @@ export async function updateTask(
       "verification",
     ] as const;
     if (touches(changes, surroundings)) await checkSurroundings(deps, next);
-=======
-    requireResticPassword(next, sealed.secretNames);
-    if (touches(changes, ["nodeId", "source", "pipeline", "targetIds", "hooks"]))
-      await checkSurroundings(deps, next);
->>>>>>> bf13e05 (tasks: restic as an engine for backups of files)
     if (await write(deps, actor, { ...before, ...old }, next, sealed, Object.keys(secrets ?? {}).sort()))
       return readTask(deps, id);
   }
