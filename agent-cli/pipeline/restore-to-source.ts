@@ -1,22 +1,24 @@
+import { statSync } from "node:fs";
+import { join, posix } from "node:path";
 import { sourceOf } from "../sources/open-source.ts";
 import { newTally } from "../sources/source.ts";
 import { contentOf } from "./artifact-content.ts";
 import type { Restoring } from "./restore.ts";
+import { restoreOneFile } from "./restore-one-file.ts";
 
 /**
- * Gives an artifact back to what it was read from, such as a database server. `first` is its first reading, which only
- * proves it.
+ * Gives an artifact back to what it was read from, such as a database server; or, with a destination, writes what was
+ * dumped into a file there. `first` is its first reading, which only proves it.
  */
 export async function restoreToSource(
-  { job, artifact, progress }: Restoring,
+  restoring: Restoring,
   first: AsyncIterable<Uint8Array>,
 ): Promise<{ entries: number; bytes: number }> {
+  const { job, artifact, progress } = restoring;
   const { source, signal, workDir, report, conflict } = job;
   const { restore } = sourceOf(job.sourceType);
   if (job.destination !== null) {
-    throw new Error(
-      "databases go back to their server: name no destination, but new names if they are to have some",
-    );
+    return await restoreOneFile(restoring, first, fileAt(job.destination, job.key));
   }
   if (!source || !restore)
     throw new Error(`where this ${job.sourceType} backup is to be restored to is not known`);
@@ -38,6 +40,18 @@ export async function restoreToSource(
   } finally {
     await running.close();
   }
+}
+
+/** A directory gets a file of the artifact's own name, without what says how it was packed. */
+function fileAt(destination: string, key: string): string {
+  if (!statSync(destination, { throwIfNoEntry: false })?.isDirectory()) return destination;
+  return join(
+    destination,
+    posix
+      .basename(key)
+      .replace(/\.age$/, "")
+      .replace(/\.(zst|gz)$/, ""),
+  );
 }
 
 const everything = { databases: null, renameDatabases: {}, owners: true, roles: false };

@@ -12,6 +12,7 @@ const needs: { [Type in SourceSpec["type"]]?: () => Promise<Tools | null> } = {
   sqlite: async () => (process.versions.sqlite ? { sqlite: process.versions.sqlite } : null),
   postgresql: postgresqlTools,
   mysql: mysqlTools,
+  command: async () => ({}),
 };
 
 /** The programs that a source of this type would be read with; null when it cannot be read here. */

@@ -1,4 +1,5 @@
 import type { SourceSpec } from "../pipeline/pipeline.ts";
+import { commandSource } from "./command.ts";
 import { fileSource } from "./file.ts";
 import { mysqlSource } from "./mysql.ts";
 import { postgresqlSource } from "./postgresql.ts";
@@ -13,6 +14,7 @@ const sources: { [T in Type]?: Source<Extract<SourceSpec, { type: T }>> } = {
   sqlite: sqliteSource,
   postgresql: postgresqlSource,
   mysql: mysqlSource,
+  command: commandSource,
 };
 
 /** The source of a type. Throws in words when this agent knows none. */
