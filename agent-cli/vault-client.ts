@@ -55,12 +55,13 @@ export function uploadClient(context: VaultContext, recordId: number, targetId: 
   };
 }
 
-/** A call that answers the one artifact which a restore, copy or verification may read, by its own id. */
+/** A call that answers the one artifact which a restore, copy, verification or listing may read, by its own id. */
 export type ArtifactCall = {
   endpoint:
     | typeof agentApi.restoreArtifact
     | typeof agentApi.copyArtifact
-    | typeof agentApi.verificationArtifact;
+    | typeof agentApi.verificationArtifact
+    | typeof agentApi.inspectedArtifact;
   id: number;
   /** Of a differential backup: its base instead of itself. */
   of?: "base";

@@ -509,6 +509,25 @@ export const adminApi = {
     summary: "Remove one copy of a record, but never the last good one; one that is being made is stopped",
     query: forgetQuery,
   }),
+  recordContents: endpoint({
+    method: "GET",
+    path: "/api/records/:id/contents",
+    audience: "operator",
+    summary: "What is in a backup of files: a directory of it, or a search in it, asked of an agent (15 s)",
+    query: z.object({
+      /** The directory to list, or to search below. */
+      path: o.absolutePath.default("/"),
+      /** List instead, from everywhere below, what has this in its name. */
+      name: z.string().min(1).max(255).optional(),
+      after: z.string().max(4096).optional(),
+      limit: z.coerce.number().int().min(1).max(1000).default(200),
+      /** Who reads it; else the node that was backed up. */
+      nodeId: intQuery.optional(),
+      /** A file on that node with the private key for an encrypted record; else the agent's own. */
+      identityFile: o.absolutePath.optional(),
+    }),
+    reply: o.contents,
+  }),
   restoreRecord: endpoint({
     method: "POST",
     path: "/api/records/:id/restore",
@@ -523,6 +542,8 @@ export const adminApi = {
       /** A file on the restoring node with the private key for an encrypted record; null: the agent's own. */
       identityFile: o.absolutePath.nullable().default(null),
       options: o.restoreOptions.prefault({}),
+      /** Write nothing: only tell what would be created, overwritten, kept and refused. For files. */
+      dryRun: z.boolean().default(false),
     }),
     reply: z.object({ restoreId: o.id, commandId: o.id, nodeId: o.id }),
   }),
@@ -538,8 +559,8 @@ export const adminApi = {
     method: "GET",
     path: "/api/restores/:id",
     audience: "viewer",
-    summary: "One restore with its warnings",
-    reply: o.restore.extend({ warnings: z.array(o.warning) }),
+    summary: "One restore with its warnings, and what a dry run has found",
+    reply: o.restore.extend({ warnings: z.array(o.warning), outcome: o.dryRunOutcome.nullable() }),
   }),
   restoreLog: endpoint({
     method: "GET",

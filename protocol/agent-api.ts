@@ -104,6 +104,7 @@ const baseToRestore = z.object({
   fileName: z.string(),
   checksum: o.sha256,
   fileSize: z.int().nonnegative(),
+  archiveIndex: o.archiveIndex.nullable().default(null),
 });
 
 const logChunk = z.object({ seq: z.int().positive(), text: text(64 * KIB) });
@@ -335,9 +336,13 @@ export const agentApi = {
       conflict: s.conflictPolicy,
       /** A file of the node with the private keys for this restore; null: the agent's own. */
       identityFile: z.string().nullable().default(null),
+      /** Set for archives in which single members can be reached. */
+      archiveIndex: o.archiveIndex.nullable().default(null),
       /** Set for a differential backup: the full one that holds what had not changed. */
       base: baseToRestore.nullable().default(null),
       engine: s.engine.default("archive"),
+      /** Write nothing, tell what would be. */
+      dryRun: z.boolean().default(false),
     }),
   }),
   restoreArtifact: endpoint({
@@ -347,6 +352,13 @@ export const agentApi = {
     kind: "stream",
     summary: "The artifact's bytes from the vault, or those of its base; honours Range",
     query: z.object({ of: z.enum(["record", "base"]).default("record") }),
+  }),
+  inspectedArtifact: endpoint({
+    method: "GET",
+    path: "/api/agent/commands/:id/artifact",
+    audience: "agent",
+    kind: "stream",
+    summary: "The bytes from the vault of an archive that is to be listed; honours Range",
   }),
   updateRestore: endpoint({
     method: "POST",
@@ -364,6 +376,8 @@ export const agentApi = {
       bytes: z.int().nonnegative().optional(),
       warnings: z.array(o.warning).max(200).optional(),
       warningCount: z.int().nonnegative().optional(),
+      /** What a dry run found. */
+      outcome: o.dryRunOutcome.optional(),
     }),
   }),
   verificationSpec: endpoint({

@@ -231,6 +231,41 @@ export const archiveIndex = z.object({
 });
 export type ArchiveIndexPlace = z.output<typeof archiveIndex>;
 
+/** A page of what an archive holds; `next` is given as `after` to get the following one. */
+export const contents = z.object({
+  entries: z.array(
+    z.object({
+      name: z.string(),
+      path: z.string(),
+      type: z.enum(["file", "link", "symlink", "directory", "char", "block", "fifo"]),
+      size: z.int().nonnegative(),
+      /** Null for a directory that only lies above what was backed up. */
+      mtime: z.int().nullable(),
+      mode: z.int().nullable(),
+      linkPath: z.string().nullable(),
+    }),
+  ),
+  next: z.string().nullable(),
+});
+
+/** What a restore would do with some of the entries: how many, and the first of them by name. */
+const fate = z.object({
+  entries: z.int().nonnegative(),
+  bytes: z.int().nonnegative(),
+  paths: z
+    .array(
+      z.object({
+        path: z.string().max(4096),
+        size: z.int().nonnegative(),
+        reason: z.string().max(4096).optional(),
+      }),
+    )
+    .max(100),
+});
+
+/** What a restore would do. Directories that exist count as kept. With anything refused, it would write nothing. */
+export const dryRunOutcome = z.object({ create: fate, overwrite: fate, keep: fate, refuse: fate });
+
 export const warning = z.object({ path: z.string().max(8192), reason: z.string().max(2000) });
 export const progress = z.object({
   phase: z.enum(["scanning", "packing", "uploading", "verifying", "restoring"]),
@@ -534,6 +569,8 @@ export const restore = z.object({
   conflict: s.conflictPolicy,
   /** Where on the node the private keys are that it reads; null: where that agent's own configuration says. */
   identityFile: z.string().nullable(),
+  /** Nothing was or will be written. */
+  dryRun: z.boolean(),
   entries: z.int().nullable(),
   bytes: z.int().nullable(),
   warningCount: z.int(),

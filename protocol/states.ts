@@ -12,6 +12,7 @@ export const commandType = z.enum([
   "discover_db",
   "preview_source",
   "verify_record",
+  "inspect_archive",
 ]);
 export type CommandType = z.output<typeof commandType>;
 
@@ -27,6 +28,7 @@ export const laneOf: Record<CommandType, Lane> = {
   discover_db: "control",
   preview_source: "control",
   verify_record: "work",
+  inspect_archive: "control",
 };
 
 /** `missed`: its time came and it could not be started. `success` may carry warnings. */

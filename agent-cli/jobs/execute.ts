@@ -66,6 +66,11 @@ async function perform(agent: Agent, held: Held, workDir: string): Promise<Outco
       const { path } = readPayload(payloads.list_dir, payload);
       return succeeded(await runInChild(agent, { kind: "list_dir", path }, options));
     }
+    case "inspect_archive": {
+      const inspection = readPayload(payloads.inspect_archive, payload);
+      const job = { kind: "inspect_archive", commandId: entry.id, inspection } as const;
+      return succeeded(await runInChild(agent, job, options));
+    }
     case "test_target": {
       const target = readPayload(payloads.test_target, payload);
       return succeeded(await runInChild(agent, { kind: "test_target", ...target }, options));

@@ -2,6 +2,7 @@ import type { z } from "zod";
 import type { agentApi } from "../../protocol/agent-api.ts";
 import type { NetworkSettings } from "../network.ts";
 import type { CopyResult } from "../pipeline/copy-artifact.ts";
+import type { Listing } from "../pipeline/list-archive.ts";
 import type {
   BackupResult,
   ConfiguredCommand,
@@ -13,6 +14,7 @@ import type {
 } from "../pipeline/pipeline.ts";
 import type { VerificationReport } from "../pipeline/verify/finding.ts";
 import type { Discovered, PreviewedSource } from "./ask-source.ts";
+import type { Inspection } from "./payloads.ts";
 
 export type TaskSpec = z.output<typeof agentApi.taskSpec.reply>;
 export type RestoreSpec = z.output<typeof agentApi.restoreSpec.reply>;
@@ -35,6 +37,7 @@ export type Job =
   | { kind: "list_dir"; path: string }
   | { kind: "discover"; server: ServerSpec; secrets: SourceSecrets }
   | { kind: "preview"; source: SourceSpec; secrets: SourceSecrets }
+  | { kind: "inspect_archive"; commandId: number; inspection: Inspection }
   | ({ kind: "test_target" } & StorageSettings)
   | ({ kind: "delete_object"; key: string } & StorageSettings)
   | ({ kind: "forget_snapshot"; key: string; password: string } & StorageSettings);
@@ -50,6 +53,7 @@ export type JobResults = {
   list_dir: DirectoryListing;
   discover: Discovered;
   preview: PreviewedSource;
+  inspect_archive: Listing;
   test_target: { milliseconds: number };
   delete_object: { deleted: true };
   forget_snapshot: { deleted: true };

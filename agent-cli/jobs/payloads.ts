@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { DeliveredCommand } from "../../protocol/agent-api.ts";
-import { type DatabaseServer, databaseServers, id, source } from "../../protocol/objects.ts";
+import { archiveIndex, type DatabaseServer, databaseServers, id, source } from "../../protocol/objects.ts";
+import { compression } from "../../protocol/states.ts";
 import type { Subject } from "../journal.ts";
 
 const storage = { targetType: z.string().min(1).max(64), targetConfig: z.record(z.string(), z.unknown()) };
@@ -19,7 +20,23 @@ export const payloads = {
   test_target: z.object(storage),
   verify_record: z.object({ verificationId: id }),
   preview_source: z.object({ source, sourceSecrets: z.object({ password: z.string().nullable() }) }),
+  inspect_archive: z.object({
+    ...storage,
+    storagePath: z.string().min(1).max(1024),
+    sizeBytes: z.int().nonnegative(),
+    checksum: z.string().nullable(),
+    archiveIndex: archiveIndex.nullable(),
+    compression,
+    encrypted: z.boolean(),
+    identityFile: z.string().nullable(),
+    path: z.string().max(4096),
+    name: z.string().nullable(),
+    after: z.string().nullable(),
+    limit: z.int().min(1).max(1000),
+  }),
 };
+
+export type Inspection = z.output<typeof payloads.inspect_archive>;
 
 /** `server` has all its settings; a master that knows less of servers sends only the other fields. */
 const discovery = z.object({

@@ -52,6 +52,10 @@ export async function performJob(
       const { forgetByRestic } = await import("./restic.ts");
       return forgetByRestic(job, byRestic, env);
     }
+    case "inspect_archive": {
+      const { inspectArchive } = await import("./inspect-archive.ts");
+      return inspectArchive(job, { ...run, identityFile }, vaultContext(envelope, say), env);
+    }
     case "test_target":
     case "delete_object": {
       const { openStorage } = await import("../storage/open-storage.ts");

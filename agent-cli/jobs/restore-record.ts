@@ -2,6 +2,7 @@ import { hostname } from "node:os";
 import { agentApi } from "../../protocol/agent-api.ts";
 import type { Agent, Held } from "../agent.ts";
 import type { Delivery } from "../journal.ts";
+import type { DryRunOutcome } from "../pipeline/dry-run.ts";
 import { FailedRun, type Outcome } from "./outcome.ts";
 import { boundWarnings, openReport } from "./report.ts";
 import { runInChild } from "./run-in-child.ts";
@@ -22,18 +23,29 @@ export async function restoreRecord(
     const spec = await untilAnswered(signal, () =>
       agent.client.call(agentApi.restoreSpec, { params: { id: restoreRecordId }, signal }),
     );
+    const what = spec.dryRun ? "dry run of a restore" : "restore";
     const place = spec.destination ?? "the original place";
     report.log(
       "info",
-      `restore of ${spec.taskName}, record ${spec.backupRecordId}, on ${hostname()} to ${place}`,
+      `${what} of ${spec.taskName}, record ${spec.backupRecordId}, on ${hostname()} to ${place}`,
     );
-    const { entries, bytes, warnings, warningCount } = await runInChild(
+    const { entries, bytes, warnings, warningCount, outcome } = await runInChild(
       agent,
       { kind: "restore", restoreId: restoreRecordId, spec },
       { workDir, signal, onProgress: report.progress, onLog: report.log },
     );
-    report.log("info", `done: ${entries} entries, ${bytes} bytes, ${warningCount} warnings`);
-    const final = { status: "success", errorMessage: "", entries, bytes, warningCount };
+    report.log(
+      "info",
+      outcome ? toldOf(outcome) : `done: ${entries} entries, ${bytes} bytes, ${warningCount} warnings`,
+    );
+    const final = {
+      status: "success",
+      errorMessage: "",
+      entries,
+      bytes,
+      warningCount,
+      ...(outcome && { outcome }),
+    };
     return {
       reports: [about({ ...final, warnings: boundWarnings(warnings), log: await report.close() })],
       result: { success: true, errorMessage: "", result: { restoreRecordId } },
@@ -42,3 +54,6 @@ export async function restoreRecord(
     throw new FailedRun([about(await failureReport(error, report))], error);
   }
 }
+
+const toldOf = ({ create, overwrite, keep, refuse }: DryRunOutcome): string =>
+  `nothing was written: it would create ${create.entries} entries, overwrite ${overwrite.entries}, keep ${keep.entries} and refuse ${refuse.entries}`;

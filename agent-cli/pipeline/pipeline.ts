@@ -3,6 +3,7 @@ import type { IndexPlace } from "./archive-index.ts";
 
 import type { Comparison } from "./comparison.ts";
 
+import type { DryRunOutcome } from "./dry-run.ts";
 import type { Identities } from "./identities.ts";
 
 /** A database server. The same shapes cross the wire; `protocol/` validates them. */
@@ -147,6 +148,8 @@ export type RestoreJob = StoredArtifact & {
   compression: Compression;
   /** The full backup that a differential one stands on. */
   base?: StoredArtifact | null;
+  /** Nothing is written: only what would be is told, in the result's `outcome`. */
+  dryRun?: boolean;
   /**
    * Absolute directory (file) or file or directory (any other) to restore to; null is the original place: paths, the
    * server, or the command that takes it back.
@@ -171,4 +174,11 @@ export type RestoreOptions = {
   roles: boolean;
 };
 
-export type RestoreResult = { entries: number; bytes: number; warnings: Warning[]; warningCount: number };
+export type RestoreResult = {
+  entries: number;
+  bytes: number;
+  warnings: Warning[];
+  warningCount: number;
+  /** Of a dry run. */
+  outcome?: DryRunOutcome;
+};

@@ -1,6 +1,7 @@
 import type { BigIntStats } from "node:fs";
 import { ConfinedTree, OutsideDestination } from "./confined-tree.ts";
 import { DamagedArtifact } from "./damaged.ts";
+import { placeOf, type Survey } from "./dry-run.ts";
 import { type MemberPath, pathKey, type Selection, splitMemberPath } from "./member-path.ts";
 import type { RestoreJob } from "./pipeline.ts";
 import { contentSize, type TarEntry } from "./tar-entry.ts";
@@ -47,13 +48,38 @@ export class Planner implements TarHandler {
   /** Under "keep": what exists and stays. */
   readonly #kept = new Set<string>();
 
-  constructor(destination: string, selection: Selection, conflict: RestoreJob["conflict"]) {
+  readonly #destination: string;
+  readonly #survey: Survey | null;
+
+  /** With a survey, what would stop the restore is written down there instead of being thrown. */
+  constructor(
+    destination: string,
+    selection: Selection,
+    conflict: RestoreJob["conflict"],
+    survey: Survey | null = null,
+  ) {
+    this.#destination = destination;
+    this.#survey = survey;
     this.#tree = ConfinedTree.openExisting(destination);
     this.#selection = selection;
     this.#conflict = conflict;
   }
 
   entry(entry: TarEntry): void {
+    if (!this.#survey) return this.#plan(entry);
+    try {
+      this.#plan(entry);
+    } catch (error) {
+      const stops = error instanceof OutsideDestination || error instanceof RestoreConflict;
+      if (!stops) throw error;
+      this.#survey.add("refuse", `/${entry.path}`, contentSize(entry), error.message);
+    }
+  }
+
+  data(): void {}
+  endEntry(): void {}
+
+  #plan(entry: TarEntry): void {
     const path = splitMemberPath(entry.path);
     const key = pathKey(path);
     this.#refuseBelowSymlink(key, entry);
@@ -73,13 +99,11 @@ export class Planner implements TarHandler {
     }
   }
 
-  data(): void {}
-  endEntry(): void {}
-
   /** To be called when the archive was read to its end. */
   finish(): Plan {
     this.#selection.requireAllFound();
-    if (this.#conflictCount > 0) throw new RestoreConflict(this.#conflicts, this.#conflictCount);
+    if (this.#conflictCount > 0 && !this.#survey)
+      throw new RestoreConflict(this.#conflicts, this.#conflictCount);
     const stand: Map<string, MemberPath> = new Map();
     for (const { target, path } of this.#links) {
       const restored = this.#selection.relation(target) === "inside" && !this.#kept.has(target);
@@ -111,13 +135,25 @@ export class Planner implements TarHandler {
   #checkPlace(path: MemberPath, key: string, entry: TarEntry): boolean {
     const name = path.at(-1) as Buffer;
     const existing = this.#tree?.stat(path.slice(0, -1), name) ?? null;
-    if (!existing || (existing.isDirectory() && entry.type === "directory")) return false;
-    if (existing.isDirectory() || entry.type === "directory") throw this.#otherKind(path, existing);
+    if (existing && existing.isDirectory() !== (entry.type === "directory"))
+      throw this.#otherKind(path, existing);
+    this.#note(path, entry, existing);
+    if (!existing || entry.type === "directory") return false;
     if (this.#conflict === "fail") {
       this.#conflictCount += 1;
       if (this.#conflicts.length < namedConflicts) this.#conflicts.push(this.#display(path));
     } else if (this.#conflict === "keep") this.#kept.add(key);
     return this.#conflict === "keep";
+  }
+
+  #note(path: MemberPath, entry: TarEntry, existing: BigIntStats | null): void {
+    if (!this.#survey) return;
+    const fates = { fail: "refuse", keep: "keep", overwrite: "overwrite" } as const;
+    const stays = existing?.isDirectory() === true;
+    const fate = !existing ? "create" : stays ? "keep" : fates[this.#conflict];
+    const size = entry.type === "file" ? contentSize(entry) : 0;
+    const place = placeOf(this.#destination, path);
+    this.#survey.add(fate, place, size, fate === "refuse" ? "it exists" : undefined);
   }
 
   #otherKind(path: MemberPath, existing: BigIntStats): Error {

@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import type { IndexEntry } from "./archive-index.ts";
 import { ByteReader } from "./byte-reader.ts";
 import { DamagedArtifact } from "./damaged.ts";
+import { type DryRunOutcome, Survey } from "./dry-run.ts";
 import { Extractor } from "./extract.ts";
 import { type ExtractionLane, ownLane, threadLane } from "./extraction-lane.ts";
 import type { IndexedArchive } from "./indexed-archive.ts";
@@ -69,8 +70,15 @@ export async function restoreIndexed(
   return { entries: sum("entries"), bytes: sum("bytes") };
 }
 
+/** Tells what a restore would do; the index knows it all. */
+export function surveyByIndex({ job, selection }: Restoring, own: IndexedArchive): DryRunOutcome {
+  const survey = new Survey();
+  planByIndex(own, new Planner(job.destination ?? "/", selection, job.conflict, survey), selection);
+  return survey.outcome;
+}
+
 /** The plan, and copies of the entries that are made from the index alone: directories and hard links. */
-export function planByIndex({ index }: IndexedArchive, planner: Planner, selection: Selection): Planned {
+function planByIndex({ index }: IndexedArchive, planner: Planner, selection: Selection): Planned {
   const structure: TarEntry[] = [];
   try {
     for (const entry of index.entries) {

@@ -3,6 +3,7 @@ import { looksLikeSqlite } from "../sources/sqlite-file.ts";
 import type { IndexBase } from "./archive-index.ts";
 import { contentOf } from "./artifact-content.ts";
 import { DamagedArtifact } from "./damaged.ts";
+import { Survey } from "./dry-run.ts";
 import { Extractor } from "./extract.ts";
 import { type Artifact, openArtifact } from "./fetch-artifact.ts";
 import { type IndexedArchive, openIndexed } from "./indexed-archive.ts";
@@ -10,7 +11,7 @@ import { Selection } from "./member-path.ts";
 import type { Progress, RestoreJob, RestoreResult, StoredArtifact } from "./pipeline.ts";
 import { Planner } from "./plan-extraction.ts";
 import { reportEvery } from "./report-every.ts";
-import { restoreIndexed } from "./restore-indexed.ts";
+import { restoreIndexed, surveyByIndex } from "./restore-indexed.ts";
 import { approveDatabase, restoreDatabase } from "./restore-sqlite.ts";
 import { restoreToSource } from "./restore-to-source.ts";
 import { type TarHandler, TarReader } from "./untar.ts";
@@ -43,6 +44,7 @@ export async function runRestore(job: RestoreJob): Promise<RestoreResult> {
   const fetched = () => artifact.fetchedBytes + (restoring.base?.fetchedBytes ?? 0);
   const reporter = reportEvery(job.report, () => ({ ...restoring.progress, artifactBytes: fetched() }));
   try {
+    if (job.dryRun) return await tellOnly(restoring);
     const { entries, bytes } = await restoreByKind(restoring);
     return { entries, bytes, warnings: warnings.kept, warningCount: warnings.count };
   } catch (error) {
@@ -52,6 +54,19 @@ export async function runRestore(job: RestoreJob): Promise<RestoreResult> {
     await restoring.base?.close();
     reporter.stop();
   }
+}
+
+/** By the index alone where there is one; else the artifact is read, and proven by that. */
+async function tellOnly(restoring: Restoring): Promise<RestoreResult> {
+  const { job, artifact, selection } = restoring;
+  if (job.sourceType !== "file") throw new Error("only a restore of files can be tried without writing");
+  const own = job.compression === "zstd" ? await openIndexed(artifact, job) : null;
+  const nothing = { entries: 0, bytes: 0, warnings: [], warningCount: 0 };
+  if (own) return { ...nothing, outcome: surveyByIndex(restoring, own) };
+  const survey = new Survey();
+  const planner = new Planner(job.destination ?? "/", selection, job.conflict, survey);
+  await planArchive(contentOf(job, artifact.first()), planner, job.signal);
+  return { ...nothing, outcome: survey.outcome };
 }
 
 async function restoreByKind(restoring: Restoring): Promise<{ entries: number; bytes: number }> {

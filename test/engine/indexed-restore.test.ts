@@ -291,3 +291,60 @@ describe("a differential backup", () => {
     expect(existsSync(destination)).toBe(false);
   });
 });
+
+describe("a dry run", () => {
+  it.each(["index", "whole"])("tells what would happen to each entry and writes nothing (%s)", async (by) => {
+    const { source, storage, root, restored, restore } = world();
+    makeTree(source, 60);
+    const packed = await packIndexed(source);
+    storage.objects.set(key, packed.bytes);
+    mkdirSync(join(restored(), "folder-0"), { recursive: true });
+    writeFileSync(join(restored(), "folder-0", "file-7"), "mine");
+    mkdirSync(join(restored(), "empty"));
+    symlinkSync(join(root, "nowhere"), join(restored(), "folder-1"));
+    const before = readdirSync(root, { recursive: true, encoding: "utf8" }).filter((n) => !/^work/.test(n));
+    const { counted, storage: observed } = counting(storage);
+    const archiveIndex = by === "index" ? packed.archiveIndex : null;
+    const job = { ...known(packed), archiveIndex, storage: observed, dryRun: true } as const;
+    const outcomes = [];
+    for (const conflict of ["fail", "keep", "overwrite"] as const)
+      outcomes.push((await restore({ ...job, conflict })).outcome);
+    const counts = outcomes.map((outcome) => {
+      const { create, overwrite, keep, refuse } = outcome as NonNullable<typeof outcome>;
+      return [create.entries, overwrite.entries, keep.entries, refuse.entries];
+    });
+    // What exists: the root and folder-0, file-7, "empty" of another kind, and a link where folder-1 with ten files goes.
+    expect(counts).toEqual([
+      [53, 0, 2, 1 + 1 + 11],
+      [53, 0, 2 + 1, 1 + 11],
+      [53, 1, 2, 1 + 11],
+    ]);
+    const refused = outcomes[0]?.refuse.paths ?? [];
+    expect(refused).toContainEqual({
+      path: join(restored(), "folder-0", "file-7"),
+      size: 959,
+      reason: "it exists",
+    });
+    expect(refused.map(({ reason }) => reason)).toContainEqual(
+      expect.stringContaining("folder-1 is a symbolic link, which is not followed"),
+    );
+    expect(readdirSync(root, { recursive: true, encoding: "utf8" }).filter((n) => !/^work/.test(n))).toEqual(
+      before,
+    );
+    if (by === "index") expect(counted.bytes).toBeLessThan(packed.bytes.length / 4);
+  });
+
+  it("does not need the base of a differential backup, and names what is not in it", async () => {
+    const { source, storage, destination, restore } = world();
+    makeTree(source, 10);
+    const full = await packIndexed(source);
+    const index = { recordId: 1, sha256: full.sha256 };
+    const diff = await packIndexed(source, { base: { index, entries: full.entries } });
+    storage.objects.set(key, diff.bytes);
+    const { outcome } = await restore({ ...known(diff), dryRun: true });
+    expect(outcome?.create.entries).toBe(10 + 7);
+    const missing = restore({ ...known(diff), dryRun: true, selectedPaths: ["/none"] });
+    await expect(missing).rejects.toThrow("not in this backup: /none");
+    expect(existsSync(destination)).toBe(false);
+  });
+});

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { agentApi } from "../../protocol/index.ts";
+import { type agentApi, objects } from "../../protocol/index.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 import { openTargetById } from "../targets/open-target.ts";
@@ -17,14 +17,17 @@ export async function openBase(deps: Deps, node: Node, differential: Differentia
   const copy = await copyOfBase(deps, node, { ...differential, baseId });
   const base = await deps.db
     .prepare(
-      "select file_name as fileName, size_bytes as fileSize, checksum from backup_records where id = ?",
+      `select file_name as fileName, size_bytes as fileSize, checksum, archive_index as archiveIndex
+       from backup_records where id = ?`,
     )
     .bind(baseId)
-    .first<{ fileName: string; fileSize: number; checksum: string }>();
+    .first<{ fileName: string; fileSize: number; checksum: string; archiveIndex: string | null }>();
   if (!base)
     throw new DomainError("ARTIFACT_NOT_FOUND", "the backup that this one builds on has been removed");
   const storage = await openTargetById(deps, copy.targetId);
-  return { recordId: baseId, storage, storagePath: copy.storagePath, ...base };
+  const archiveIndex =
+    base.archiveIndex === null ? null : objects.archiveIndex.parse(JSON.parse(base.archiveIndex));
+  return { ...base, recordId: baseId, storage, storagePath: copy.storagePath, archiveIndex };
 }
 
 /** Where it lies in its storage. */

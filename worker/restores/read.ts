@@ -4,15 +4,16 @@ import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 
 type Restore = z.input<typeof objects.restore>;
-type Row = Omit<Restore, "progress" | "selectedPaths"> & {
+type Row = Omit<Restore, "progress" | "selectedPaths" | "dryRun"> & {
   progress: string | null;
   selectedPaths: string | null;
+  dryRun: number;
   warnings: string;
 };
 
 const columns = `s.id, s.record_id as recordId, s.target_id as targetId, s.node_id as nodeId, n.name as nodeName,
   s.command_id as commandId, s.status, s.destination, s.selected_paths as selectedPaths, s.conflict,
-  s.identity_file as identityFile, s.entries,
+  s.identity_file as identityFile, s.dry_run as dryRun, s.entries,
   s.bytes, s.warnings, s.warning_count as warningCount, s.error_message as errorMessage, s.progress,
   s.created_at as createdAt, s.started_at as startedAt, s.finished_at as finishedAt`;
 const from = "from restore_records s left join nodes n on n.id = s.node_id";
@@ -38,13 +39,18 @@ export async function readRestore(
   { db }: Deps,
   id: number,
 ): Promise<z.input<typeof adminApi.getRestore.reply>> {
-  const row = await db.prepare(`select ${columns} ${from} where s.id = ?`).bind(id).first<Row>();
+  const row = await db
+    .prepare(`select ${columns}, s.outcome ${from} where s.id = ?`)
+    .bind(id)
+    .first<Row & { outcome: string | null }>();
   if (!row) throw new DomainError("RESTORE_RECORD_NOT_FOUND", `there is no restore ${id}`);
-  return { ...toRestore(row), warnings: JSON.parse(row.warnings) };
+  const outcome = row.outcome === null ? null : JSON.parse(row.outcome);
+  return { ...toRestore(row), warnings: JSON.parse(row.warnings), outcome };
 }
 
 const toRestore = (row: Row): Restore => ({
   ...row,
+  dryRun: row.dryRun === 1,
   progress: row.progress === null ? null : JSON.parse(row.progress),
   selectedPaths: row.selectedPaths === null ? null : JSON.parse(row.selectedPaths),
 });

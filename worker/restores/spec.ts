@@ -29,6 +29,8 @@ type Row = {
   engine: z.output<typeof states.engine>;
   identityFile: string | null;
   options: string | null;
+  archiveIndex: string | null;
+  dryRun: number;
   sealId: string | null;
   taskSource: string | null;
   secrets: string | null;
@@ -71,6 +73,8 @@ export async function restoreSpec(
     conflict: row.conflict,
     identityFile: row.identityFile,
     engine: row.engine,
+    archiveIndex: row.archiveIndex === null ? null : objects.archiveIndex.parse(JSON.parse(row.archiveIndex)),
+    dryRun: row.dryRun === 1,
     base: await openBase(deps, node, { ...row, besides: held.targetId }),
   };
 }
@@ -93,7 +97,8 @@ export async function restoreArtifact(
 async function copyToRestore({ db }: Deps, id: number): Promise<Row> {
   const row = await db
     .prepare(
-      `select r.id as recordId, r.base_record_id as baseId, r.node_id as recordNodeId, r.task_id as taskId, r.task_name as taskName, r.source, r.compression,
+      `select r.id as recordId, r.base_record_id as baseId, r.node_id as recordNodeId, r.archive_index as archiveIndex,
+         r.task_id as taskId, r.task_name as taskName, r.source, r.compression, s.dry_run as dryRun,
          r.file_name as fileName, c.storage_path as storagePath, c.size_bytes as sizeBytes,
          coalesce(c.checksum, r.checksum) as checksum, s.destination, s.selected_paths as selectedPaths, s.conflict,
          (r.pipeline ->> 'encryption') is not null as encrypted, s.identity_file as identityFile,

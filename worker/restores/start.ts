@@ -108,6 +108,8 @@ function requireAbleAgent(node: Node, record: Restorable, request: Request): voi
   const unopened = record.engine === "restic" ? whyItHasNoRestic(node) : null;
   if (unopened) throw new DomainError("NODE_CANNOT_RUN_TASK", `restic has made this backup: ${unopened}`);
   const source = objects.source.parse(JSON.parse(record.source));
+  if (request.dryRun && source.type !== "file")
+    throw new DomainError("INVALID_INPUT", "dryRun: only a restore of files can be tried without writing");
   const isOurs = isPackedByOurs(record);
   // To a destination, what was dumped is written as it is, which needs no program.
   const unable = request.destination === null ? whyItCannotRead(node, source.type) : null;
@@ -122,6 +124,7 @@ function requireAbleAgent(node: Node, record: Restorable, request: Request): voi
 
 function goAgentLacks(source: objects.Source, isOurs: boolean, request: Request): string | null {
   const agent = "a BackupX Go agent, which";
+  if (request.dryRun) return `${agent} cannot tell what a restore would do: try it on another node`;
   const { databases, renameDatabases } = request.options;
   const partly = databases !== null || Object.keys(renameDatabases).length > 0;
   if (request.destination !== null || request.selectedPaths !== null || partly) {
@@ -158,8 +161,8 @@ function restoreStatement(
     .prepare(
       `insert into restore_records
          (record_id, target_id, node_id, status, destination, selected_paths, conflict, identity_file,
-          created_at, options)
-       select r.id, ?2, n.id, 'queued', ?4, ?5, ?6, ?7, ?8, ?9
+          created_at, options, dry_run)
+       select r.id, ?2, n.id, 'queued', ?4, ?5, ?6, ?7, ?8, ?9, ?10
        from backup_records r join nodes n on n.id = ?3
        where r.id = ?1 and r.status = 'success' and r.deleted_at is null
        returning id`,
@@ -174,6 +177,7 @@ function restoreStatement(
       request.identityFile,
       now(),
       JSON.stringify(request.options),
+      request.dryRun ? 1 : 0,
     );
 }
 

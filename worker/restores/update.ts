@@ -38,8 +38,9 @@ function updateStatement(
          finished_at = case when ?3 then ?2 end, error_message = ?4,
          progress = case when ?3 then null else coalesce(?5, progress) end,
          entries = coalesce(?6, entries), bytes = coalesce(?7, bytes),
-         warnings = coalesce(?8, warnings), warning_count = coalesce(?9, warning_count)
-       where id = ?10 and (status in ('queued', 'running') or (?1 = 'success' and status = 'failed'
+         warnings = coalesce(?8, warnings), warning_count = coalesce(?9, warning_count),
+         outcome = coalesce(?10, outcome)
+       where id = ?11 and (status in ('queued', 'running') or (?1 = 'success' and status = 'failed'
          and (select status from agent_commands where id = command_id) = 'timeout'))`,
     )
     .bind(
@@ -52,6 +53,7 @@ function updateStatement(
       report.bytes ?? null,
       report.warnings ? JSON.stringify(report.warnings) : null,
       report.warningCount ?? report.warnings?.length ?? null,
+      report.outcome ? JSON.stringify(report.outcome) : null,
       id,
     );
 }

@@ -4,6 +4,7 @@ import { copyArtifact } from "../copies/spec.ts";
 import { DomainError } from "../errors.ts";
 import { type App, DONE, type HonoEnv, serveAgent } from "../http.ts";
 import { baseArtifact } from "../records/base.ts";
+import { inspectedArtifact } from "../records/contents.ts";
 import { restoreArtifact } from "../restores/spec.ts";
 import { abortUpload, beginUpload, completeUpload, putArtifact, uploadPart } from "../vault/upload.ts";
 import { verificationArtifact } from "../verifications/spec.ts";
@@ -48,6 +49,10 @@ export function mountVaultRoutes(app: App): void {
   serveAgent(app, agentApi.baseArtifact, async ({ deps, node, params, c }) => {
     const range = rangeOf(c);
     return artifactResponse(await baseArtifact(deps, node, params.id, range), range);
+  });
+  serveAgent(app, agentApi.inspectedArtifact, async ({ deps, node, params, c }) => {
+    const range = rangeOf(c);
+    return artifactResponse(await inspectedArtifact(deps, node, params.id, range), range);
   });
   serveAgent(app, agentApi.verificationArtifact, async ({ deps, node, params, query, c }) => {
     const range = rangeOf(c);

@@ -4,6 +4,7 @@ import { startCopy } from "../../copies/start.ts";
 import { DomainError } from "../../errors.ts";
 import { type App, DONE, requireRole, serveUser } from "../../http.ts";
 import { cancelRecord } from "../../records/cancel.ts";
+import { readContents } from "../../records/contents.ts";
 import { lockRecord } from "../../records/lock.ts";
 import { readLog } from "../../records/log.ts";
 import { listRecords, readRecord, readRecordDetail } from "../../records/read.ts";
@@ -47,6 +48,9 @@ export function mountRecordRoutes(app: App): void {
     await removeCopy(deps, actor, params.id, params.targetId, query);
     return DONE;
   });
+  serveUser(app, adminApi.recordContents, async ({ deps, params, query }) =>
+    readContents(deps, params.id, query),
+  );
   serveUser(app, adminApi.restoreRecord, async ({ deps, actor, params, body }) =>
     startRestore(deps, actor, params.id, body),
   );
