@@ -12,10 +12,11 @@ type Change = (presence: Presence) => void;
 
 const SOCKET_TRIES = 3;
 const SOCKET_RETRY_MS = 5 * 60_000;
+const LOOK_AGAIN_MS = 5 * 60_000;
 
 /** Keeps the master knowing that this node lives: by a socket where one can be had, else by heartbeats. */
 export async function keepPresence(agent: Agent, presence: Presence, onChange: Change): Promise<void> {
-  const capabilities = await agent.findCapabilities();
+  let capabilities = await agent.findCapabilities();
   presence.told = await firstHeartbeat(agent, capabilities);
   if (presence.told === null) return;
   agent.log.info("connected to the master", { node: presence.told.name, nodeId: presence.told.nodeId });
@@ -25,7 +26,19 @@ export async function keepPresence(agent: Agent, presence: Presence, onChange: C
     presence.told = await sendHeartbeat(agent, capabilities);
     beatAt = performance.now();
   };
-  await Promise.all([keepBeating(agent, presence, beat), keepSocket(agent, presence, onSocket)]);
+  /** Tells the master when a program was installed or removed, so that it knows before a task is saved. */
+  const lookAgain = async () => {
+    const found = await agent.findCapabilities();
+    if (JSON.stringify(found) === JSON.stringify(capabilities)) return;
+    capabilities = found;
+    agent.log.info("what this machine can do has changed", { sources: found.sources.join(", ") });
+    await beat();
+  };
+  await Promise.all([
+    keepBeating(agent, presence, beat),
+    keepSocket(agent, presence, onSocket),
+    keepLooking(agent, lookAgain),
+  ]);
 
   function onSocket(up: boolean): void {
     presence.socketUp = up;
@@ -50,6 +63,14 @@ async function keepBeating(agent: Agent, presence: Presence, beat: () => Promise
       if (agent.stopped.aborted) return;
       waitMs = Math.max(waitMs, agent.link.failed(error, failures++).waitMs);
     }
+  }
+}
+
+async function keepLooking(agent: Agent, lookAgain: () => Promise<void>): Promise<void> {
+  while (!agent.stopped.aborted) {
+    await pause(LOOK_AGAIN_MS, agent.stopped);
+    // A heartbeat that does not get through is repeated by the next look, or by the usual ones.
+    if (!agent.stopped.aborted) await lookAgain().catch((error) => agent.link.failed(error, 0));
   }
 }
 

@@ -18,6 +18,10 @@ export async function restoreToSource(
   const { source, signal, workDir, report, conflict } = job;
   const { restore } = sourceOf(job.sourceType);
   if (job.destination !== null) {
+    const { databases, renameDatabases } = { ...everything, ...job.options };
+    if (databases !== null || Object.keys(renameDatabases).length > 0) {
+      throw new Error("a destination gets the whole dump as it is: choose no databases and no new names");
+    }
     return await restoreOneFile(restoring, first, fileAt(job.destination, job.key));
   }
   if (!source || !restore)

@@ -192,9 +192,20 @@ describeWith(["pg_ctlcluster", "setpriv", "openssl", "zstd"], "PostgreSQL", () =
     await expect(restore(restoreJob(from, { renameDatabases: { UPPER: "x", empty: "x" } }))).rejects.toThrow(
       'two databases would get the name "x"',
     );
-    await expect(restore(restoreJob(from, {}, { destination: "/tmp/x" }))).rejects.toThrow(
-      /name no destination/,
-    );
+    const toFile = restoreJob(from, { databases: ["UPPER"] }, { destination: "/tmp/x" });
+    await expect(restore(toFile)).rejects.toThrow(/a destination gets the whole dump/);
+  });
+
+  test("a destination gets the dump itself, which touches no server", async () => {
+    const { backup, restore, root } = world();
+    const from = source({ databases: ["UPPER"], globals: false });
+    await backup({ source: from, sourceSecrets: secrets() });
+    const destination = join(root, "upper.dump");
+    const before = databases();
+    expect(await restore(restoreJob(from, {}, { destination }))).toMatchObject({ entries: 1 });
+    expect(databases()).toEqual(before);
+    const listed = spawnSync("pg_restore", ["--list", destination], { encoding: "utf8" });
+    expect(listed).toMatchObject({ status: 0, stdout: expect.stringContaining("TABLE DATA public t") });
   });
 
   test("PostgreSQL's own programs open the artifacts alone", async () => {

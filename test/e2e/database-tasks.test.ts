@@ -1,0 +1,140 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { adminApi } from "../../protocol/index.ts";
+import { type DatabaseServer, startPostgres } from "../fakes/database-servers.ts";
+import { testWith } from "../needs.ts";
+import type { Machine } from "./machine.ts";
+import { TEST_MS, until } from "./until.ts";
+import { startWorld, type World } from "./world.ts";
+
+let world: World;
+beforeAll(async () => {
+  world = await startWorld();
+}, TEST_MS);
+afterAll(() => world.close());
+
+const sh = (script: string): string[] => ["/bin/sh", "-c", script];
+
+/** Starts a machine's agent with what its own configuration allows, and waits until the master knows that. */
+async function startWith(machine: Machine, allowed: object) {
+  const config = path.join(machine.folder, "agent.yaml");
+  writeFileSync(config, JSON.stringify(allowed));
+  const agent = machine.start(["--config", config]);
+  await until(
+    "the master to know what the node can do",
+    async () =>
+      (await world.call(adminApi.getNode, { params: { id: machine.nodeId } })).capabilities !== null,
+    { seen: agent.output },
+  );
+  return agent;
+}
+
+test(
+  "a command and its hooks: saved only as the node allows them, run, and brought back",
+  async ({ onTestFinished }) => {
+    const machine = await world.machine(onTestFinished);
+    const notes = path.join(machine.folder, "notes");
+    const back = path.join(machine.folder, "back");
+    await startWith(machine, {
+      commands: { dump: { run: sh("seq 1 100000"), restore: sh(`cat > ${back}`) } },
+      hooks: {
+        stop: { run: sh(`echo "stop" >> ${notes}; echo stopping`) },
+        start: { run: sh(`echo "start $BACKUPX_STATUS" >> ${notes}`) },
+      },
+    });
+    const targetIds = [await world.target("vault")];
+    const source = { type: "command" as const, name: "dump" };
+    const refused = await world.ask(adminApi.createTask, {
+      body: {
+        name: "not allowed",
+        nodeId: machine.nodeId,
+        source: { type: "command", name: "rm" },
+        targetIds,
+      },
+    });
+    expect(refused).toMatchObject({ status: 409, code: "NODE_CANNOT_RUN_TASK" });
+    expect(refused.message).toMatch(/no command rm \(it allows: dump\)/);
+    const hooks = { before: "stop", afterAlways: "start" };
+    const taskId = await world.task(machine, { source, targetIds, hooks });
+    const { recordId } = await world.run(taskId);
+    const record = await world.endOf(recordId);
+    expect(record).toMatchObject({ status: "success", sourceType: "command", sourceBytes: 588_895 });
+    expect(record.fileName).toMatch(/\.bin\.zst$/);
+    expect(readFileSync(notes, "utf8")).toBe("stop\nstart success\n");
+    expect(await world.logOf(recordId)).toContain("hook stop: stopping");
+
+    const { restoreId } = await world.call(adminApi.restoreRecord, { params: { id: recordId }, body: {} });
+    expect(await world.endOfRestore(restoreId)).toMatchObject({ status: "success" });
+    expect(readFileSync(back, "utf8").split("\n")).toHaveLength(100_001);
+  },
+  TEST_MS,
+);
+
+test(
+  "a preview of files, asked of the node, counts as a backup would",
+  async ({ onTestFinished }) => {
+    const machine = await world.machine(onTestFinished);
+    await startWith(machine, {});
+    const folder = path.join(machine.folder, "source");
+    mkdirSync(path.join(folder, "cache"), { recursive: true });
+    writeFileSync(path.join(folder, "a"), "12345");
+    writeFileSync(path.join(folder, "cache", "b"), "12345");
+    const preview = await world.call(adminApi.previewSource, {
+      params: { id: machine.nodeId },
+      body: { source: { type: "file", paths: [folder], excludes: ["cache/"] } },
+    });
+    expect(preview).toMatchObject({ complete: true, entries: 2, bytes: 5, excluded: { count: 1 } });
+    const missing = await world.ask(adminApi.previewSource, {
+      params: { id: machine.nodeId },
+      body: { source: { type: "file", paths: [path.join(folder, "gone")] } },
+    });
+    expect(missing).toMatchObject({ status: 502, code: "NODE_COMMAND_FAILED" });
+  },
+  TEST_MS,
+);
+
+testWith(
+  ["pg_ctlcluster", "setpriv", "openssl"],
+  "PostgreSQL: databases are discovered, previewed, backed up with the sealed password and restored under another name",
+  async () => {
+    const ends: (() => Promise<void>)[] = [];
+    const server: DatabaseServer = await startPostgres();
+    try {
+      const machine = await world.machine((end) => ends.push(end));
+      const agent = await startWith(machine, {});
+      server.sql("create database shop");
+      server.sql("create table t as select i, md5(i::text) from generate_series(1, 5000) i", "shop");
+      const secrets = { password: server.password };
+      const node = { params: { id: machine.nodeId } };
+      const place = { type: "postgresql" as const, host: server.socket, port: server.port, user: "postgres" };
+      const found = await world.call(adminApi.discoverDatabases, {
+        ...node,
+        body: { server: place, secrets },
+      });
+      expect(found.databases).toContainEqual({ name: "shop", sizeBytes: expect.any(Number) });
+
+      const source = { ...place, databases: ["shop"] };
+      const taskId = await world.task(machine, { source, secrets, targetIds: [await world.target("vault")] });
+      const preview = await world.call(adminApi.previewSource, { ...node, body: { source, taskId } });
+      expect(preview).toMatchObject({ complete: true, entries: 1, tools: { pg_dump: expect.any(String) } });
+      const { recordId } = await world.run(taskId);
+      expect(await world.endOf(recordId)).toMatchObject({ status: "success", sourceType: "postgresql" });
+      const { restoreId } = await world.call(adminApi.restoreRecord, {
+        params: { id: recordId },
+        body: { options: { renameDatabases: { shop: "shop_again" } } },
+      });
+      expect(await world.endOfRestore(restoreId)).toMatchObject({ status: "success" });
+      const sums = (name: string) =>
+        server.sql("select md5(string_agg(t::text, ',' order by i)) from t", name);
+      expect(sums("shop_again")).toBe(sums("shop"));
+      const everything = [agent.output(), await world.logOf(recordId)].join("\n");
+      expect(everything).not.toContain(server.password);
+      expect(JSON.stringify(await world.rows("select * from agent_commands"))).not.toContain(server.password);
+    } finally {
+      for (const end of ends) await end();
+      await server.close();
+    }
+  },
+  TEST_MS,
+);
