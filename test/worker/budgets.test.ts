@@ -70,7 +70,7 @@ async function fill(from: number, to: number, nodesTo: number): Promise<void> {
      select 1 + i % 500, 1, 1, 'success', 'fail', ${NOW} from n`,
     `${numbers(from, to)} insert into verifications
        (task_id, record_id, target_id, node_id, status, trigger, grade, created_at)
-     select 1 + i % 70, 1 + i % 500, 1, 1, 'success', 'manual', 3, ${NOW} from n`,
+     select 1 + i % 70, 1 + i % 50, 1, 1, 'success', 'manual', 3, ${NOW} from n`,
     ...(nodesTo < from
       ? []
       : [
