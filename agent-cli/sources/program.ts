@@ -77,6 +77,10 @@ export function startConsumer(run: ProgramRun): Consumer {
   return running;
 }
 
+/** A program that is written to and read from. Its output must be read, or it stops taking more. */
+export const startFilter = (run: ProgramRun): Consumer & { output: AsyncIterable<string | Buffer> } =>
+  start(run);
+
 /** Passes `bytes` on while the program reads them too; throws if that does not end well. */
 export async function* checkedBy(bytes: AsyncIterable<Buffer>, run: ProgramRun): AsyncGenerator<Buffer> {
   const checker = startConsumer(run);

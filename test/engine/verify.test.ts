@@ -1,22 +1,31 @@
 import { createHash } from "node:crypto";
 import {
   chmodSync,
+  cpSync,
   linkSync,
+  lutimesSync,
   mkdirSync,
   readdirSync,
+  rmSync,
+  statSync,
   symlinkSync,
   truncateSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { generateX25519Identity, identityToRecipient } from "age-encryption";
 import { describe, expect, test } from "vitest";
+import { decodeArchiveIndex } from "../../agent-cli/pipeline/archive-index.ts";
 import type { Identities } from "../../agent-cli/pipeline/identities.ts";
 import type { Compression } from "../../agent-cli/pipeline/pipeline.ts";
+import { compareTree } from "../../agent-cli/pipeline/verify/compare-tree.ts";
 import type { Check, Grade, VerificationReport, VerifyJob } from "../../agent-cli/pipeline/verify/finding.ts";
+import { listedIn } from "../../agent-cli/pipeline/verify/index-check.ts";
 import { runVerification } from "../../agent-cli/pipeline/verify/verify.ts";
 import { gradeReached } from "../../protocol/verification.ts";
+import { packIndexed } from "./indexed-archive.ts";
 import { key, world } from "./world.ts";
 
 type World = ReturnType<typeof world>;
@@ -208,6 +217,261 @@ describe("a damaged one", () => {
     expect(gradeReached(sizeless.checks)).toBeNull();
   });
 });
+
+describe("an archive with an index", () => {
+  const packed = async (options: Parameters<typeof packIndexed>[1] = {}) => {
+    const w = world();
+    writeFileSync(join(w.source, "a"), "content of a");
+    writeFileSync(join(w.source, "b"), "content of b");
+    mkdirSync(join(w.source, "folder"));
+    symlinkSync("a", join(w.source, "soft"));
+    const artifact = await packIndexed(w.source, options);
+    w.storage.objects.set(key, artifact.bytes);
+    return { w, ...artifact };
+  };
+  type Entry = Awaited<ReturnType<typeof packIndexed>>["entries"][number];
+  const changed = (name: string, how: (entry: Entry) => Partial<Entry>) =>
+    packed({
+      change: (index) => {
+        index.entries = index.entries.map((entry) =>
+          entry.path.toString().endsWith(name) ? { ...entry, ...how(entry) } : entry,
+        );
+      },
+    });
+
+  test("passes every grade, and is compared with what the index says", async () => {
+    const { w, bytes, archiveIndex } = await packed();
+    const report = await verify(w, 4, bytes, { archiveIndex });
+    expect(gradeReached(report.checks), JSON.stringify(report)).toBe(4);
+    expect(report.checks[2]?.detail).toMatch(/5 entries, 24 bytes, as its index has them$/);
+  });
+
+  test.each<[string, string, (entry: Entry) => Partial<Entry>]>([
+    ["mode", "has another mode", () => ({ mode: 0o4755 })],
+    ["owner", "has another uid", ({ uid }) => ({ uid: uid + 1 })],
+    ["time", "has another mtimeNs", ({ mtimeNs }) => ({ mtimeNs: mtimeNs + 1_000_000n })],
+    ["size", "has another size", ({ size }) => ({ size: size + 1 })],
+    ["content", "has another content", () => ({ sha256: Buffer.alloc(32, 7) })],
+    [
+      "name",
+      "is in the archive where its index has",
+      ({ path }) => ({ path: Buffer.concat([path, Buffer.from("x")]) }),
+    ],
+  ])("whose index lies of the %s of a file is damaged, at the third grade", async (_what, words, how) => {
+    const { w, bytes, archiveIndex } = await changed("/a", how);
+    const report = await verify(w, 4, bytes, { archiveIndex });
+    expect(brief(report)).toEqual(["1 size passed", "2 sha256 passed", "3 archive damaged"]);
+    expect(damage(report)[0]).toContain(`/a ${words}`);
+  });
+
+  test("that has other entries than its index is damaged", async () => {
+    const fewer = await packed({ change: (index) => void index.entries.pop() });
+    const report = await verify(fewer.w, 3, fewer.bytes, { archiveIndex: fewer.archiveIndex });
+    expect(damage(report)[0]).toMatch(/is in the archive and not in its index/);
+  });
+
+  test("that is not the recorded one is damaged", async () => {
+    const { w, bytes, archiveIndex } = await packed();
+    const report = await verify(w, 3, bytes, {
+      archiveIndex: { ...archiveIndex, sha256: "0".repeat(64) },
+    });
+    expect(damage(report)).toEqual(["3 the backup is damaged: its index is not the one that was recorded"]);
+  });
+});
+
+describe("a differential backup", () => {
+  async function differential(change: (entries: { path: Buffer; mode: number }[]) => void = () => {}) {
+    const w = world();
+    writeFileSync(join(w.source, "old"), "it stays");
+    writeFileSync(join(w.source, "gone"), "it goes");
+    const full = await packIndexed(w.source);
+    rmSync(join(w.source, "gone"));
+    writeFileSync(join(w.source, "new"), "it comes");
+    const base = { index: { recordId: 1, sha256: full.sha256 }, entries: full.entries };
+    const own = await packIndexed(w.source, { base, change: ({ entries }) => change(entries) });
+    w.storage.objects.set("base", full.bytes);
+    w.storage.objects.set(key, own.bytes);
+    const stored = {
+      storage: w.storage,
+      key: "base",
+      expected: { sha256: full.sha256, sizeBytes: full.bytes.length },
+      archiveIndex: full.archiveIndex,
+    };
+    return { w, own, full, base: stored };
+  }
+
+  test("is restored together with its base and compared with everything that it lists", async () => {
+    const { w, own, base } = await differential();
+    const report = await verify(w, 4, own.bytes, { archiveIndex: own.archiveIndex, base });
+    expect(gradeReached(report.checks), JSON.stringify(report)).toBe(4);
+    expect(report.checks[2]?.detail).toMatch(/1 more are in its full backup/);
+    expect(report.checks[3]?.detail).toMatch(/all 3 entries/);
+  });
+
+  test("of which a restore gives something else than it lists has reached the third grade, and says what", async () => {
+    const { w, own, base } = await differential((entries) => {
+      const old = entries.find(({ path }) => path.toString().endsWith("/old"));
+      if (old) old.mode = 0o640;
+    });
+    const report = await verify(w, 4, own.bytes, { archiveIndex: own.archiveIndex, base });
+    expect(gradeReached(report.checks)).toBe(3);
+    expect(report.differences).toEqual([
+      { path: `${w.source}/old`, reason: expect.stringMatching(/^its mode is \d+, not 640$/) },
+    ]);
+    expect(damage(report)[0]).toMatch(/^4 restored, one thing differs: /);
+  });
+
+  test("whose base is damaged or missing is told so at the fourth grade", async () => {
+    const { w, own, full, base } = await differential();
+    const alone = await verify(w, 4, own.bytes, { archiveIndex: own.archiveIndex });
+    expect(brief(alone).at(-1)).toBe("4 restore not_checked");
+    w.storage.objects.set("base", flip(40)(Buffer.from(full.bytes)));
+    const report = await verify(w, 4, own.bytes, { archiveIndex: own.archiveIndex, base });
+    expect(gradeReached(report.checks)).toBe(3);
+    expect(damage(report)[0]).toMatch(/^4 the backup is damaged: /);
+  });
+});
+
+describe("SQLite", () => {
+  function database(path: string, rows: number): void {
+    const db = new DatabaseSync(path);
+    db.exec(
+      "create table t (i integer primary key, text text); create index x on t (text); create table u (a)",
+    );
+    const insert = db.prepare("insert into t (text) values (?)");
+    for (let i = 0; i < rows; i += 1) insert.run(`row ${i}`.repeat(20));
+    db.close();
+  }
+  async function backedUpDatabases(names: string[]) {
+    const w = world();
+    const paths = names.map((name) => join(w.source, name));
+    for (const path of paths) database(path, 500);
+    const source = { type: "sqlite" as const, paths };
+    const pipeline = { compression: "none" as const, level: null, bandwidthBytesPerSecond: null };
+    await w.backup({ source, pipeline });
+    const check = (grade: Grade) => verify(w, grade, Buffer.from(stored(w)), { source, compression: "none" });
+    return { w, paths, check };
+  }
+
+  test.each([[["one.db"]], [["one.db", "two.db"]]])("%j passes every grade", async (names) => {
+    const { check } = await backedUpDatabases(names);
+    const report = await check(4);
+    expect(gradeReached(report.checks), JSON.stringify(report)).toBe(4);
+    expect(report.checks.filter(({ grade }) => grade === 3)).toHaveLength(names.length);
+    const restored = report.checks.filter(({ grade }) => grade === 4);
+    expect(restored).toHaveLength(names.length);
+    for (const { detail } of restored) expect(detail).toMatch(/2 tables and 500 rows/);
+  });
+
+  test.each([[["one.db"]], [["one.db", "two.db"]]])(
+    "%j with a page that was damaged before it was hashed fails the integrity check",
+    async (names) => {
+      const { w, check } = await backedUpDatabases(names);
+      change(w, (bytes) => bytes.fill(0xff, bytes.length - 20_000, bytes.length - 15_000));
+      const report = await check(4);
+      expect(gradeReached(report.checks)).toBe(2);
+      expect(damage(report)[0]).toMatch(/^3 .*failed SQLite's integrity check: /);
+      expect(brief(report).filter((line) => line.startsWith("4"))).toEqual([]);
+    },
+  );
+});
+
+describe("the comparison of a restored tree", () => {
+  const told = async (w: World, spoil: (root: string) => void) => {
+    const artifact = await packIndexed(w.source);
+    const root = join(w.root, "restored");
+    cpSync(w.source, join(root, w.source), {
+      recursive: true,
+      preserveTimestamps: true,
+      verbatimSymlinks: true,
+    });
+    for (const entry of artifact.entries) {
+      const at = join(root, entry.path.toString());
+      if (entry.type !== "symlink") chmodSync(at, entry.mode);
+      const seconds = Number(entry.mtimeNs) / 1e9;
+      if (entry.type === "symlink") lutimesSync(at, seconds, seconds);
+    }
+    spoil(join(root, w.source));
+    for (const { path, type, mtimeNs } of artifact.entries.toReversed()) {
+      const seconds = Number(mtimeNs) / 1e9;
+      const at = join(root, path.toString());
+      if (type === "directory") utimesSync(at, seconds, seconds);
+    }
+    const found: string[] = [];
+    const { index } = decode(artifact);
+    await compareTree(listedIn(index), {
+      root,
+      signal: new AbortController().signal,
+      onEntry: () => {},
+      onDifference: (path, reason) => void found.push(`${path.slice(w.source.length)} ${reason}`),
+    });
+    return found;
+  };
+  const decode = ({
+    bytes,
+    archiveIndex: { offsetBytes, sizeBytes },
+  }: Awaited<ReturnType<typeof packIndexed>>) => ({
+    index: decodeArchiveIndex(bytes.subarray(offsetBytes, offsetBytes + sizeBytes)),
+  });
+  const aTree = () => {
+    const w = world();
+    mkdirSync(join(w.source, "folder"));
+    writeFileSync(join(w.source, "folder/file"), "content");
+    symlinkSync("file", join(w.source, "folder/soft"));
+    return w;
+  };
+
+  test.each<[string, (root: string) => void, RegExp]>([
+    [
+      "content",
+      (root) => rewrite(join(root, "folder/file"), "CONTENT"),
+      /^\/folder\/file its content is another one$/,
+    ],
+    ["size", (root) => rewrite(join(root, "folder/file"), "more than that"), /has 14 bytes, not 7$/],
+    ["mode", (root) => chmodSync(join(root, "folder/file"), 0o600), /file its mode is 600, not/],
+    [
+      "time",
+      (root) => utimesSync(join(root, "folder/file"), 1, 1),
+      /file its time is 1970-01-01T00:00:01.000Z, not/,
+    ],
+    ["missing file", (root) => rmSync(join(root, "folder/file")), /file it is missing$/],
+    [
+      "extra file",
+      (root) => writeFileSync(join(root, "folder/x"), ""),
+      /^\/folder 1 more than the 2 of the backup/,
+    ],
+    [
+      "link's target",
+      (root) => {
+        rmSync(join(root, "folder/soft"));
+        symlinkSync("other", join(root, "folder/soft"));
+      },
+      /soft it leads to other, not to file/,
+    ],
+    [
+      "kind",
+      (root) => {
+        rmSync(join(root, "folder/file"));
+        mkdirSync(join(root, "folder/file"));
+      },
+      /file it is a directory, not a file$/,
+    ],
+  ])("finds another %s", async (_what, spoil, words) => {
+    expect(await told(aTree(), () => {})).toEqual([]);
+    const found = await told(aTree(), spoil);
+    expect(
+      found.some((line) => words.test(line)),
+      found.join("\n"),
+    ).toBe(true);
+  });
+});
+
+/** Another content with the same attributes. */
+function rewrite(path: string, content: string): void {
+  const { atimeMs, mtimeMs } = statSync(path);
+  writeFileSync(path, content);
+  utimesSync(path, atimeMs / 1000, mtimeMs / 1000);
+}
 
 test("a storage that cannot be asked is an error and no finding", async () => {
   const { w, original } = await backedUp();

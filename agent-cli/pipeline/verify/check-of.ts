@@ -1,5 +1,7 @@
 import type { SourceSpec } from "../pipeline.ts";
 import { checkArchive } from "./check-archive.ts";
+import { checkMysql } from "./check-mysql.ts";
+import { checkPostgresql } from "./check-postgresql.ts";
 import { checkSqlite } from "./check-sqlite.ts";
 import type { ContentCheck, Looked, NewContentCheck } from "./content-check.ts";
 import { CannotCheck, type VerifyJob } from "./finding.ts";
@@ -8,6 +10,8 @@ import { CannotCheck, type VerifyJob } from "./finding.ts";
 const checks: Partial<Record<SourceSpec["type"], NewContentCheck>> = {
   file: checkArchive,
   sqlite: checkSqlite,
+  postgresql: checkPostgresql,
+  mysql: checkMysql,
 };
 
 export function checkOf(job: VerifyJob, looked: Looked): ContentCheck {

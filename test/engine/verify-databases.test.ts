@@ -1,0 +1,151 @@
+import { createHash } from "node:crypto";
+import { chmodSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { SourceSpec } from "../../agent-cli/pipeline/pipeline.ts";
+import type { Grade, VerifyJob } from "../../agent-cli/pipeline/verify/finding.ts";
+import { runVerification } from "../../agent-cli/pipeline/verify/verify.ts";
+import { gradeReached } from "../../protocol/verification.ts";
+import { type DatabaseServer, startMariadb, startPostgres } from "../fakes/database-servers.ts";
+import { describeWith } from "../needs.ts";
+import { mysqlOf, postgresqlOf } from "./databases.ts";
+import { key, world } from "./world.ts";
+
+const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
+
+/** A backup of a server, and how to verify it as it is stored now. */
+async function backedUp(source: SourceSpec, password: string) {
+  const w = world();
+  await w.backup({
+    source,
+    sourceSecrets: { password },
+    pipeline: { compression: "none", level: null, bandwidthBytesPerSecond: null },
+  });
+  const workDir = w.workDir();
+  const verify = (grade: Grade, change: Partial<VerifyJob> = {}) => {
+    const stored = w.storage.objects.get(key) as Buffer;
+    return runVerification({
+      grade,
+      source,
+      compression: "none",
+      identities: null,
+      storage: w.storage,
+      key,
+      expected: { sha256: sha256(stored), sizeBytes: stored.length },
+      workDir,
+      report: w.report,
+      signal: new AbortController().signal,
+      ...change,
+    });
+  };
+  return { ...w, workDir, verify };
+}
+
+const details = ({ checks }: Awaited<ReturnType<typeof runVerification>>) =>
+  checks.map(({ grade, outcome, detail }) => `${grade} ${outcome}: ${detail}`);
+
+describeWith(["pg_ctlcluster", "setpriv", "openssl"], "a backup of PostgreSQL", () => {
+  let server: DatabaseServer;
+  beforeAll(async () => {
+    server = await startPostgres();
+    server.sql(`create role "Own er"; create database "Größe x" owner "Own er"; create database small;`);
+    server.sql(
+      `create table "t ""1""" as select i, repeat('\\.', 3) || E'\\n' || i as text from generate_series(1, 5000) i;
+       create schema s; create table s.empty (i int); create table s."COPY x FROM stdin;" (i int);
+       insert into s."COPY x FROM stdin;" values (1), (2);
+       create table parts (i int) partition by range (i);
+       create table part_1 partition of parts for values from (1) to (10); insert into parts values (1), (2), (3);`,
+      "Größe x",
+    );
+    server.sql("create table t as select 1 as i", "small");
+  });
+  afterAll(() => server?.close());
+
+  test("is read through, loaded into a server of its own, and every table has as many rows as the dump", async () => {
+    for (const change of [{}, { databases: ["Größe x"], globals: false }]) {
+      const { verify, workDir } = await backedUp(postgresqlOf(server, change), server.password);
+      const report = await verify(4);
+      expect(gradeReached(report.checks), details(report).join("\n")).toBe(4);
+      const { detail } = report.checks.at(-1) ?? {};
+      expect(detail).toMatch(
+        /^loaded into PostgreSQL \d+.*: \d databases?, \d+ tables and \d+ rows, as many/,
+      );
+      expect(detail).toContain("databases" in change ? "5 tables and 5005 rows" : "6 tables and 5006 rows");
+      expect(readdirSync(workDir)).toEqual([]);
+    }
+  });
+
+  test("whose dump was cut off before it was stored is found when it is opened", async () => {
+    const { verify, storage } = await backedUp(
+      postgresqlOf(server, { databases: ["Größe x"], globals: false }),
+      server.password,
+    );
+    const stored = storage.objects.get(key) as Buffer;
+    storage.objects.set(key, stored.subarray(0, stored.length - 2000));
+    const report = await verify(4);
+    expect(gradeReached(report.checks)).toBe(2);
+    expect(details(report).at(-1)).toMatch(/^3 damaged: the backup is damaged: pg_restore ended with code 1/);
+  });
+
+  test("keeps the third grade and says why where no server can be started", async () => {
+    const { verify, workDir, root } = await backedUp(postgresqlOf(server), server.password);
+    const before = process.env["PATH"];
+    writeFileSync(join(root, "initdb"), "#!/bin/sh\necho no such locale >&2; exit 1\n", { mode: 0o755 });
+    chmodSync(root, 0o755);
+    process.env["PATH"] = `${root}:${before}`;
+    const report = await verify(4).finally(() => {
+      process.env["PATH"] = before;
+    });
+    expect(gradeReached(report.checks)).toBe(3);
+    expect(details(report).at(-1)).toBe(
+      "4 not_checked: no temporary server could be started here: initdb: no such locale",
+    );
+    expect(readdirSync(workDir)).toEqual([]);
+  });
+});
+
+describeWith(["mariadbd", "mariadb-dump", "setpriv", "openssl"], "a backup of MariaDB", () => {
+  let server: DatabaseServer;
+  beforeAll(async () => {
+    server = await startMariadb();
+    server.sql(
+      `create database \`Größe x\`; use \`Größe x\`; create table \`t 1\` (i int primary key, t text);
+       insert into \`t 1\` select seq, concat('x', seq) from seq_1_to_3000;
+       create view v as select count(*) from \`t 1\`; create table empty (i int);
+       create database small; use small; create table t (i int); insert into t values (1), (2);`,
+    );
+  });
+  afterAll(() => server?.close());
+
+  test("is read through and loaded into a server of its own, where its rows are counted", async () => {
+    for (const change of [{}, { databases: ["Größe x"] }]) {
+      const { verify, workDir } = await backedUp(mysqlOf(server, change), server.password);
+      const report = await verify(4);
+      expect(gradeReached(report.checks), details(report).join("\n")).toBe(4);
+      const { detail } = report.checks.at(-1) ?? {};
+      expect(detail).toMatch(/^loaded into MariaDB \d+.* without an error/);
+      expect(detail).toContain("databases" in change ? "2 tables and 3000 rows" : "3 tables and 3002 rows");
+      expect(readdirSync(workDir)).toEqual([]);
+    }
+  });
+
+  test("whose dump was cut off before it was stored is found when it is opened", async () => {
+    const { verify, storage } = await backedUp(mysqlOf(server, { databases: ["small"] }), server.password);
+    const stored = storage.objects.get(key) as Buffer;
+    storage.objects.set(key, stored.subarray(0, stored.length - 60));
+    const report = await verify(4);
+    expect(gradeReached(report.checks)).toBe(2);
+    expect(details(report).at(-1)).toMatch(/^3 damaged: .*the dump of database small is cut off/);
+  });
+
+  test("that no server takes keeps the third grade and says why", async () => {
+    const { verify, storage } = await backedUp(mysqlOf(server, { databases: ["small"] }), server.password);
+    const stored = storage.objects.get(key) as Buffer;
+    storage.objects.set(key, Buffer.concat([Buffer.from("create nonsense;\n"), stored]));
+    const report = await verify(4);
+    expect(gradeReached(report.checks)).toBe(3);
+    expect(details(report).at(-1)).toMatch(
+      /^4 not_checked: it could not be loaded into a temporary server here: /,
+    );
+  });
+});
