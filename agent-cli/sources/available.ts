@@ -1,4 +1,5 @@
 import type { SourceSpec } from "../pipeline/pipeline.ts";
+import { mongodbTools } from "./mongodb-session.ts";
 import { mysqlTools } from "./mysql-session.ts";
 import { postgresqlTools } from "./postgresql-session.ts";
 import type { Tools } from "./source.ts";
@@ -13,6 +14,7 @@ const needs: { [Type in SourceSpec["type"]]?: () => Promise<Tools | null> } = {
   postgresql: postgresqlTools,
   mysql: mysqlTools,
   command: async () => ({}),
+  mongodb: mongodbTools,
 };
 
 /** The programs that a source of this type would be read with; null when it cannot be read here. */

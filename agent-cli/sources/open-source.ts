@@ -1,6 +1,7 @@
 import type { SourceSpec } from "../pipeline/pipeline.ts";
 import { commandSource } from "./command.ts";
 import { fileSource } from "./file.ts";
+import { mongodbSource } from "./mongodb.ts";
 import { mysqlSource } from "./mysql.ts";
 import { postgresqlSource } from "./postgresql.ts";
 import type { OpenedSource, Source, SourceContext, SourceExtension } from "./source.ts";
@@ -15,6 +16,7 @@ const sources: { [T in Type]?: Source<Extract<SourceSpec, { type: T }>> } = {
   postgresql: postgresqlSource,
   mysql: mysqlSource,
   command: commandSource,
+  mongodb: mongodbSource,
 };
 
 /** The source of a type. Throws in words when this agent knows none. */

@@ -1,0 +1,152 @@
+import { DamagedArtifact } from "../pipeline/damaged.ts";
+import type { SourceSpec } from "../pipeline/pipeline.ts";
+import { type DumpMember, type DumpSink, readDumps } from "./dump-archive.ts";
+import { MongoArchive } from "./mongodb-archive.ts";
+import { isOneArchive, isOwnDatabase, type MongodbSession, openMongodb } from "./mongodb-session.ts";
+import { type PlannedDatabase, planDatabases } from "./plan-databases.ts";
+import { startConsumer } from "./program.ts";
+import type { Access, DumpRestore, SourceRestore } from "./source.ts";
+
+type MongodbSpec = Extract<SourceSpec, { type: "mongodb" }>;
+
+const cleanUpMs = 20_000;
+
+/**
+ * Puts archives of mongodump back. Databases that were not there before and could not be restored whole are dropped
+ * again. Of those that are replaced, each collection that the backup holds is dropped first.
+ */
+export async function restoreMongodb(
+  restore: SourceRestore<MongodbSpec>,
+  access: Access,
+): Promise<DumpRestore> {
+  return new MongodbRestore(restore, access, await openMongodb(restore.source, access));
+}
+
+class MongodbRestore implements DumpRestore {
+  readonly #restore: SourceRestore<MongodbSpec>;
+  readonly #access: Access;
+  readonly #session: MongodbSession;
+  #plan: PlannedDatabase[] = [];
+
+  constructor(restore: SourceRestore<MongodbSpec>, access: Access, session: MongodbSession) {
+    this.#restore = restore;
+    this.#access = access;
+    this.#session = session;
+  }
+
+  async check(bytes: AsyncIterable<Uint8Array>): Promise<void> {
+    const { options, conflict } = this.#restore;
+    const held = new Set<string>();
+    await this.#read(bytes, async () => checkSink(held));
+    const names = [...held].filter((name) => !isOwnDatabase(name));
+    this.#plan = planDatabases(names, options, conflict, await this.#existing());
+  }
+
+  async load(bytes: AsyncIterable<Uint8Array>): Promise<{ entries: number; bytes: number }> {
+    const { tally } = this.#restore;
+    await this.#read(bytes, async (member) => {
+      const inIt = this.#plan.filter(
+        ({ from }) => isOneArchive(this.#restore.source) || from === nameOf(member),
+      );
+      return inIt.length > 0 ? this.#loadSink(inIt) : null;
+    });
+    return { entries: tally.entries, bytes: tally.sourceBytes };
+  }
+
+  close(): Promise<void> {
+    return this.#session.close();
+  }
+
+  async #existing(): Promise<string[]> {
+    const found = await this.#session.list();
+    if (found !== null) return found.map(({ name }) => name);
+    if (this.#restore.conflict === "overwrite") return [];
+    throw new Error(
+      "it cannot be told which databases exist: install mongosh on this machine, or choose to overwrite",
+    );
+  }
+
+  #read(
+    bytes: AsyncIterable<Uint8Array>,
+    open: (member: DumpMember) => Promise<DumpSink | null>,
+  ): Promise<void> {
+    const only = isOneArchive(this.#restore.source) ? "all" : null;
+    return readDumps(bytes, { suffix: "archive", only, open });
+  }
+
+  #loadSink(planned: PlannedDatabase[]): DumpSink {
+    const { tally, conflict, options, report } = this.#restore;
+    const names = planned.map(({ to }) => to).join(", ");
+    tally.currentPath = names;
+    const isAll = options.databases === null && conflict !== "keep";
+    const args = [
+      "--archive",
+      "--stopOnError",
+      ...(conflict === "overwrite" ? ["--drop"] : []),
+      ...(this.#restore.source.oplog && isAll ? ["--oplogReplay"] : []),
+      // Everything, accounts and roles included, unless some are chosen.
+      ...(isAll ? [] : planned.map(({ from }) => `--nsInclude=${pattern(from)}`)),
+      ...planned
+        .filter(({ from, to }) => from !== to)
+        .flatMap(({ from, to }) => [`--nsFrom=${pattern(from)}`, `--nsTo=${pattern(to)}`]),
+    ];
+    const loader = startConsumer(this.#session.run("mongorestore", args));
+    let isComplete = false;
+    return {
+      async write(bytes) {
+        await loader.write(bytes);
+        tally.sourceBytes += bytes.length;
+      },
+      async end() {
+        await loader.end();
+        isComplete = true;
+        tally.entries += planned.length;
+        report.log("info", `restored: ${names}`);
+      },
+      stop: async () => {
+        await loader.stop();
+        if (!isComplete) await this.#dropNew(planned);
+      },
+    };
+  }
+
+  /** Also after a cancellation, so with a time of its own. Never rejects: the failure before it is the one to tell. */
+  async #dropNew(planned: PlannedDatabase[]): Promise<void> {
+    // Without a list of what existed, everything may have.
+    const made = this.#restore.conflict === "overwrite" ? [] : planned.filter(({ exists }) => !exists);
+    try {
+      const signal = AbortSignal.timeout(cleanUpMs);
+      const session = await openMongodb(this.#restore.source, { ...this.#access, signal });
+      try {
+        for (const { to } of made) await session.drop(to);
+      } finally {
+        await session.close();
+      }
+    } catch {
+      this.#restore.report.log("warn", "what was restored by halves could not be removed from the server");
+    }
+  }
+}
+
+const nameOf = (member: DumpMember): string | null => (member.kind === "dump" ? member.database : null);
+
+/** All collections of a database, in the language of mongorestore. */
+const pattern = (database: string): string => `${database.replace(/[\\*$]/g, "\\$&")}.*`;
+
+function checkSink(held: Set<string>): DumpSink {
+  const archive = new MongoArchive();
+  return {
+    async write(bytes) {
+      try {
+        archive.push(bytes);
+      } catch (error) {
+        throw new DamagedArtifact((error as Error).message);
+      }
+    },
+    async end() {
+      if (!archive.isWhole) throw new DamagedArtifact("the dump is cut off before its end");
+      for (const name of archive.databases) held.add(name);
+    },
+    stop: async () => {},
+  };
+}
