@@ -76,6 +76,14 @@ async function restoreByKind(restoring: Restoring): Promise<{ entries: number; b
   if (own) return await restoreByIndex(restoring, own);
   const content = contentOf(job, artifact.first());
   if (job.sourceType === "file") return await restoreArchive(restoring, content);
+  if (job.sourceType === "saphana") {
+    if (job.destination === null) {
+      throw new Error(
+        "name a destination: the files are put there, for the server to recover from (RECOVER DATA)",
+      );
+    }
+    return await restoreArchive(restoring, content);
+  }
   if (job.sourceType !== "sqlite") return await restoreToSource(restoring, content);
   const { start, all } = await peek(content);
   return looksLikeSqlite(start)

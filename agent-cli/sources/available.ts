@@ -2,6 +2,7 @@ import type { SourceSpec } from "../pipeline/pipeline.ts";
 import { mongodbTools } from "./mongodb-session.ts";
 import { mysqlTools } from "./mysql-session.ts";
 import { postgresqlTools } from "./postgresql-session.ts";
+import { saphanaTools } from "./saphana-session.ts";
 import type { Tools } from "./source.ts";
 
 /**
@@ -15,6 +16,7 @@ const needs: { [Type in SourceSpec["type"]]?: () => Promise<Tools | null> } = {
   mysql: mysqlTools,
   command: async () => ({}),
   mongodb: mongodbTools,
+  saphana: saphanaTools,
 };
 
 /** The programs that a source of this type would be read with; null when it cannot be read here. */

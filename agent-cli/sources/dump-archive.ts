@@ -26,6 +26,20 @@ export class DumpArchive {
     this.#tar.pad(content.length);
   }
 
+  /** A member of known size, which the stream must have. */
+  async *addSized(name: string, size: number, bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
+    this.#tar.writeHeader(entryFor(name, size));
+    let left = size;
+    for await (const chunk of bytes) {
+      left -= chunk.length;
+      if (left < 0) break;
+      this.#tar.write(chunk);
+      yield* this.#tar.take();
+    }
+    if (left !== 0) throw new Error(`${name} changed its size while it was read`);
+    this.#tar.pad(size);
+  }
+
   async *add(name: string, bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
     let count = 0;
     for await (const piece of inPieces(bytes)) {

@@ -4,6 +4,7 @@ import { fileSource } from "./file.ts";
 import { mongodbSource } from "./mongodb.ts";
 import { mysqlSource } from "./mysql.ts";
 import { postgresqlSource } from "./postgresql.ts";
+import { saphanaSource } from "./saphana.ts";
 import type { OpenedSource, Source, SourceContext, SourceExtension } from "./source.ts";
 import { sqliteSource } from "./sqlite.ts";
 
@@ -17,6 +18,7 @@ const sources: { [T in Type]?: Source<Extract<SourceSpec, { type: T }>> } = {
   mysql: mysqlSource,
   command: commandSource,
   mongodb: mongodbSource,
+  saphana: saphanaSource,
 };
 
 /** The source of a type. Throws in words when this agent knows none. */
