@@ -162,6 +162,17 @@ export const databaseServers = z.discriminatedUnion("type", [
 export type DatabaseServer = z.output<typeof databaseServers>;
 
 const withPassword = z.object({ password: password.optional() });
+const gcs = z.object({
+  bucket: z.string().regex(/^[a-z0-9][a-z0-9._-]{1,62}$/, "is not a bucket name"),
+  prefix: z.string().max(500).default(""),
+  /** Google's own address unless told otherwise. */
+  endpoint: z
+    .url({ protocol: /^https?$/ })
+    .max(500)
+    .optional(),
+});
+/** The JSON file of a service account's key, as text. Those who have an HMAC key use the type s3 with it. */
+const gcsSecrets = z.object({ serviceAccountKey: z.string().min(1).max(16_384) });
 const noSecrets = z.object({});
 /** What of each source is sealed. */
 export const sourceSecrets = {
@@ -426,6 +437,7 @@ export const targetSettings = {
   ftp: { config: ftp, secrets: z.object({ password: password.optional() }) },
   rclone: { config: rclone, secrets: rcloneSecrets },
   azure_blob: { config: azureBlob, secrets: azureBlobSecrets },
+  gcs: { config: gcs, secrets: gcsSecrets },
 } as const satisfies Record<s.TargetType, { config: z.ZodType; secrets: z.ZodType }>;
 
 export const target = z.object({

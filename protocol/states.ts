@@ -64,6 +64,7 @@ export const targetType = z.enum([
   "ftp",
   "rclone",
   "azure_blob",
+  "gcs",
 ]);
 export type TargetType = z.output<typeof targetType>;
 export const sourceType = z.enum(["file", "sqlite", "postgresql", "mysql", "mongodb", "saphana", "command"]);

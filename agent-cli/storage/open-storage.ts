@@ -82,13 +82,27 @@ const kinds: Record<string, Open> = {
       ...(env.bucket ? { bucket: env.bucket } : {}),
     });
   },
+
+  async gcs(config, env) {
+    const { gcs } = await import("./gcs.ts");
+    const endpoint = optionalText(config, "endpoint") && httpAddress(config, "endpoint");
+    const serviceAccountKey = text(config, "serviceAccountKey");
+    const prefix = optionalText(config, "prefix");
+    return gcs(
+      { bucket: bucketName(config), serviceAccountKey, prefix, endpoint },
+      {
+        ...(env.dispatcher ? { dispatcher: env.dispatcher } : {}),
+        ...(env.bucket ? { bucket: env.bucket } : {}),
+      },
+    );
+  },
 };
 
 /** The types of storage that this agent has a driver for. */
 export const storageTypes: readonly string[] = Object.keys(kinds);
 
 /** Those whose server compares a hash of each part or object before it takes it; see docs/operating.md. */
-const hashing = new Set(["vault", "s3", "azure_blob"]);
+const hashing = new Set(["vault", "s3", "azure_blob", "gcs"]);
 export const hashesWhatItTakes = (type: string): boolean => hashing.has(type);
 
 /** Opens a storage by its type and settings as the master sends them, with retries around it. */

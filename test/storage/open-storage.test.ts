@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import { tokenBucket } from "../../agent-cli/storage/limited.ts";
 import { openStorage } from "../../agent-cli/storage/open-storage.ts";
 import { escapeXml, readXml } from "../../agent-cli/storage/read-xml.ts";
+import { targetSettings } from "../../protocol/objects.ts";
 import { memoryVault } from "../fakes/memory-vault.ts";
 import { bucket, credentials, region, startStrictS3 } from "../fakes/strict-s3.ts";
 
@@ -28,6 +29,14 @@ describe("open-storage", () => {
     expect(server.objects.size).toBe(0);
     await server.close();
     await rm(path, { recursive: true });
+  });
+
+  it("opens Google Cloud Storage as S3 for those who have an HMAC key", async () => {
+    const { config, secrets } = targetSettings.s3;
+    const settings = config.parse({ endpoint: "https://storage.googleapis.com", bucket: "backups" });
+    const keys = secrets.parse({ accessKeyId: "GOOG1EXAMPLE", secretAccessKey: "base64+of/forty=" });
+    expect(settings).toMatchObject({ region: "auto", pathStyle: true });
+    await expect(openStorage("s3", { ...settings, ...keys })).resolves.toMatchObject({});
   });
 
   it.each<[string, Record<string, unknown>, string]>([
@@ -76,11 +85,17 @@ describe("open-storage", () => {
       { account: "a/b", accountKey: "planted" },
       "storage config: account is not a storage account's name",
     ],
+    ["gcs", { bucket: "b" }, "storage config: serviceAccountKey is missing"],
+    [
+      "gcs",
+      { bucket: "b", serviceAccountKey: '{"private_key":"planted"}' },
+      "serviceAccountKey is not the JSON file of a service account's key, with client_email and private_key",
+    ],
     ["vault", {}, "the vault can only be reached by an agent of its master"],
     [
       "toString",
       {},
-      'this agent knows no storage of type "toString", only local_disk, vault, s3, webdav, sftp, ftp, rclone, azure_blob',
+      'this agent knows no storage of type "toString", only local_disk, vault, s3, webdav, sftp, ftp, rclone, azure_blob, gcs',
     ],
   ])("refuses %s %o", async (type, config, message) => {
     await expect(openStorage(type, config)).rejects.toMatchObject({

@@ -21,7 +21,7 @@ export type TargetChanges = {
  * The settings that say where a target's objects are. An endpoint is not among them: the same storage may well get
  * another address, and a restore checks what it reads.
  */
-const WHERE_OBJECTS_ARE = ["path", "bucket", "prefix"];
+const WHERE_OBJECTS_ARE = ["path", "bucket", "prefix", "account", "container", "remote"];
 const ATTEMPTS = 3;
 
 /**
