@@ -13,7 +13,7 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { adminApi } from "../../protocol/index.ts";
 import { compareTrees } from "../../scripts/compare-trees.ts";
-import { type GoAgentOptions, type GoCall, startGoAgent } from "../fakes/go-agent.ts";
+import { type DatabaseServer, type GoAgentOptions, type GoCall, startGoAgent } from "../fakes/go-agent.ts";
 import { TEST_MS, until } from "./until.ts";
 import { startWorld, type World } from "./world.ts";
 
@@ -28,7 +28,12 @@ type Generation = GoAgentOptions["generation"];
 let names = 0;
 
 /** A node with a Go agent that is online; when the test ends, all that its master answered was as promised. */
-async function goNode(onEnd: OnEnd, generation: Generation, before?: GoAgentOptions["before"]) {
+async function goNode(
+  onEnd: OnEnd,
+  generation: Generation,
+  before?: GoAgentOptions["before"],
+  server?: DatabaseServer,
+) {
   const { node, token } = await world.call(adminApi.createNode, { body: { name: `go-${++names}` } });
   const folder = mkdtempSync(path.join(world.folder, "go-"));
   const workDir = path.join(folder, "work");
@@ -41,6 +46,7 @@ async function goNode(onEnd: OnEnd, generation: Generation, before?: GoAgentOpti
     heartbeatMs: 1000,
     pollMs: 100,
     ...(before && { before }),
+    ...(server && { server }),
   });
   onEnd(async () => {
     await agent.stop();
@@ -117,6 +123,43 @@ function gate(matches: (call: GoCall) => boolean) {
 }
 
 describe.concurrent("an unmodified BackupX Go agent", { timeout: TEST_MS }, () => {
+  test.for<Generation>(["first", "today"])(
+    "of generation %s discovers, dumps and loads databases with the password that is sealed with the task",
+    async (generation, { onTestFinished }) => {
+      const password = `p-${randomBytes(12).toString("hex")}`;
+      const databases: Record<string, string> = { shop: "goods", blog: "words", scratch: "nothing" };
+      const place = { type: "mysql" as const, host: "db.test", port: 3306, user: "backup" };
+      const node = await goNode(onTestFinished, generation, undefined, { ...place, password, databases });
+      const { targetId } = await diskOf(node);
+      const about = { params: { id: node.nodeId } };
+      const found = await world.call(adminApi.discoverDatabases, {
+        ...about,
+        body: { server: place, secrets: { password } },
+      });
+      expect(found.databases.map(({ name }) => name)).toEqual(["shop", "blog", "scratch"]);
+      const wrong = await world.ask(adminApi.discoverDatabases, { ...about, body: { server: place } });
+      expect(wrong).toMatchObject({ code: "NODE_COMMAND_FAILED", message: "access denied" });
+
+      const taskId = await world.task(node, {
+        source: { ...place, databases: ["shop", "blog"] },
+        secrets: { password },
+        pipeline: { compression: "gzip" },
+        targetIds: [targetId],
+      });
+      const record = await world.endOf((await world.run(taskId)).recordId);
+      expect(record).toMatchObject({ status: "success", sourceType: "mysql" });
+      expect(record.fileName).toMatch(/\.sql\.gz$/);
+      if (generation === "first") return;
+      databases["shop"] = "lost";
+      const { restoreId } = await world.call(adminApi.restoreRecord, {
+        params: { id: record.id },
+        body: { conflict: "overwrite" },
+      });
+      expect(await world.endOfRestore(restoreId)).toMatchObject({ status: "success" });
+      expect(databases).toEqual({ shop: "goods", blog: "words", scratch: "nothing" });
+    },
+  );
+
   test.for<Generation>(["first", "today"])(
     "of generation %s joins, browses and backs up to its disk",
     async (generation, { onTestFinished }) => {

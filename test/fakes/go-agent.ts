@@ -32,8 +32,19 @@ export type GoAgentOptions = {
   workDir: string;
   heartbeatMs?: number;
   pollMs?: number;
+  /** A database server that it reaches, with what each of its databases holds. */
+  server?: DatabaseServer;
   /** Sees every request before it leaves; one that it throws for is lost on its way. */
   before?: (call: GoCall) => unknown;
+};
+
+export type DatabaseServer = {
+  type: string;
+  host: string;
+  port: number;
+  user: string;
+  password: string;
+  databases: Record<string, string>;
 };
 
 export type GoAgent = {
@@ -85,7 +96,10 @@ const restoreSpec = z.object({
   type: z.string(),
   sourcePath: goText,
   sourcePaths: z.array(z.string()).nullish(),
+  dbHost: goText,
   dbPort: goInt,
+  dbUser: goText,
+  dbPassword: goText,
   compression: goText,
   encrypt: z.boolean(),
   storage: target,
@@ -110,7 +124,8 @@ type Context = GoAgentOptions & { client: Client };
 
 /**
  * Behaves towards its master as an unmodified BackupX Go agent does: call by call, never twice, one command at a time
- * inside the loop that polls. Files are its only source, and disks and the master its only storages.
+ * inside the loop that polls. Files and one database server are its only sources, disks and the master its only
+ * storages.
  */
 export function startGoAgent(options: GoAgentOptions): GoAgent {
   const { heartbeatMs = 15_000, pollMs = 5_000 } = options;
@@ -177,6 +192,10 @@ async function handle(context: Context, { type, payload }: Command): Promise<Rec
     const { path: folder } = parsePayload(z.object({ path: goText }), payload);
     return { entries: await listFolder(folder) };
   }
+  if (type === "discover_db") {
+    const asked = parsePayload(discovery, payload);
+    return { databases: Object.keys(reach(context, asked).databases) };
+  }
   if (type === "delete_storage_object") {
     const { targetType, targetConfig, storagePath } = parsePayload(deletion, payload);
     await rm(onDisk(targetType, targetConfig, storagePath), { force: true });
@@ -195,6 +214,22 @@ const deletion = z.object({
   targetConfig: z.record(z.string(), z.unknown()),
   storagePath: z.string().min(1),
 });
+
+const discovery = z.strictObject({
+  type: z.string(),
+  host: goText,
+  port: goInt,
+  user: goText,
+  password: goText,
+});
+
+/** The server that is asked for, if it lets this user in. */
+function reach({ server }: Context, asked: z.output<typeof discovery>): DatabaseServer {
+  if (!server || server.type !== asked.type) throw new Error(`unsupported database type: ${asked.type}`);
+  if (server.host !== asked.host || server.port !== asked.port) throw new Error("connection refused");
+  if (server.user !== asked.user || server.password !== asked.password) throw new Error("access denied");
+  return server;
+}
 
 function parsePayload<T extends z.ZodType>(schema: T, payload: unknown): z.output<T> {
   const parsed = schema.safeParse(payload);
@@ -264,13 +299,14 @@ const uploadResult = (target: Target, artifact: Artifact, error: Error | null): 
 
 /** Entries are named from the parent of their source path, and a source folder has no entry of its own. */
 async function pack(
-  { workDir, generation }: Context,
+  context: Context,
   spec: z.output<typeof taskSpec>,
   recordId: number,
   say: (text: string) => Promise<void>,
 ): Promise<Artifact> {
-  if (spec.type !== "file") throw new Error(`unsupported backup type: ${spec.type}`);
   if (spec.storageTargets.length === 0) throw new Error("no storage targets");
+  if (spec.type !== "file") return dump(context, spec, recordId, say);
+  const { workDir, generation } = context;
   const parse = generation === "today" ? listOfToday : lines;
   const paths = parse(spec.sourcePaths);
   const sources = paths.length > 0 ? paths : [spec.sourcePath].filter(Boolean);
@@ -286,9 +322,48 @@ async function pack(
     const { dir, base } = path.parse(path.resolve(source));
     await run("tar", ["-rf", tar, "--wildcards", ...excludes, "-C", dir, base]);
   }
+  return compressed(context, spec, recordId, { packed: tar, at });
+}
+
+const splitNames = (text: string) =>
+  text
+    .split(/[,;\n]/)
+    .map((name) => name.trim())
+    .filter(Boolean);
+
+/** The databases that are named, one after the other, as the server's own program would write them. */
+async function dump(
+  context: Context,
+  spec: z.output<typeof taskSpec>,
+  recordId: number,
+  say: (text: string) => Promise<void>,
+): Promise<Artifact> {
+  const { type, dbHost: host, dbPort: port, dbUser: user, dbPassword: password } = spec;
+  const server = reach(context, { type, host, port, user, password });
+  const names = splitNames(spec.dbName);
+  if (names.length === 0) throw new Error("database names are required");
+  await say(`dumping ${names.join(", ")}`);
+  const parts = names.map((name) => {
+    const content = server.databases[name];
+    if (content === undefined) throw new Error(`unknown database ${name}`);
+    return `${name}=${content}\n`;
+  });
+  const at = new Date().toISOString();
+  const folder = await mkdtemp(path.join(context.workDir, "backupx-run-"));
+  const packed = path.join(folder, `${fileNameOf(spec.name)}_${at.slice(0, 19).replace(/[-:]/g, "")}.sql`);
+  await writeFile(packed, parts.join(""));
+  return compressed(context, spec, recordId, { packed, at });
+}
+
+async function compressed(
+  { generation }: Context,
+  spec: z.output<typeof taskSpec>,
+  recordId: number,
+  { packed, at }: { packed: string; at: string },
+): Promise<Artifact> {
   const isGzip = spec.compression.toLowerCase() === "gzip";
-  const file = isGzip ? `${tar}.gz` : tar;
-  if (isGzip) await writeFile(file, gzipSync(await readFile(tar)));
+  const file = isGzip ? `${packed}.gz` : packed;
+  if (isGzip) await writeFile(file, gzipSync(await readFile(packed)));
   const bytes = await readFile(file);
   const fileName = path.basename(file);
   const day = `BackupX/${spec.type}/${at.slice(2, 10).replaceAll("-", "")}`;
@@ -375,18 +450,33 @@ async function restore(context: Context, restoreId: number): Promise<void> {
         ? await client.getArtifact(`${place}/artifact`)
         : await readFile(onDisk(spec.storage.type, spec.storage.config, spec.storagePath));
     if (spec.checksum !== "" && sha256(bytes) !== spec.checksum) throw new Error("the SHA-256 differs");
-    const tar = path.join(folder, "artifact.tar");
-    await writeFile(tar, spec.fileName.endsWith(".gz") ? gunzipSync(bytes) : bytes);
-    const parent = path.dirname(spec.sourcePaths?.[0] ?? spec.sourcePath);
-    await mkdir(parent, { recursive: true });
-    // Times are not among what it restores.
-    await run("tar", ["-xmf", tar, "-C", parent]);
+    const plain = spec.fileName.endsWith(".gz") ? gunzipSync(bytes) : bytes;
+    if (spec.type !== "file") load(context, spec, plain.toString());
+    else await unpack(spec, plain, folder);
     await client.send("POST", place, { status: "success", logAppend: "restored\n" });
   } catch (error) {
     const errorMessage = (error as Error).message;
     const report = { status: "failed", errorMessage, logAppend: `${errorMessage}\n` };
     await client.send("POST", place, report).catch(() => {});
     throw error;
+  }
+}
+
+async function unpack(spec: z.output<typeof restoreSpec>, plain: Buffer, folder: string): Promise<void> {
+  const tar = path.join(folder, "artifact.tar");
+  await writeFile(tar, plain);
+  const parent = path.dirname(spec.sourcePaths?.[0] ?? spec.sourcePath);
+  await mkdir(parent, { recursive: true });
+  // Times are not among what it restores.
+  await run("tar", ["-xmf", tar, "-C", parent]);
+}
+
+function load(context: Context, spec: z.output<typeof restoreSpec>, plain: string): void {
+  const { type, dbHost: host, dbPort: port, dbUser: user, dbPassword: password } = spec;
+  const server = reach(context, { type, host, port, user, password });
+  for (const line of plain.split("\n").filter(Boolean)) {
+    const [name = "", content = ""] = line.split("=");
+    server.databases[name] = content;
   }
 }
 
