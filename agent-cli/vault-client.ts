@@ -55,10 +55,11 @@ export function uploadClient(context: VaultContext, recordId: number, targetId: 
   };
 }
 
-/** A call that answers the one artifact which a restore, copy, verification or listing may read, by its own id. */
+/** A call that answers the one artifact which a restore, backup, copy, verification or listing may read, by its own id. */
 export type ArtifactCall = {
   endpoint:
     | typeof agentApi.restoreArtifact
+    | typeof agentApi.baseArtifact
     | typeof agentApi.copyArtifact
     | typeof agentApi.verificationArtifact
     | typeof agentApi.inspectedArtifact;

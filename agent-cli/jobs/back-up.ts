@@ -1,19 +1,27 @@
+import { join } from "node:path";
+import { agentApi } from "../../protocol/agent-api.ts";
 import { artifactExtension, runBackup } from "../pipeline/backup.ts";
 import { AllTargetsFailed } from "../pipeline/fan-out.ts";
-import type { BackupJob, BackupResult, BackupTarget, TargetResult } from "../pipeline/pipeline.ts";
+import type { Identities } from "../pipeline/identities.ts";
+import type { BackupJob, BackupResult, BackupTarget, Base, TargetResult } from "../pipeline/pipeline.ts";
 import { openStorage, type StorageEnv } from "../storage/open-storage.ts";
 import { retrying } from "../storage/retrying.ts";
 import type { Storage } from "../storage/storage.ts";
 import { vault } from "../storage/vault.ts";
-import { uploadClient, type VaultContext, vaultRetryPolicy } from "../vault-client.ts";
+import { downloadClient, uploadClient, type VaultContext, vaultRetryPolicy } from "../vault-client.ts";
+import { IndexCache } from "./index-cache.ts";
 import type { Job, StoredBackup, TaskSpec } from "./job.ts";
+import { type BaseCopy, openBase } from "./open-base.ts";
 
-type Run = Pick<BackupJob, "workDir" | "ownPaths" | "commands" | "report" | "signal">;
+type Run = Pick<BackupJob, "workDir" | "ownPaths" | "commands" | "report" | "signal"> & {
+  identityFile: string | null;
+  stateDir: string;
+};
 
 /** Makes the backup of a task's spec, to all its targets at once. */
 export async function backUp(
   { spec, recordId }: Extract<Job, { kind: "backup" }>,
-  run: Run,
+  { identityFile, stateDir, ...run }: Run,
   context: VaultContext,
   env: StorageEnv,
 ): Promise<StoredBackup> {
@@ -27,12 +35,88 @@ export async function backUp(
       return { id, name, storage, key, quotaRemainingBytes };
     }),
   );
-  const { source, sourceSecrets, pipeline } = spec;
-  const result = await runBackup({ source, sourceSecrets, pipeline, targets, ...run }).catch((error) => {
-    if (error instanceof AllTargetsFailed) return nothingStored(error.targets);
-    throw error;
+  const cache = new IndexCache(join(stateDir, "indexes"));
+  const base = await openBase(spec, {
+    cache,
+    copies: spec.base ? baseCopies(spec, spec.base, recordId, context, env) : [],
+    identities: () => identitiesOf(identityFile),
+    report: run.report,
+    signal: run.signal,
   });
-  return { ...result, key, fileName };
+  const { source, sourceSecrets, pipeline } = spec;
+  const kept = keptIndex(spec, recordId, cache, base, run.report);
+  const job = { source, sourceSecrets, pipeline, targets, base, onIndex: kept.draft, ...run };
+  try {
+    const result = await runBackup(job);
+    kept.keep();
+    return { ...result, kind: base ? "differential" : "full", key, fileName };
+  } catch (error) {
+    kept.discard();
+    if (error instanceof AllTargetsFailed) {
+      return { ...nothingStored(error.targets), kind: "full", key, fileName };
+    }
+    throw error;
+  }
+}
+
+/** Keeps the index of a full backup that the next ones are to be compared with. That is a help and no condition. */
+function keptIndex(
+  { taskId, pipeline }: TaskSpec,
+  recordId: number,
+  cache: IndexCache,
+  base: Base | null,
+  report: BackupJob["report"],
+) {
+  if (pipeline.differential === null || base !== null) return nothingKept;
+  let draft: ReturnType<IndexCache["draft"]> | null = null;
+  const trying = (work: () => void) => {
+    try {
+      work();
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      report.log("warn", `the backup's index is not kept on this machine: ${reason}`);
+    }
+  };
+  return {
+    draft: (bytes: Uint8Array) =>
+      trying(() => {
+        draft = cache.draft({ taskId, recordId }, bytes);
+      }),
+    keep: () => trying(() => draft?.keep()),
+    discard: () => trying(() => draft?.discard()),
+  };
+}
+
+const nothingKept = { draft: () => {}, keep: () => {}, discard: () => {} };
+
+/** The copies of the base, in the targets of the task. */
+function baseCopies(
+  spec: TaskSpec,
+  base: NonNullable<TaskSpec["base"]>,
+  recordId: number,
+  context: VaultContext,
+  env: StorageEnv,
+): BaseCopy[] {
+  return base.copies.flatMap(({ targetId, storagePath }) => {
+    const target = spec.targets.find(({ id }) => id === targetId);
+    if (!target) return [];
+    const open = async () => {
+      if (isDirect(target)) return openStorage(target.type, target.config, env);
+      const client = downloadClient(
+        context,
+        { endpoint: agentApi.baseArtifact, id: recordId },
+        base.sizeBytes,
+      );
+      return retrying(vault(client));
+    };
+    return [{ name: target.name, storagePath, open }];
+  });
+}
+
+async function identitiesOf(file: string | null): Promise<Identities | null> {
+  if (file === null) return null;
+  const { readIdentities } = await import("../pipeline/identities.ts");
+  return readIdentities(file);
 }
 
 /** Each target's own reason matters even when none has succeeded. */
@@ -48,15 +132,16 @@ const nothingStored = (targets: TargetResult[]): BackupResult => ({
   timings: { totalMs: 0 },
 });
 
+const isDirect = ({ transferMode, type }: TaskSpec["targets"][number]): boolean =>
+  transferMode === "direct" && type !== "vault";
+
 async function openTarget(
   target: TaskSpec["targets"][number],
   recordId: number,
   context: VaultContext,
   env: StorageEnv,
 ): Promise<Storage> {
-  if (target.transferMode === "direct" && target.type !== "vault") {
-    return openStorage(target.type, target.config, env);
-  }
+  if (isDirect(target)) return openStorage(target.type, target.config, env);
   return retrying(vault(uploadClient(context, recordId, target.id), { retryPolicy: vaultRetryPolicy }));
 }
 

@@ -43,7 +43,12 @@ export type Job =
   | ({ kind: "forget_snapshot"; key: string; password: string } & StorageSettings);
 
 /** A backup, and where its artifact is in every target that took it. */
-export type StoredBackup = BackupResult & { key: string; fileName: string; snapshotId?: string };
+export type StoredBackup = BackupResult & {
+  kind: "full" | "differential";
+  key: string;
+  fileName: string;
+  snapshotId?: string;
+};
 
 export type JobResults = {
   backup: StoredBackup;

@@ -30,7 +30,7 @@ export async function performJob(
         return backUpByRestic(job, { ...byRestic, ownPaths }, env);
       }
       const { backUp } = await import("./back-up.ts");
-      return backUp(job, { ...run, ownPaths }, vaultContext(envelope, say), env);
+      return backUp(job, { ...run, ownPaths, identityFile, stateDir }, vaultContext(envelope, say), env);
     }
     case "restore": {
       if (job.spec.engine === "restic") {

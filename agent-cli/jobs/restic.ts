@@ -48,6 +48,7 @@ export async function backUpByRestic(
     targets: results,
     archiveIndex: null,
     timings: { totalMs: Math.round(performance.now() - startedAt) },
+    kind: "full",
     key: first ? snapshotKey(resticOf(spec).key, first.id) : "",
     fileName: `${spec.fileNameStem}.restic`,
     ...(first ? { snapshotId: first.id } : {}),

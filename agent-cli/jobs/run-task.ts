@@ -104,7 +104,7 @@ function finalReport(spec: TaskSpec, result: StoredBackup, report: Report) {
   if (success) {
     const size = `${result.entries} entries, ${result.sourceBytes} bytes in, ${result.sizeBytes} bytes stored`;
     const named = result.snapshotId ? `snapshot ${result.snapshotId}` : `SHA-256 ${result.sha256}`;
-    report.log("info", `done: ${size}, ${named}, ${result.warningCount} warnings`);
+    report.log("info", `done: ${result.kind} backup, ${size}, ${named}, ${result.warningCount} warnings`);
   }
   return {
     status: success ? ("success" as const) : ("failed" as const),
@@ -117,6 +117,7 @@ function finalReport(spec: TaskSpec, result: StoredBackup, report: Report) {
     timings: result.timings,
     ...(result.archiveIndex && { archiveIndex: result.archiveIndex }),
     ...(stored && {
+      kind: result.kind,
       ...(result.snapshotId ? { snapshotId: result.snapshotId } : {}),
       fileName: result.fileName,
       fileSize: result.sizeBytes,

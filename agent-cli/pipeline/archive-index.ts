@@ -113,7 +113,7 @@ export class ArchiveIndexBuilder {
   readonly #paths = new PathList();
   readonly #frames = new GrowingBytes();
   readonly #deleted = new PathList();
-  readonly #segments: Buffer[] = [];
+  readonly #segments: Uint8Array[] = [];
   readonly #table = new GrowingBytes();
   #count = 0;
   #frameCount = 0;
@@ -149,8 +149,8 @@ export class ArchiveIndexBuilder {
     this.#frameCount += 1;
   }
 
-  /** A segment of the base in which nothing has changed, as `SegmentReader.unchanged` gives it. */
-  addUnchanged({ packed, plainBytes, count }: Pick<Segment, "packed" | "plainBytes" | "count">): void {
+  /** A segment of the base in which nothing has changed, as `EntryReader.unchanged` gives it. */
+  addUnchanged({ packed, plainBytes, count }: PackedSegment): void {
     if (this.#count > 0) this.#closeSegment();
     this.#segments.push(packed);
     for (const number of [packed.length, plainBytes, count]) this.#table.uint32(number);
@@ -283,11 +283,13 @@ async function exactly(
   return bytes;
 }
 
-/** Entries that were packed together; `first` is the position of the first of them. */
-export type Segment = { packed: Buffer; plainBytes: number; count: number; first: number };
+/** Entries that were packed together. */
+export type PackedSegment = { packed: Uint8Array; plainBytes: number; count: number };
+/** The same in an index; `first` is the position of the first of them. */
+export type Segment = PackedSegment & { first: number };
 
 /** The entries of a segment in their order, read from where they lie: nothing is made of those that nobody asks for. */
-export class SegmentReader {
+export class EntryReader {
   readonly count: number;
   readonly #plain: Buffer;
   readonly #columns: Columns;
@@ -298,7 +300,7 @@ export class SegmentReader {
   #linkPath: Buffer | null = null;
   #row = -1;
 
-  constructor({ packed, plainBytes, count }: Omit<Segment, "first">) {
+  constructor({ packed, plainBytes, count }: PackedSegment) {
     this.count = count;
     this.#plain = unpack(packed, plainBytes);
     this.#columns = columnsOf(count);
@@ -349,7 +351,7 @@ export class SegmentReader {
   }
 
   /** The same segment as it stands in a differential backup in which nothing of it has changed. */
-  unchanged(): Pick<Segment, "packed" | "plainBytes" | "count"> {
+  unchanged(): PackedSegment {
     const from = this.#columns.tarOffset;
     for (let row = 0; row < this.count; row += 1)
       this.#plain.writeDoubleLE(-1, from + row * widths.tarOffset);
@@ -385,6 +387,18 @@ export class IndexEntries implements Iterable<IndexEntry> {
   *of(segment: Segment): Generator<IndexEntry> {
     const content = this.#content(segment);
     for (let i = 0; i < segment.count; i += 1) yield content.entry(i);
+  }
+
+  /** The inode numbers of its files, read past everything else. */
+  *fileInodes(): Generator<{ position: number; ino: bigint }> {
+    for (const { packed, plainBytes, count, first } of this.#segments) {
+      const plain = unpack(packed, plainBytes);
+      const { ino } = columnsOf(count);
+      for (let row = 0; row < count; row += 1) {
+        if (isFileCode(plain[row] as number))
+          yield { position: first + row, ino: plain.readBigUInt64LE(ino + row * widths.ino) };
+      }
+    }
   }
 
   get segments(): readonly Segment[] {
@@ -538,7 +552,7 @@ const packing = { params: { [constants.ZSTD_c_checksumFlag]: 1 } };
 
 const pack = (plain: Buffer): Buffer => zstdCompressSync(plain, packing);
 
-function unpack(packed: Buffer, plainBytes: number): Buffer {
+function unpack(packed: Uint8Array, plainBytes: number): Buffer {
   try {
     const plain = zstdDecompressSync(packed, {
       maxOutputLength: Math.max(plainBytes, 1),

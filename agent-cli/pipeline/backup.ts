@@ -1,4 +1,5 @@
 import { createHash, type Hash } from "node:crypto";
+import { compareSettings } from "../sources/compare-segment.ts";
 import { openSource, sourceExtension } from "../sources/open-source.ts";
 import type { OpenedSource, Tally } from "../sources/source.ts";
 import { identities } from "../sources/walk.ts";
@@ -55,7 +56,7 @@ async function packAndUpload(job: BackupJob, threads: PackThreads): Promise<Back
     threads,
     slabs: threads.slabs,
     index: indexed?.builder ?? null,
-    comparison: job.comparison ?? null,
+    base: job.base ?? null,
     signal: job.signal,
   });
   const made: Made = { hash: createHash("sha256"), bytes: 0 };
@@ -82,11 +83,13 @@ async function packAndUpload(job: BackupJob, threads: PackThreads): Promise<Back
   }
 }
 
-function packThreads({ pipeline, ownPaths = [], workDir, source }: BackupJob): PackThreads {
+function packThreads({ pipeline, ownPaths = [], workDir, source, base }: BackupJob): PackThreads {
   const { compression, level, threads = null } = pipeline;
   if (compression !== "none") checkedLevel(compression, level);
   const own = [...identities([workDir, ...ownPaths])];
-  return new PackThreads({ compression, level, own, hashing: hasIndex(source, compression) }, threads);
+  const hashing = hasIndex(source, compression);
+  const compare = base && source.type === "file" ? compareSettings(source.paths, base.index.deleted) : null;
+  return new PackThreads({ compression, level, own, hashing, compare }, threads);
 }
 
 /** Only zstd has frames that say where they end, and room for something beside them. */
@@ -97,14 +100,14 @@ const hasIndex = (source: SourceSpec, compression: Compression): boolean =>
 type Indexed = {
   builder: ArchiveIndexBuilder;
   base: IndexBase | null;
-  deleted(): Iterable<Buffer>;
+  onIndex: BackupJob["onIndex"];
   place: IndexPlace | null;
 };
 
-function indexOf({ source, pipeline, comparison }: BackupJob): Indexed | null {
+function indexOf({ source, pipeline, base, onIndex }: BackupJob): Indexed | null {
   if (!hasIndex(source, pipeline.compression)) return null;
-  const deleted = () => comparison?.deleted() ?? [];
-  return { builder: new ArchiveIndexBuilder(), base: comparison?.base ?? null, deleted, place: null };
+  const place = base ? { recordId: base.recordId, sha256: base.sha256 } : null;
+  return { builder: new ArchiveIndexBuilder(), base: place, onIndex, place: null };
 }
 
 /** The whole stream before encryption: the frames, then the index of what is in them. */
@@ -121,10 +124,10 @@ async function* packedBytes(
     yield bytes;
   }
   if (indexed === null) return;
-  for (const path of indexed.deleted()) indexed.builder.addDeleted(path);
   const index = indexed.builder.finish(indexed.base);
   const sha256 = createHash("sha256").update(index).digest("hex");
   indexed.place = { offsetBytes, sizeBytes: index.length, sha256 };
+  indexed.onIndex?.(index);
   // In memory of its own, as all that goes on: it may be handed over to a thread.
   yield new Uint8Array(index);
 }

@@ -1,5 +1,7 @@
+import type { ComparedSegment, CompareSettings } from "../sources/compare-segment.ts";
 import type { EntryWarning } from "../sources/file-packer.ts";
 import type { ChunkRun } from "./age-payload.ts";
+import type { PackedSegment } from "./archive-index.ts";
 import type { Compression } from "./pipeline.ts";
 
 /** What a packing thread is told once, when it starts. */
@@ -10,6 +12,8 @@ export type ThreadSettings = {
   own: string[];
   /** Whether the files' own hashes are wanted. */
   hashing: boolean;
+  /** For comparing with a base. */
+  compare: CompareSettings | null;
 };
 
 /** One frame, and how much it holds. */
@@ -25,6 +29,8 @@ export type Requests = {
   open: { ask: { batch: Uint8Array }; answer: null };
   /** The next part of the open file; `end` is given with the last one. Later parts are empty. */
   part: { ask: { slab: ArrayBuffer }; answer: FilePart };
+  /** Compares a segment of the base with what is there now. */
+  compare: { ask: PackedSegment; answer: ComparedSegment };
   /** Seals chunks of an encrypted artifact. */
   seal: { ask: ChunkRun; answer: { sealed: Uint8Array } };
 };

@@ -1,4 +1,10 @@
 import { parentPort, workerData } from "node:worker_threads";
+import {
+  type ComparedSegment,
+  type CompareOptions,
+  compareSegment,
+  PathSet,
+} from "../sources/compare-segment.ts";
 import { readBatch } from "../sources/file-batch.ts";
 import { FilePacker } from "../sources/file-packer.ts";
 import { sealRun } from "./age-payload.ts";
@@ -54,12 +60,27 @@ function perform(asked: Ask, moved: ArrayBuffer[]): Requests[keyof Requests]["an
       return null;
     case "part":
       return nextPart(asked.ask.slab, moved);
+    case "compare":
+      return compare(asked.ask, moved);
     case "seal": {
       const sealed = sealRun(asked.ask);
       moved.push(sealed.buffer as ArrayBuffer);
       return { sealed };
     }
   }
+}
+
+let comparing: CompareOptions | null = null;
+
+function compare(segment: Requests["compare"]["ask"], moved: ArrayBuffer[]): ComparedSegment {
+  const { roots = [], incomplete = [] } = settings.compare ?? {};
+  comparing ??= { roots: new PathSet(roots), incomplete: new PathSet(incomplete) };
+  const compared = compareSegment(segment, comparing);
+  moved.push(compared.verdicts.buffer as ArrayBuffer);
+  if (compared.unchanged === null) return compared;
+  const packed = new Uint8Array(compared.unchanged.packed);
+  moved.push(packed.buffer);
+  return { ...compared, unchanged: { ...compared.unchanged, packed } };
 }
 
 const batchTar = new TarWriter(slabs);

@@ -1,5 +1,7 @@
 import { availableParallelism } from "node:os";
 import { SHARE_ENV, Worker } from "node:worker_threads";
+import type { ComparedSegment } from "../sources/compare-segment.ts";
+import type { Segment } from "./archive-index.ts";
 import type {
   Answer,
   Ask,
@@ -58,6 +60,21 @@ export class PackThreads {
     // Threads that wait for a disk leave the processor to others.
     if (packed.readingShare > coldReadingShare && this.#target < this.#most) this.#target += 1;
     return packed;
+  }
+
+  /** What has become of the entries of a base's segment. */
+  async compare({ packed, plainBytes, count }: Segment): Promise<ComparedSegment> {
+    const bytes = new Uint8Array(packed);
+    const ask = { packed: bytes, plainBytes, count };
+    const compared = await this.#ask("compare", ask, [bytes.buffer]);
+    const { first, last, roots } = compared;
+    // What has come from a thread is plain bytes.
+    return {
+      ...compared,
+      first: Buffer.from(first),
+      last: Buffer.from(last),
+      roots: roots.map((root) => Buffer.from(root)),
+    };
   }
 
   /** Seals before anything else: what is compressed already waits for it. */

@@ -1,7 +1,5 @@
 import type { Storage } from "../storage/storage.ts";
-import type { IndexPlace } from "./archive-index.ts";
-
-import type { Comparison } from "./comparison.ts";
+import type { ArchiveIndex, IndexPlace } from "./archive-index.ts";
 
 import type { DryRunOutcome } from "./dry-run.ts";
 import type { Identities } from "./identities.ts";
@@ -82,6 +80,9 @@ export type BackupTarget = {
   quotaRemainingBytes: number | null;
 };
 
+/** A full backup by its index: what is as it was then is not stored again. */
+export type Base = { recordId: number; sha256: string; index: ArchiveIndex };
+
 export type BackupJob = {
   source: SourceSpec;
   sourceSecrets?: SourceSecrets;
@@ -93,8 +94,10 @@ export type BackupJob = {
   workDir: string;
   /** Directories and files of the agent (its state, its key) that a backup of files leaves out, beside `workDir`. */
   ownPaths?: readonly string[];
-  /** For a differential backup of files: what is stored already. */
-  comparison?: Comparison | null;
+  /** Makes it a differential backup: of files, packed with zstd. */
+  base?: Base | null;
+  /** Called with the archive's index, as it stands in the artifact, when all has been packed and little uploaded. */
+  onIndex?: (index: Uint8Array) => void;
   report: Reporter;
   signal: AbortSignal;
 };

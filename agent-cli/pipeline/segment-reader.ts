@@ -2,7 +2,7 @@ import { zstdDecompressSync } from "node:zlib";
 import { DamagedArtifact } from "./damaged.ts";
 import { errorCode } from "./error-code.ts";
 import { type Member, type PlacedFrame, unpackMembers } from "./segments.ts";
-import { contentSize, type TarEntry } from "./tar-entry.ts";
+import { contentSize, deletedMember, type TarEntry } from "./tar-entry.ts";
 import { type TarHandler, TarReader } from "./untar.ts";
 
 const endOfArchive = Buffer.alloc(1024);
@@ -18,6 +18,8 @@ export class SegmentReader implements TarHandler {
   /** The first member whose bytes are not all read, and the one whose header comes next. */
   #reading = 0;
   #next = 0;
+  /** What is read now is the differential run's list of deletions, which is no member of the tree. */
+  #isList = false;
 
   constructor(packedMembers: Buffer, handler: TarHandler) {
     this.#members = unpackMembers(packedMembers);
@@ -50,6 +52,8 @@ export class SegmentReader implements TarHandler {
 
   entry(entry: TarEntry): void {
     const member = this.#members[this.#next];
+    this.#isList = member === undefined && entry.path.equals(deletedMember);
+    if (this.#isList) return;
     this.#next += 1;
     if (!member || !isSame(entry, member)) throw notAsIndexed();
     this.#handler.entry(entry);
@@ -60,11 +64,11 @@ export class SegmentReader implements TarHandler {
   }
 
   data(bytes: Buffer, offset: number): void {
-    this.#handler.data(bytes, offset);
+    if (!this.#isList) this.#handler.data(bytes, offset);
   }
 
   endEntry(): void {
-    this.#handler.endEntry();
+    if (!this.#isList) this.#handler.endEntry();
   }
 
   /** The members from the current one on that follow each other without a gap, as far as they begin before `end`. */

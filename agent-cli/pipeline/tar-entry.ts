@@ -21,5 +21,11 @@ export type TarEntry = {
 /** The size the file has on disk. */
 export const contentSize = (entry: TarEntry): number => entry.sparse?.realSize ?? entry.size;
 
+/**
+ * The last member of a differential backup, for who restores by tar alone: what is to be removed from the base before
+ * the rest is unpacked over it, as names in the archive with a NUL after each.
+ */
+export const deletedMember = Buffer.from(".backupx-deleted");
+
 /** The name in the archive: the absolute path without its first slash, as GNU tar has it. */
 export const memberName = (path: Buffer): Buffer => (path.length > 1 ? path.subarray(1) : Buffer.from("."));

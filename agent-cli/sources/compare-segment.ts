@@ -1,5 +1,7 @@
-import { type BigIntStats, lstatSync, statfsSync } from "node:fs";
-import { type Segment, SegmentReader } from "../pipeline/archive-index.ts";
+import { type BigIntStats, statfsSync } from "node:fs";
+import { resolve } from "node:path";
+import { EntryReader, type PackedSegment } from "../pipeline/archive-index.ts";
+import { lstatOf } from "./walk.ts";
 
 /** What is known of an entry of the base, one byte each. */
 export const verdict = {
@@ -18,16 +20,28 @@ export type ComparedSegment = {
   /** Those of its paths that the task names. */
   roots: Buffer[];
   /** The segment anew, when everything in it is `same`. */
-  unchanged: Pick<Segment, "packed" | "plainBytes" | "count"> | null;
+  unchanged: PackedSegment | null;
 };
+
+/** The same as it goes to a thread. */
+export type CompareSettings = { roots: Uint8Array[]; incomplete: Uint8Array[] };
+
+/** `warned` are paths of the base about which there was a warning: they and their directories are looked at again. */
+export function compareSettings(roots: readonly string[], warned: readonly Buffer[]): CompareSettings {
+  const parents = warned.map((path) => path.subarray(0, Math.max(1, path.lastIndexOf(slashByte))));
+  return {
+    roots: roots.map((root) => Buffer.from(resolve(root))),
+    incomplete: [...warned, ...parents].map((path) => Uint8Array.from(path)),
+  };
+}
 
 /** Paths that are looked for among a base's entries. */
 export class PathSet {
   readonly #paths: ReadonlySet<string>;
   readonly #lengths: ReadonlySet<number>;
 
-  constructor(paths: readonly Buffer[]) {
-    this.#paths = new Set(paths.map((path) => path.toString("latin1")));
+  constructor(paths: readonly Uint8Array[]) {
+    this.#paths = new Set(paths.map((path) => Buffer.from(path).toString("latin1")));
     this.#lengths = new Set(paths.map(({ length }) => length));
   }
 
@@ -44,8 +58,8 @@ export type CompareOptions = {
 };
 
 /** Looks at every file of a segment of the base, and says which are as they were. */
-export function compareSegment(segment: Omit<Segment, "first">, options: CompareOptions): ComparedSegment {
-  const reader = new SegmentReader(segment);
+export function compareSegment(segment: PackedSegment, options: CompareOptions): ComparedSegment {
+  const reader = new EntryReader(segment);
   const verdicts = new Uint8Array(reader.count);
   const roots: Buffer[] = [];
   const trust = new Map<bigint, boolean>();
@@ -64,26 +78,17 @@ export function compareSegment(segment: Omit<Segment, "first">, options: Compare
 }
 
 function verdictOn(
-  reader: SegmentReader,
+  reader: EntryReader,
   path: Buffer,
   { incomplete }: CompareOptions,
   trust: Map<bigint, boolean>,
 ): number {
-  const stat = statOf(path);
+  const stat = lstatOf(path);
   const type = reader.type;
   if (!stat || !isOfType(stat, type) || !reader.isSame(stat)) return verdict.differs;
   if (type === "link") return isSameAsTarget(reader) ? verdict.same : verdict.differs;
   if (type !== "directory") return verdict.same;
   return tellsOfNames(path, stat, trust) && !incomplete.has(path) ? verdict.same : verdict.read;
-}
-
-function statOf(path: Buffer): BigIntStats | undefined {
-  try {
-    return lstatSync(path, { bigint: true, throwIfNoEntry: false });
-  } catch {
-    // Whatever it is, the walk meets it again and tells.
-    return undefined;
-  }
 }
 
 const kinds = {
@@ -103,14 +108,15 @@ const isOfType = (stat: BigIntStats, type: keyof typeof kinds): boolean =>
  * The archive of the base has the content under the name it met first. That name can be gone without a trace on the
  * file itself, when a directory above it was renamed.
  */
-function isSameAsTarget(reader: SegmentReader): boolean {
+function isSameAsTarget(reader: EntryReader): boolean {
   if (!reader.linkPath) return false;
-  const target = reader.linkPath[0] === 47 ? reader.linkPath : Buffer.concat([slash, reader.linkPath]);
-  const stat = statOf(target);
+  const target = reader.linkPath[0] === slashByte ? reader.linkPath : Buffer.concat([slash, reader.linkPath]);
+  const stat = lstatOf(target);
   return stat !== undefined && reader.isSame(stat);
 }
 
 const slash = Buffer.from("/");
+const slashByte = 47;
 
 /**
  * Kinds of file systems, by their magic numbers, on which a directory's times change whenever a name in it does: ext,

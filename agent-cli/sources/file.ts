@@ -1,20 +1,27 @@
 import { type BigIntStats, closeSync, fstatSync, lstatSync, openSync, readlinkSync } from "node:fs";
 import { setImmediate as breathe } from "node:timers/promises";
-import type { IndexEntry } from "../pipeline/archive-index.ts";
+import {
+  type IndexEntry,
+  type Segment as IndexSegment,
+  type PackedSegment,
+  unsureCtime,
+} from "../pipeline/archive-index.ts";
 import { mapInOrder } from "../pipeline/map-in-order.ts";
 import type { BatchReport, FilePart, Frame, PackedBatch } from "../pipeline/pack-requests.ts";
 import type { PackThreads } from "../pipeline/pack-threads.ts";
+import type { Base } from "../pipeline/pipeline.ts";
 import { slabBytes } from "../pipeline/slabs.ts";
 import { blockBytes, TarWriter } from "../pipeline/tar.ts";
-import { memberName, type TarEntry } from "../pipeline/tar-entry.ts";
+import { deletedMember, memberName, type TarEntry } from "../pipeline/tar-entry.ts";
 import type { Warned } from "../pipeline/warnings.ts";
 import { compileExcludes } from "./excludes.ts";
 import { type BatchEntry, BatchWriter, type Packed, readPacked } from "./file-batch.ts";
 import { type EntryWarning, fitsOneFrame, openFlags, roomFor } from "./file-packer.ts";
+import { InodeTable } from "./inode-table.ts";
 import { previewFiles } from "./preview-files.ts";
 import { newTally, type Source, type SourceContext, type Tally } from "./source.ts";
-
-import { type Found, identities, identity, vanishedOr, walk } from "./walk.ts";
+import { type Found, identities, identity, vanishedOr, type WalkOptions, walk } from "./walk.ts";
+import { BaseWalk, type Step } from "./walk-base.ts";
 
 /**
  * Files and directories as a tar stream. A file that vanishes, shrinks, grows or cannot be read is a warning; the
@@ -34,16 +41,38 @@ export const fileSource: Source<{
   async open(spec, context) {
     const tally = newTally();
     const warnings = new Notes();
-    const found = walk(spec.paths, {
+    const walked = stretches(spec.paths, context, {
       excludes: compileExcludes(spec.excludes),
       oneFileSystem: spec.oneFileSystem,
       ownPaths: ownPathsOf(context),
       warnings,
     });
-    const packing = new Packing(found, warnings, context, tally);
+    const packing = new Packing(walked, warnings, context, tally);
     return { frames: packing.frames(), tally };
   },
 };
+
+type Stretches = Iterable<Iterable<Step>> | AsyncIterable<Iterable<Step>>;
+
+/** The walk in stretches: all of it, or along a base one after each of its segments, which threads have compared. */
+function stretches(paths: readonly string[], context: SourceContext, options: WalkOptions): Stretches {
+  const { base, threads } = context;
+  return base ? alongBase(base, paths, threads, options) : [walk(paths, options)];
+}
+
+async function* alongBase(
+  { index: { entries } }: Base,
+  paths: readonly string[],
+  threads: PackThreads,
+  options: WalkOptions,
+): AsyncGenerator<Iterable<Step>> {
+  const along = new BaseWalk(entries, paths, options);
+  const compare = async (segment: IndexSegment) => ({ segment, compared: await threads.compare(segment) });
+  for await (const { segment, compared } of mapInOrder(entries.segments, threads.inFlight, compare)) {
+    yield along.segment(segment, compared);
+  }
+  yield along.end();
+}
 
 const ownPathsOf = ({ workDir, ownPaths }: SourceContext): string[] => [workDir, ...ownPaths];
 
@@ -61,11 +90,12 @@ type Item = {
   stat: BigIntStats;
   /** Open already, because it has several names: the other ones will lead to it, so it must not vanish. */
   fd: number | null;
-  /** Set for what is not packed because the base has it. */
-  base: IndexEntry | null;
   /** What there was to say before it came. */
   notes: Notes | null;
 };
+/** An entry that is not packed because the base has it. */
+type Kept = { kept: IndexEntry; path: Buffer; notes: Notes | null };
+const isKept = (item: Item | Kept): item is Kept => "kept" in item;
 
 /** What the walk has to say waits until its place in the archive is reached, so that warnings come in one order. */
 class Notes implements Warned {
@@ -75,8 +105,10 @@ class Notes implements Warned {
     this.#notes.push({ path, reason });
   }
 
-  tell(warnings: Warned): void {
-    for (const { path, reason } of this.#notes.splice(0)) warnings.add(path, reason);
+  tell(...listeners: Warned[]): void {
+    for (const { path, reason } of this.#notes.splice(0)) {
+      for (const listener of listeners) listener.add(path, reason);
+    }
   }
 
   /** Those so far, if any; the next ones come after them. */
@@ -93,18 +125,27 @@ class Notes implements Warned {
 type Done = { frames: Frame[]; settle(tarOffset: number): void };
 type Work = () => Promise<Done>;
 
+/** The clock that stamps files ticks in steps, on some file systems of a second. */
+const clockStepMs = 2_000;
+
 class Packing {
-  readonly #found: Iterable<Found>;
+  readonly #stretches: Stretches;
   readonly #notes: Notes;
   readonly #context: SourceContext;
   readonly #tally: Tally;
   readonly #own: ReadonlySet<string>;
   /** Files with several names: where the first one was stored, and how many are still to come. */
   readonly #linked = new Map<string, { path: Buffer; left: number }>();
+  /** Made when the first file with several names is met. */
+  #inodes: InodeTable | null = null;
+  /** Paths of the base that are gone. */
+  readonly #deleted: Buffer[] = [];
+  /** What has changed as late as this may have changed once more, unseen, while it was read. */
+  readonly #unsureFromNs = BigInt(Date.now() - clockStepMs) * 1_000_000n;
   #tarOffset = 0;
 
-  constructor(found: Iterable<Found>, notes: Notes, context: SourceContext, tally: Tally) {
-    this.#found = found;
+  constructor(stretches: Stretches, notes: Notes, context: SourceContext, tally: Tally) {
+    this.#stretches = stretches;
     this.#notes = notes;
     this.#context = context;
     this.#tally = tally;
@@ -121,28 +162,36 @@ class Packing {
         yield frame;
       }
     }
-    this.#notes.tell(this.#context.warnings);
-    yield await this.#end();
+    this.#tell(this.#notes);
+    yield* this.#end();
   }
 
   async *#work(): AsyncGenerator<Work> {
     let batch = new Batch();
     let count = 0;
     try {
-      for (const found of this.#found) {
-        count += 1;
-        // A stretch of what is left out or unchanged must not keep the network waiting.
-        if (count % breatheEvery === 0) await this.#breathe();
-        const item = this.#item(found);
-        if (item === null) continue;
-        item.notes = this.#notes.take();
-        const large = item.type === "file" && item.base === null && !fitsOneFrame(Number(item.stat.size));
-        if (large || !batch.hasRoomFor(item)) {
-          if (!batch.empty) yield this.#workOf(batch);
-          batch = new Batch();
+      for await (const steps of this.#stretches) {
+        for (const step of steps) {
+          count += 1;
+          // A stretch of what is left out or unchanged must not keep the network waiting.
+          if (count % breatheEvery === 0) await this.#breathe();
+          if (step.kind === "unchangedSegment") {
+            if (!batch.empty) yield this.#workOf(batch);
+            batch = new Batch();
+            yield this.#workOfSegment(step.segment, step.last);
+            continue;
+          }
+          const item = this.#itemOf(step);
+          if (item === null) continue;
+          item.notes = this.#notes.take();
+          const large = !isKept(item) && item.type === "file" && !fitsOneFrame(Number(item.stat.size));
+          if (large || !batch.hasRoomFor(item)) {
+            if (!batch.empty) yield this.#workOf(batch);
+            batch = new Batch();
+          }
+          if (large) yield* this.#partsOf(item);
+          else batch.add(item);
         }
-        if (large) yield* this.#partsOf(item);
-        else batch.add(item);
       }
       if (!batch.empty) yield this.#workOf(batch);
       batch = new Batch();
@@ -154,6 +203,13 @@ class Packing {
   async #breathe(): Promise<void> {
     await breathe();
     this.#context.signal.throwIfAborted();
+  }
+
+  #itemOf(step: Exclude<Step, { kind: "unchangedSegment" }>): Item | Kept | null {
+    if (step.kind === "unchanged") return { kept: step.entry, path: step.entry.path, notes: null };
+    if (step.kind !== "deleted") return this.#item(step);
+    this.#deleted.push(step.path);
+    return null;
   }
 
   #item({ path, ...found }: Found): Item | null {
@@ -178,7 +234,7 @@ class Packing {
 
   #file(path: Buffer, stat: BigIntStats): Item | null {
     if (stat.nlink > 1n) return this.#fileOfSeveralNames(path, stat);
-    return { ...item(path, "file", stat), base: this.#baseOf(path, stat) };
+    return item(path, "file", stat);
   }
 
   #fileOfSeveralNames(path: Buffer, stat: BigIntStats): Item | null {
@@ -190,16 +246,21 @@ class Packing {
       if (first.left <= 0) this.#linked.delete(key);
       return { ...item(path, "link", stat), linkPath: first.path };
     }
-    const base = this.#baseOf(path, stat);
-    const opened = base ? { ...item(path, "file", stat), base } : openNow(path);
+    const inBase = this.#nameInBase(stat);
+    if (inBase) return { ...item(path, "link", stat), linkPath: memberName(inBase) };
+    const opened = openNow(path);
     if (identity(opened.stat) === key) {
       this.#linked.set(key, { path: memberName(path), left: Number(stat.nlink) - 1 });
     }
     return opened;
   }
 
-  #baseOf(path: Buffer, stat: BigIntStats): IndexEntry | null {
-    return this.#context.comparison?.unchanged(path, stat) ?? null;
+  /** A new name of a file that is as it was: directories can be renamed without a trace on the files in them. */
+  #nameInBase(stat: BigIntStats): Buffer | null {
+    const { base } = this.#context;
+    if (!base) return null;
+    this.#inodes ??= new InodeTable(base.index.entries);
+    return this.#inodes.nameOf(stat);
   }
 
   #workOf(batch: Batch): Work {
@@ -211,6 +272,15 @@ class Packing {
         settle: (tarOffset) => this.#settle(batch.items, batch.rows, packed, tarOffset),
       };
     };
+  }
+
+  #workOfSegment(segment: PackedSegment, last: Buffer): Work {
+    const settle = () => {
+      this.#context.index?.addUnchanged(segment);
+      this.#tally.entries += segment.count;
+      this.#tally.currentPath = last;
+    };
+    return async () => ({ frames: [], settle });
   }
 
   /** A large file, read by one thread and in order, because its hash can be made in no other way. */
@@ -239,18 +309,21 @@ class Packing {
     }
   }
 
-  #settle(items: Item[], rows: Int32Array, report: BatchReport, tarOffset: number): void {
+  #settle(items: (Item | Kept)[], rows: Int32Array, report: BatchReport, tarOffset: number): void {
     const results = Buffer.from(report.results.buffer, 0, report.results.length);
     const warnings = [...report.warnings].reverse();
     for (const [i, found] of items.entries()) {
       const row = rows[i] as number;
-      found.notes?.tell(this.#context.warnings);
-      while (warnings.at(-1)?.entry === row) this.#warn(found.path, warnings.pop());
-      if (found.base) this.#count(found, { ...found.base, tarOffset: -1 });
-      else {
-        const packed = readPacked(results, row);
-        if (packed.stored) this.#count(found, indexEntry(found, packed, tarOffset));
+      if (found.notes) this.#tell(found.notes);
+      if (isKept(found)) {
+        this.#count(found.path, { ...found.kept, tarOffset: -1 });
+        continue;
       }
+      const warned = warnings.at(-1)?.entry === row;
+      const packed = readPacked(results, row);
+      if (warned && !packed.stored) this.#leftOut.add(found.path);
+      while (warnings.at(-1)?.entry === row) this.#warn(found.path, warnings.pop());
+      if (packed.stored) this.#count(found.path, this.#certain(indexEntry(found, packed, tarOffset), warned));
     }
   }
 
@@ -258,20 +331,53 @@ class Packing {
     if (warning) this.#context.warnings.add(path, warning.reason);
   }
 
-  #count(found: Item, entry: IndexEntry): void {
+  #tell(notes: Notes): void {
+    notes.tell(this.#context.warnings, this.#leftOut);
+  }
+
+  /** A full backup notes what it could not store, so that what is compared with it looks there again. */
+  readonly #leftOut = {
+    add: (path: string | Buffer) => {
+      if (!this.#context.base) this.#context.index?.addDeleted(Buffer.from(path));
+    },
+  };
+
+  #certain(entry: IndexEntry, warned: boolean): IndexEntry {
+    const unsure = warned || entry.ctimeNs >= this.#unsureFromNs;
+    return unsure ? { ...entry, ctimeNs: unsureCtime } : entry;
+  }
+
+  #count(path: Buffer, entry: IndexEntry): void {
     this.#tally.entries += 1;
-    this.#tally.currentPath = found.path;
+    this.#tally.currentPath = path;
     this.#context.index?.add(entry);
   }
 
-  async #end(): Promise<Frame> {
-    const { threads } = this.#context;
+  async *#end(): AsyncGenerator<Frame> {
+    const { threads, base, index } = this.#context;
     const tar = new TarWriter(threads.slabs);
     tar.written = this.#tarOffset;
-    const [last = Buffer.alloc(0)] = tar.finish();
-    return frameOf(threads, { slab: last.buffer as ArrayBuffer, used: last.length });
+    for (const path of this.#deleted) index?.addDeleted(path);
+    if (base) writeDeleted(tar, this.#deleted);
+    for (const slab of tar.finish()) {
+      yield await frameOf(threads, { slab: slab.buffer as ArrayBuffer, used: slab.length });
+    }
   }
 }
+
+function writeDeleted(tar: TarWriter, paths: readonly Buffer[]): void {
+  const size = paths.reduce((sum, path) => sum + memberName(path).length + 1, 0);
+  const names = { userName: null, groupName: null, linkPath: null, devMajor: 0, devMinor: 0, sparse: null };
+  const fields = { mode: 0o600, uid: 0, gid: 0, mtimeNs: 0n };
+  tar.writeHeader({ path: deletedMember, type: "file", size, ...fields, ...names });
+  for (const path of paths) {
+    tar.write(memberName(path));
+    tar.write(nul);
+  }
+  tar.pad(size);
+}
+
+const nul = Buffer.alloc(1);
 
 const item = (path: Buffer, type: TarEntry["type"], stat: BigIntStats): Item => ({
   path,
@@ -279,7 +385,6 @@ const item = (path: Buffer, type: TarEntry["type"], stat: BigIntStats): Item => 
   linkPath: null,
   stat,
   fd: null,
-  base: null,
   notes: null,
 });
 
@@ -312,7 +417,7 @@ function indexEntry(
 
 /** Entries for one thread, as many as make one frame. */
 class Batch {
-  readonly items: Item[] = [];
+  readonly items: (Item | Kept)[] = [];
   /** Each item's place among what the thread is given; -1 for what it is not given. */
   readonly rows = new Int32Array(maxBatchEntries);
   readonly #writer = new BatchWriter();
@@ -323,15 +428,15 @@ class Batch {
     return this.items.length === 0;
   }
 
-  hasRoomFor(found: Item): boolean {
+  hasRoomFor(found: Item | Kept): boolean {
     if (this.items.length === maxBatchEntries || this.#held.length === maxHeldOpen) return false;
-    return found.base !== null || tarBytes(found) <= this.#room;
+    return isKept(found) || tarBytes(found) <= this.#room;
   }
 
-  add(found: Item): void {
-    this.rows[this.items.length] = found.base ? -1 : this.#writer.count;
+  add(found: Item | Kept): void {
+    this.rows[this.items.length] = isKept(found) ? -1 : this.#writer.count;
     this.items.push(found);
-    if (found.base) return;
+    if (isKept(found)) return;
     this.#room -= tarBytes(found);
     this.#writer.add(batchEntry(found));
     if (found.fd !== null) this.#held.push(found.fd);

@@ -1,8 +1,8 @@
 import type { ArchiveIndexBuilder } from "../pipeline/archive-index.ts";
-import type { Comparison } from "../pipeline/comparison.ts";
 import type { Frame } from "../pipeline/pack-requests.ts";
 import type { PackThreads } from "../pipeline/pack-threads.ts";
 import type {
+  Base,
   ConfiguredCommand,
   Reporter,
   RestoreJob,
@@ -40,7 +40,7 @@ export type SourceContext = Access & {
   /** Where a source of files tells what it has put where; null when nobody wants to know. */
   index: ArchiveIndexBuilder | null;
   /** What a source of files compares with, to leave out what has not changed. */
-  comparison: Comparison | null;
+  base: Base | null;
 };
 
 /**

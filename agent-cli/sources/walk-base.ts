@@ -1,6 +1,6 @@
-import { type BigIntStats, type Dirent, lstatSync } from "node:fs";
+import type { BigIntStats, Dirent } from "node:fs";
 import { dirname, resolve } from "node:path";
-import type { IndexEntries, IndexEntry, Segment } from "../pipeline/archive-index.ts";
+import type { IndexEntries, IndexEntry, PackedSegment, Segment } from "../pipeline/archive-index.ts";
 import { type ComparedSegment, verdict } from "./compare-segment.ts";
 import {
   directoryStat,
@@ -9,6 +9,7 @@ import {
   identity,
   join,
   type Level,
+  lstatOf,
   readLevel,
   statOf,
   type WalkOptions,
@@ -19,7 +20,7 @@ import {
 export type Step =
   | Found
   | { kind: "unchanged"; entry: IndexEntry }
-  | { kind: "unchangedSegment"; segment: NonNullable<ComparedSegment["unchanged"]>; last: Buffer }
+  | { kind: "unchangedSegment"; segment: PackedSegment; last: Buffer }
   /** It is gone, or another kind of thing now; what was below it is gone too. */
   | { kind: "deleted"; path: Buffer };
 
@@ -233,11 +234,3 @@ const isBelow = (path: Buffer, directory: Buffer): boolean =>
     : path.length > directory.length &&
       path[directory.length] === slash &&
       path.compare(directory, 0, directory.length, 0, directory.length) === 0;
-
-function lstatOf(path: Buffer): BigIntStats | undefined {
-  try {
-    return lstatSync(path, { bigint: true, throwIfNoEntry: false });
-  } catch {
-    return undefined;
-  }
-}

@@ -96,6 +96,15 @@ export function* walkRoot(
   }
 }
 
+/** What is there, if it can be told. */
+export function lstatOf(path: Buffer): BigIntStats | undefined {
+  try {
+    return lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}
+
 export function directoryStat(path: Buffer, warnings: Warned): BigIntStats | null {
   try {
     const stat = lstatSync(path, { bigint: true });
