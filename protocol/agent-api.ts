@@ -406,6 +406,8 @@ export const agentApi = {
       archiveIndex: o.archiveIndex.nullable(),
       /** Set for a differential backup: the full one that holds what had not changed. */
       base: baseToRestore.nullable(),
+      engine: s.engine.default("archive"),
+      resticPassword: z.string().nullable().default(null),
     }),
   }),
   verificationArtifact: endpoint({

@@ -45,6 +45,10 @@ export async function performJob(
       return copy(job, run, vaultContext(envelope, say), env);
     }
     case "verify": {
+      if (job.spec.engine === "restic") {
+        const { verifyByRestic } = await import("./restic.ts");
+        return verifyByRestic(job, byRestic, env);
+      }
       const { verify } = await import("./verify.ts");
       return verify(job, { ...run, identityFile }, vaultContext(envelope, say), env);
     }

@@ -1,10 +1,12 @@
 import type { RestoreResult, TargetResult } from "../pipeline/pipeline.ts";
+import type { VerificationReport } from "../pipeline/verify/finding.ts";
 import { WarningList } from "../pipeline/warnings.ts";
 import { makeSnapshot, type Snapshot } from "../restic/back-up.ts";
 import { forgetSnapshot, pruneIfDue, readSnapshotKey, snapshotKey } from "../restic/forget.ts";
 import { ensureRepository, openRepository, type ResticJob } from "../restic/repository.ts";
 import { restoreSnapshot } from "../restic/restore.ts";
 import { trimCache } from "../restic/trim-cache.ts";
+import { verifySnapshot } from "../restic/verify.ts";
 import type { StorageEnv } from "../storage/open-storage.ts";
 import type { Job, StoredBackup, TaskSpec } from "./job.ts";
 
@@ -120,6 +122,19 @@ export async function restoreByRestic(
   const opened = await openRepository({ ...spec.storage, key: repositoryKey, password }, job);
   const { destination, selectedPaths, sourcePaths, conflict } = spec;
   return restoreSnapshot(opened, { snapshotId, destination, selectedPaths, sourcePaths, conflict }, job);
+}
+
+/** Looks into a copy as far as its spec asks. */
+export async function verifyByRestic(
+  { spec }: Extract<Job, { kind: "verify" }>,
+  run: Run,
+  storages: StorageEnv,
+): Promise<VerificationReport> {
+  const job: ResticJob = { ...run, storages };
+  const { repositoryKey, snapshotId } = readSnapshotKey(spec.storagePath);
+  const password = requirePassword(spec.resticPassword);
+  const opened = await openRepository({ ...spec.storage, key: repositoryKey, password }, job);
+  return verifySnapshot(opened, { snapshotId, grade: spec.grade }, job);
 }
 
 /** Deletes a record's copy: its snapshot is forgotten, and what only it used goes at the next pruning. */

@@ -80,24 +80,17 @@ const backends: Record<string, Open> = {
     const path = posix.join(trimmed(config, "prefix"), key);
     const [account, container] = [text(config, "account"), text(config, "container")];
     const [accountKey, sasToken] = [text(config, "accountKey"), text(config, "sasToken").replace(/^\?/, "")];
-    const endpoint = text(config, "endpoint");
-    const secrets = [accountKey, sasToken].filter(Boolean);
-    if (!endpoint) {
-      return {
-        location: `azure:${container}:/${path}`,
-        environment: {
-          AZURE_ACCOUNT_NAME: account,
-          ...(accountKey ? { AZURE_ACCOUNT_KEY: accountKey } : { AZURE_ACCOUNT_SAS: sasToken }),
-        },
-        options: [],
-        secrets,
-      };
-    }
-    // restic itself knows the public cloud's addresses only.
-    const login = accountKey
-      ? { ACCOUNT: account, KEY: accountKey, ENDPOINT: endpoint }
-      : { SAS_URL: `${endpoint.replace(/\/+$/, "")}/${container}?${sasToken}` };
-    return throughRclone({ TYPE: "azureblob", ...login }, posix.join(container, path), secrets);
+    if (text(config, "endpoint"))
+      throw new StorageError("invalid", "restic reaches Azure only at the account's usual address");
+    return {
+      location: `azure:${container}:/${path}`,
+      environment: {
+        AZURE_ACCOUNT_NAME: account,
+        ...(accountKey ? { AZURE_ACCOUNT_KEY: accountKey } : { AZURE_ACCOUNT_SAS: sasToken }),
+      },
+      options: [],
+      secrets: [accountKey, sasToken].filter(Boolean),
+    };
   },
 
   rclone(config, key) {
@@ -182,8 +175,12 @@ async function throughSsh(config: Config, key: string, workDir: string): Promise
   await writeFile(keyFile, privateKey.endsWith("\n") ? privateKey : `${privateKey}\n`, { mode: 0o600 });
   await writeKnownHosts(config, { host, port }, hostsFile);
   const settings = {
-    BatchMode: "yes",
+    HostName: host,
+    Port: port,
+    User: username,
+    IdentityFile: `"${keyFile}"`,
     IdentitiesOnly: "yes",
+    BatchMode: "yes",
     StrictHostKeyChecking: "yes",
     UserKnownHostsFile: `"${hostsFile}"`,
     GlobalKnownHostsFile: "/dev/null",
@@ -191,12 +188,13 @@ async function throughSsh(config: Config, key: string, workDir: string): Promise
     ServerAliveInterval: "15",
     ServerAliveCountMax: "4",
   };
-  const options = Object.entries(settings).map(([name, value]) => `-o '${name}=${value}'`);
-  const command = `ssh -F none -p ${port} -l ${username} -i '${keyFile}' ${options.join(" ")} ${host} -s sftp`;
+  const configFile = join(workDir, "restic-ssh-config");
+  const lines = Object.entries(settings).map(([name, value]) => `${name} ${value}\n`);
+  await writeFile(configFile, lines.join(""), { mode: 0o600 });
   return {
     location: `sftp:${host}:${posix.join(text(config, "path"), key)}`,
     environment: {},
-    options: ["-o", `sftp.command=${command}`],
+    options: ["-o", `sftp.command=ssh -F '${configFile}' ${host} -s sftp`],
     secrets: [],
   };
 }

@@ -15,7 +15,7 @@ export function resticExcludes(patterns: readonly string[], paths: readonly stri
   const rules = patterns.map((pattern) => pattern.trim()).filter((pattern) => pattern !== "");
   for (const rule of rules) refuseInexpressible(rule, roots);
   return rules.flatMap(alternatives).flatMap((rule) => {
-    const glob = onlyBelow(rule).replaceAll("[!", "[^");
+    const glob = onlyBelow(rule);
     if (glob.startsWith("/")) return [glob];
     return roots.map((root) =>
       `${root === "/" ? "" : literally(root)}/**/${glob}`.replace(/(?:\/\*\*)+\//g, "/**/"),

@@ -192,7 +192,9 @@ function faultOf(
   if (fault === "locked")
     return new ResticError(fault, `the repository ${location} is locked${holderIn(text)}`);
   const fatal = said.findLast((line) => line.startsWith("Fatal:"))?.slice(6);
-  const words = withoutSecrets((fatal ?? said.slice(-3).join(" / ")).trim(), secrets);
+  const helper = said.findLast((line) => /^(rclone|subprocess ssh): (?!.*NOTICE)/.test(line));
+  const telling = [fatal ?? said.slice(-3).join(" / "), ...(helper ? [helper] : [])].join("; ");
+  const words = withoutSecrets(telling.trim(), secrets);
   return new ResticError("failed", `restic ${command}: ${words || `ended with ${code ?? "a signal"}`}`);
 }
 

@@ -180,7 +180,7 @@ function followWrites(pid: number, progress: Progress): string {
   }
 }
 
-const startProgress = (): Progress => ({
+export const startProgress = (): Progress => ({
   phase: "verifying",
   sourceBytes: 0,
   entries: 0,

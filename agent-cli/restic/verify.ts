@@ -1,116 +1,126 @@
-import { type BigIntStats, lstatSync, readlinkSync } from "node:fs";
+import { type BigIntStats, lstatSync } from "node:fs";
 import { join } from "node:path";
+import {
+  damaged,
+  type Grade,
+  notChecked,
+  passed,
+  type VerificationReport,
+} from "../pipeline/verify/finding.ts";
 import { WarningList } from "../pipeline/warnings.ts";
 import { snapshotKey } from "./forget.ts";
 import { listSnapshot, type SnapshotEntry } from "./list.ts";
 import { ResticError, runRestic } from "./program.ts";
 import { type OpenedRepository, type ResticJob, whenUnlocked } from "./repository.ts";
-import { restoreInto } from "./restore.ts";
+import { restoreInto, startProgress } from "./restore.ts";
 import { makeScratch } from "./scratch.ts";
 
-export type SnapshotProof = {
-  /** The highest grade that was proved, 0 for none. */
-  reachedGrade: number;
-  /** What was looked at, in words. */
-  proved: string[];
-  /** What was found wrong; empty when the grade that was asked for was reached. */
-  faults: string[];
-};
-
-const maxFaults = 50;
+const maxDifferences = 200;
 
 /**
- * Proves a snapshot by grade. 1: its object and its repository are there. 2 and 3: every byte of the repository was read,
- * hashed, decrypted and its structure followed (`restic check --read-data`). 4: restored below `scratchRoot`, read once
- * more by restic and compared with the snapshot's own list.
+ * Verifies a snapshot by grade. 1: its object and its repository are there, and the password opens them. 2 and 3: every
+ * byte of the repository was read, hashed, decrypted, and all that its snapshots refer to followed (`restic check
+ * --read-data`, which knows no single snapshot). 4: restored to a scratch place, read once more against the repository by
+ * restic and compared with the snapshot's list.
  */
 export async function verifySnapshot(
   opened: OpenedRepository,
-  { snapshotId, grade, scratchRoot }: { snapshotId: string; grade: number; scratchRoot: string },
+  { snapshotId, grade }: { snapshotId: string; grade: Grade },
   job: ResticJob,
-): Promise<SnapshotProof> {
-  const proof: SnapshotProof = { reachedGrade: 0, proved: [], faults: [] };
-  const steps = [
-    { grade: 1, prove: () => proveThere(opened, snapshotId, job) },
-    { grade: 3, prove: () => proveReadable(opened, job) },
-    { grade: 4, prove: () => proveRestorable(opened, snapshotId, scratchRoot, job) },
+): Promise<VerificationReport> {
+  const report: VerificationReport = {
+    checks: [],
+    differences: [],
+    differenceCount: 0,
+    entries: 0,
+    bytes: 0,
+  };
+  const steps: { grades: Grade[]; name: string; prove: () => Promise<string> }[] = [
+    { grades: [1], name: "snapshot", prove: () => proveThere(opened, snapshotId, job) },
+    { grades: [2, 3], name: "repository", prove: () => proveReadable(opened, job) },
+    { grades: [4], name: "restored", prove: () => proveRestorable(opened, snapshotId, report, job) },
   ];
-  let reached = 0;
-  for (const step of steps) {
-    if (grade <= reached) break;
-    try {
-      proof.proved.push(await step.prove());
-    } catch (error) {
-      job.signal.throwIfAborted();
-      proof.faults.push(...faultsOf(error));
-      break;
-    }
-    reached = step.grade;
+  for (const { grades, name, prove } of steps) {
+    const wanted = grades.filter((one) => one <= grade);
+    if (wanted.length === 0) break;
+    const finding = await prove().then(
+      (detail) => passed(name, detail),
+      (error: unknown) => {
+        job.signal.throwIfAborted();
+        const detail = error instanceof Error ? error.message : String(error);
+        return error instanceof Damage ? damaged(name, detail) : notChecked(name, detail);
+      },
+    );
+    report.checks.push(...wanted.map((one) => ({ ...finding, grade: one })));
+    if (finding.outcome !== "passed") break;
   }
-  return { ...proof, reachedGrade: reached };
+  return report;
 }
 
-class Differences extends Error {
-  readonly found: string[];
-  constructor(found: string[]) {
-    super(found[0] ?? "it differs");
-    this.found = found;
-  }
-}
-
-const faultsOf = (error: unknown): string[] =>
-  error instanceof Differences ? error.found : [error instanceof Error ? error.message : String(error)];
+/** What was looked at is not what was stored; any other failure says nothing against the backup. */
+class Damage extends Error {}
 
 async function proveThere(
-  opened: OpenedRepository,
+  { storage, key, repository }: OpenedRepository,
   snapshotId: string,
   { signal }: ResticJob,
 ): Promise<string> {
-  const { storage, key, repository } = opened;
   for (const path of [`${key}/config`, snapshotKey(key, snapshotId)]) {
-    const found = await storage.stat(path, { signal });
-    if (found === null) throw new ResticError("missing", `${path} is not there`);
+    if ((await storage.stat(path, { signal })) === null) throw new Damage(`${path} is not there`);
   }
-  // Opens the repository with the password, and the snapshot with what that yields.
   await runRestic(repository, ["cat", "snapshot", snapshotId, "--no-lock"], { signal });
-  return "the snapshot is there and its repository opens";
+  return "the snapshot is there, and the password opens it";
 }
 
+/** Of these a check tells as well when it could not reach the storage: then it has proved nothing. */
+const unreachable =
+  /dial tcp|refused|timed? ?out|reset by peer|no such host|unreachable|EOF|denied|forbidden/i;
+const contradiction =
+  /contains errors|does not match|verification failed|invalid data|not found in (index|repository)/i;
+
 async function proveReadable({ repository }: OpenedRepository, job: ResticJob): Promise<string> {
-  await whenUnlocked(repository, job, () =>
-    runRestic(repository, ["check", "--read-data"], { signal: job.signal, onLine: job.alive }),
-  );
-  return "every byte of the repository was read and hashed, and all that its snapshots refer to is in it";
+  const said: string[] = [];
+  const onLine = (line: string) => {
+    job.alive();
+    if (said.length < 20 && (unreachable.test(line) || contradiction.test(line)))
+      said.push(line.slice(0, 300));
+  };
+  try {
+    const args = ["check", "--read-data"];
+    await whenUnlocked(repository, job, () => runRestic(repository, args, { signal: job.signal, onLine }));
+  } catch (error) {
+    const isDamage = error instanceof ResticError && error.fault === "failed" && said.length > 0;
+    if (isDamage && !said.some((line) => unreachable.test(line)))
+      throw new Damage(said.slice(0, 5).join("; "));
+    throw error;
+  }
+  return "every byte of the repository was read, hashed and decrypted, and all that its snapshots refer to is in it";
 }
 
 async function proveRestorable(
   opened: OpenedRepository,
   snapshotId: string,
-  scratchRoot: string,
+  report: VerificationReport,
   job: ResticJob,
 ): Promise<string> {
-  const scratch = makeScratch(scratchRoot, job.stateDir);
+  const scratch = makeScratch(job.workDir, job.stateDir);
   try {
     const warnings = new WarningList(({ path, reason }) => job.report.log("warn", `${path}: ${reason}`));
-    const progress = {
-      phase: "verifying" as const,
-      sourceBytes: 0,
-      entries: 0,
-      artifactBytes: 0,
-      totalSourceBytes: null,
-      totalEntries: null,
-      currentPath: null,
-    };
-    await restoreInto(scratch.path, opened, { snapshotId, selectedPaths: null }, { warnings, progress }, job);
-    const differences: string[] = [];
-    let entries = 0;
+    const wanted = { snapshotId, selectedPaths: null };
+    await restoreInto(scratch.path, opened, wanted, { warnings, progress: startProgress() }, job);
+    if (warnings.count > 0)
+      throw new Error(`${warnings.count} files could not get all of their attributes here`);
     await listSnapshot(opened, snapshotId, job, (entry) => {
-      entries += 1;
-      const difference = differenceOf(entry, scratch.path);
-      if (difference && differences.length < maxFaults) differences.push(`${entry.path}: ${difference}`);
+      report.entries += 1;
+      report.bytes += entry.sizeBytes;
+      const reason = differenceOf(entry, scratch.path);
+      if (reason === null) return;
+      report.differenceCount += 1;
+      if (report.differences.length < maxDifferences) report.differences.push({ path: entry.path, reason });
     });
-    if (differences.length > 0) throw new Differences(differences);
-    return `${entries} entries were restored and compared with the snapshot`;
+    if (report.differenceCount > 0)
+      throw new Damage(`${report.differenceCount} entries were restored otherwise`);
+    return `${report.entries} entries were restored and compared with the snapshot`;
   } finally {
     await scratch.remove();
   }
@@ -118,21 +128,20 @@ async function proveRestorable(
 
 /** Contents were compared by restic itself, block by block against their hashes. */
 function differenceOf(entry: SnapshotEntry, root: string): string | null {
-  // What is no valid Unicode cannot be looked for by its listed name.
+  // What is no valid Unicode cannot be looked for by its listed name, and nobody can make a socket.
   if (entry.path.includes("\uFFFD") || entry.type === "socket") return null;
   const stat = lstatSync(join(root, entry.path), { bigint: true, throwIfNoEntry: false });
   if (!stat) return "was not restored";
   if (kindOf(stat) !== entry.type) return `was restored as ${kindOf(stat)}`;
-  if (entry.type === "file" && stat.size !== BigInt(entry.sizeBytes))
-    return `has ${stat.size} bytes, not ${entry.sizeBytes}`;
-  if (entry.type === "symlink") return readlinkSync(join(root, entry.path)) === "" ? "links nowhere" : null;
+  if (entry.type === "symlink") return null;
   if (Number(stat.mode & 0o7777n) !== entry.mode)
     return `has mode ${(stat.mode & 0o7777n).toString(8)}, not ${entry.mode.toString(8)}`;
-  if (entry.type === "file" && stat.mtimeNs !== entry.mtimeNs) return "has another modification time";
-  return null;
+  if (entry.type !== "file") return null;
+  if (stat.size !== BigInt(entry.sizeBytes)) return `has ${stat.size} bytes, not ${entry.sizeBytes}`;
+  return stat.mtimeNs === entry.mtimeNs ? null : "has another modification time";
 }
 
-function kindOf(stat: BigIntStats): string {
+function kindOf(stat: BigIntStats): SnapshotEntry["type"] {
   if (stat.isFile()) return "file";
   if (stat.isDirectory()) return "dir";
   if (stat.isSymbolicLink()) return "symlink";

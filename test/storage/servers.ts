@@ -139,7 +139,10 @@ export async function startAzurite(): Promise<Server & { endpoint: string }> {
 export type FtpServer = Server & { username: string; password: string; caFile: string };
 
 /** ProFTPD for this user, in the clear and, if the client asks for it, with TLS. */
-export async function startProftpd(tls: "explicit" | "implicit" = "explicit"): Promise<FtpServer> {
+export async function startProftpd(
+  tls: "explicit" | "implicit" = "explicit",
+  encoding: "on" | "off" = "off",
+): Promise<FtpServer> {
   let caFile = "";
   const login = { username: "someone", password: "a password" };
   const server = await startServer(async ({ folder, files, port }) => {
@@ -162,7 +165,7 @@ ScoreboardFile ${folder}/scoreboard
 SystemLog ${folder}/log
 DelayEngine off
 UseReverseDNS off
-UseEncoding off
+UseEncoding ${encoding}
 AuthUserFile ${folder}/users
 AuthOrder mod_auth_file.c
 RequireValidShell off

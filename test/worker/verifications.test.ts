@@ -115,12 +115,9 @@ describe("starting a verification", () => {
     });
   });
 
-  it("refuses a snapshot of restic's, in words", async () => {
-    const made = await aRecord(["vault"], { pipeline: JSON.stringify({ engine: "restic" }) });
-    expect(await verify(made.recordId)).toMatchObject({
-      code: "RECORD_NOT_VERIFIABLE",
-      message: expect.stringContaining("restic"),
-    });
+  it("has a snapshot of restic's verified by its node", async () => {
+    const made = await aRecord(["local_disk"], { pipeline: JSON.stringify({ engine: "restic" }) });
+    expect((await verify(made.recordId)).data.verifications).toHaveLength(1);
   });
 
   it("refuses what cannot be verified, in words, and leaves nothing", async () => {

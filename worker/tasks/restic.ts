@@ -3,7 +3,7 @@ import { whyResticCannotExclude } from "../../protocol/restic-excludes.ts";
 import { DomainError } from "../errors.ts";
 
 type Task = { source: objects.Source; pipeline: objects.Pipeline };
-type Target = { name: string; type: string; secretNames: string };
+type Target = { name: string; type: string; config: string; secretNames: string };
 
 /** Refuses what makes no sense with restic, which packs, compresses and encrypts in its own way. */
 export function checkResticSettings({ source, pipeline }: Task): void {
@@ -31,9 +31,14 @@ export function requireResticPassword({ pipeline }: Task, secretNames: string): 
 
 /** Refuses targets that restic does not reach. */
 export function checkResticTargets(targets: Target[]): void {
-  for (const { name, type, secretNames } of targets) {
+  for (const { name, type, config, secretNames } of targets) {
     if (type === "vault") {
       throw invalid(`targetIds: restic cannot store to the vault ${name}: choose targets of another type`);
+    }
+    if (type === "azure_blob" && JSON.parse(config).endpoint) {
+      throw invalid(
+        `targetIds: restic cannot reach ${name}: it knows Azure only at the account's usual address`,
+      );
     }
     const secrets: string[] = JSON.parse(secretNames);
     if (type === "sftp" && !secrets.includes("privateKey")) {

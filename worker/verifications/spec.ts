@@ -6,6 +6,7 @@ import { DomainError } from "../errors.ts";
 import type { AgentNode } from "../nodes/authenticate.ts";
 import { openBase, pathOfBase } from "../restores/open-base.ts";
 import { openTargetById } from "../targets/open-target.ts";
+import { resticPasswordOf } from "../tasks/secrets.ts";
 import { openArtifact } from "../vault/download.ts";
 import { verificationInHand } from "./of-node.ts";
 
@@ -18,6 +19,8 @@ type Row = {
   source: string;
   compression: z.output<typeof states.compression>;
   encrypted: number;
+  engine: z.output<typeof states.engine>;
+  taskId: number;
   fileName: string;
   storagePath: string;
   sizeBytes: number;
@@ -52,6 +55,8 @@ export async function verificationSpec(
     identityFile: row.identityFile,
     archiveIndex: row.archiveIndex === null ? null : objects.archiveIndex.parse(JSON.parse(row.archiveIndex)),
     base: await openBase(deps, node, { ...row, besides: held.targetId }),
+    engine: row.engine,
+    resticPassword: row.engine === "restic" ? await resticPasswordOf(deps, row.taskId) : null,
   };
 }
 
@@ -75,7 +80,8 @@ async function copyToVerify({ db }: Deps, id: number): Promise<Row> {
     .prepare(
       `select r.id as recordId, r.node_id as recordNodeId, r.base_record_id as baseId,
          r.archive_index as archiveIndex, r.task_name as taskName, r.source, r.compression,
-         (r.pipeline ->> 'encryption') is not null as encrypted, r.file_name as fileName,
+         (r.pipeline ->> 'encryption') is not null as encrypted,
+         coalesce(r.pipeline ->> 'engine', 'archive') as engine, r.task_id as taskId, r.file_name as fileName,
          c.storage_path as storagePath, c.size_bytes as sizeBytes, coalesce(c.checksum, r.checksum) as checksum,
          v.grade, v.identity_file as identityFile
        from verifications v join backup_records r on r.id = v.record_id

@@ -4,7 +4,7 @@ import type { Grade } from "../../protocol/verification.ts";
 import { auditIfChanged } from "../audit/entry.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError, violates } from "../errors.ts";
-import { type Able, isGoAgent, whyItCannotEncrypt } from "../tasks/can-run.ts";
+import { type Able, isGoAgent, whyItCannotEncrypt, whyItHasNoRestic } from "../tasks/can-run.ts";
 import type { Actor } from "../users/actor.ts";
 
 type Request = z.output<typeof adminApi.verifyRecord.body>;
@@ -86,12 +86,6 @@ async function verifiableRecord({ db }: Deps, id: number): Promise<Verifiable> {
     const state = record.deletedAt === null ? record.status : "being deleted";
     throw new DomainError("RECORD_NOT_VERIFIABLE", `record ${id} cannot be verified: it is ${state}`);
   }
-  if (record.engine === "restic") {
-    throw new DomainError(
-      "RECORD_NOT_VERIFIABLE",
-      `record ${id} is a snapshot in a restic repository, which only restic's own check can verify`,
-    );
-  }
   return record;
 }
 
@@ -114,6 +108,8 @@ function requireAbleAgent(node: Node, record: Verifiable, grade: Grade): void {
       `${node.name} runs a BackupX Go agent, which verifies nothing: name another node, or install backupx-agent on it`,
     );
   }
+  const unopened = record.engine === "restic" ? whyItHasNoRestic(node) : null;
+  if (unopened) throw new DomainError("NODE_CANNOT_RUN_TASK", `restic has made this backup: ${unopened}`);
   const locked = record.encrypted === 1 && grade > READABLE_BY_ALL ? whyItCannotEncrypt(node) : null;
   if (locked) throw new DomainError("NODE_CANNOT_RUN_TASK", `this backup is encrypted: ${locked}`);
 }

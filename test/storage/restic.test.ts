@@ -1,0 +1,273 @@
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import S3rver from "s3rver";
+import { afterEach, expect, it, onTestFinished } from "vitest";
+import { trustOwnCa } from "../../agent-cli/network.ts";
+import { WarningList } from "../../agent-cli/pipeline/warnings.ts";
+import { makeSnapshot } from "../../agent-cli/restic/back-up.ts";
+import { resticExcludes } from "../../agent-cli/restic/excludes.ts";
+import { forgetSnapshot, snapshotKey } from "../../agent-cli/restic/forget.ts";
+import { listResticSnapshot, listSnapshot } from "../../agent-cli/restic/list.ts";
+import { ensureRepository, openRepository, type ResticJob } from "../../agent-cli/restic/repository.ts";
+import { restoreSnapshot } from "../../agent-cli/restic/restore.ts";
+import { verifySnapshot } from "../../agent-cli/restic/verify.ts";
+import { compileExcludes } from "../../agent-cli/sources/excludes.ts";
+import { compareTrees } from "../../scripts/compare-trees.ts";
+import { makeCertificate } from "../fakes/certificate.ts";
+import { describeWith } from "../needs.ts";
+import { startNginx, startProftpd, startRcloneWebdav, startSshd } from "./servers.ts";
+
+type Target = { type: string; config: Record<string, unknown> };
+const made: string[] = [];
+afterEach(async () => {
+  for (const folder of made.splice(0)) await rm(folder, { recursive: true, force: true });
+});
+
+async function room(): Promise<{ folder: string; source: string; job: ResticJob; log: string[] }> {
+  const folder = await mkdtemp(join(tmpdir(), "restic-"));
+  made.push(folder);
+  const [source, workDir, stateDir] = ["source", "work", "state"].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
+  for (const path of [source, workDir, stateDir, join(source, "deep")]) await mkdir(path);
+  await writeFile(join(source, "file"), "content");
+  await writeFile(join(source, "deep/[odd] *name"), "more content");
+  const log: string[] = [];
+  const job: ResticJob = {
+    workDir,
+    stateDir,
+    network: { proxyUrl: null, insecureTls: false, caCertFile: null },
+    storages: {},
+    report: { progress: () => {}, log: (level, text) => log.push(`${level}: ${text}`) },
+    alive: () => {},
+    signal: new AbortController().signal,
+  };
+  return { folder, source, job, log };
+}
+
+const key = "BackupX/restic/task-7";
+const password = "pass word";
+
+async function snapshot(target: Target, source: string, job: ResticJob, excludes: string[] = []) {
+  const opened = await openRepository({ ...target, key, password }, job);
+  await ensureRepository(opened, false, job);
+  const warnings = new WarningList();
+  const made = await makeSnapshot(
+    opened,
+    {
+      source: { type: "file", paths: [source], excludes, oneFileSystem: false },
+      tags: ["backupx"],
+      leaveOut: [],
+      bandwidthBytesPerSecond: null,
+      warnings,
+    },
+    job,
+  );
+  return { opened, made, warnings };
+}
+
+/** Everything that a task does with its target: our driver and restic must agree where things are. */
+async function expectRoundTrip(target: Target, caCertFile: string | null = null): Promise<void> {
+  const { folder, source, ...around } = await room();
+  const job = { ...around.job, network: { ...around.job.network, caCertFile } };
+  const { opened, made } = await snapshot(target, source, job);
+  expect(await ensureRepository(opened, true, job)).toBe(false);
+  const { signal } = job;
+  expect(await opened.storage.stat(snapshotKey(key, made.id), { signal })).not.toBeNull();
+  const destination = join(folder, "back");
+  await restoreSnapshot(
+    opened,
+    { snapshotId: made.id, destination, selectedPaths: null, sourcePaths: [source], conflict: "fail" },
+    job,
+  );
+  expect(compareTrees(source, join(destination, source), []).differences).toEqual([]);
+  await forgetSnapshot(opened, made.id, job);
+  expect(await opened.storage.stat(snapshotKey(key, made.id), { signal })).toBeNull();
+}
+
+describeWith(["restic", "openssl"], "restic", () => {
+  it("stores to S3, below a prefix", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "s3rver-"));
+    made.push(directory);
+    const { key, cert, caFile } = makeCertificate(directory);
+    trustOwnCa({ proxyUrl: null, insecureTls: false, caCertFile: caFile });
+    const server = new S3rver({
+      key,
+      cert,
+      port: 0,
+      address: "127.0.0.1",
+      silent: true,
+      directory,
+      configureBuckets: [{ name: "backups", configs: [] }],
+    });
+    const { port } = await server.run();
+    onTestFinished(() => server.close());
+    const config = {
+      endpoint: `https://127.0.0.1:${port}`,
+      region: "us-east-1",
+      bucket: "backups",
+      prefix: "some/where",
+      pathStyle: true,
+      accessKeyId: "S3RVER",
+      secretAccessKey: "S3RVER",
+    };
+    await expectRoundTrip({ type: "s3", config }, caFile);
+  });
+});
+
+describeWith(["restic", "sshd", "ssh-keyscan"], "restic over SFTP", () => {
+  it("knows the server by its fingerprint or a file, and no other", async () => {
+    const server = await startSshd();
+    onTestFinished(() => server.close());
+    const { port, username, privateKey, fingerprint, knownHosts, files } = server;
+    const config = { host: "127.0.0.1", port, username, privateKey, path: join(files, "some where") };
+    await expectRoundTrip({ type: "sftp", config: { ...config, hostKey: fingerprint } });
+    await expectRoundTrip({ type: "sftp", config: { ...config, knownHostsFile: knownHosts } });
+    const { source, job } = await room();
+    const stranger = { type: "sftp", config: { ...config, hostKey: `SHA256:${"A".repeat(43)}` } };
+    await expect(snapshot(stranger, source, job)).rejects.toThrow(/is not the hostKey of the target/);
+  });
+});
+
+describeWith(["restic", "rclone", "nginx", "proftpd"], "restic through rclone", () => {
+  it("stores to WebDAV", async () => {
+    for (const start of [startNginx, startRcloneWebdav]) {
+      const server = await start();
+      onTestFinished(() => server.close());
+      const url = `http://127.0.0.1:${server.port}/`;
+      await expectRoundTrip({ type: "webdav", config: { url, username: "someone", password: "a password" } });
+    }
+  });
+
+  it("stores to FTP", async () => {
+    const server = await startProftpd("explicit", "on");
+    onTestFinished(() => server.close());
+    const { port, username, password: secret } = server;
+    const config = { host: "127.0.0.1", port, tls: "none", username, password: secret, path: "backups" };
+    await expectRoundTrip({ type: "ftp", config });
+  });
+
+  it("stores to a remote of the node's own", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "remote-"));
+    made.push(folder);
+    const configFile = join(folder, "rclone.conf");
+    await writeFile(configFile, `[nas]\ntype = alias\nremote = ${folder}/files\n`);
+    await expectRoundTrip({ type: "rclone", config: { remote: "nas:some where/", configFile } });
+  });
+});
+
+describeWith(["restic"], "a snapshot", () => {
+  const local = (folder: string): Target => ({ type: "local_disk", config: { path: join(folder, "disk") } });
+
+  it("leaves out the same as the agent's own patterns do", async () => {
+    const { folder, source, job } = await room();
+    const names = [
+      "a.log",
+      "deep/b.log",
+      "deep/keep",
+      ".hidden",
+      "cache/x",
+      "deep/cache/y",
+      "app/cache/z",
+      "b1",
+      "c2",
+    ];
+    for (const name of [...names, "source/in", "deep/[x]"]) {
+      await mkdir(join(source, name, ".."), { recursive: true });
+      await writeFile(join(source, name), name);
+    }
+    const lists = [
+      ["*.log"],
+      ["cache"],
+      ["app/cache"],
+      ["cache/**"],
+      [`${source}/deep/**`],
+      [`${source}/*.log`],
+      [".*"],
+      ["{b,c}[0-9]"],
+      ["[!a-d]*"],
+      ["source"],
+      ["\\[x\\]"],
+      ["deep/**/y", "?1"],
+    ];
+    const walk = async (directory: string): Promise<string[]> => {
+      const entries = await readdir(directory, { withFileTypes: true });
+      return entries.map((entry) => `${join(directory, entry.name)}${entry.isDirectory() ? "/" : ""}`);
+    };
+    for (const patterns of lists) {
+      const excludes = compileExcludes(patterns);
+      const ours = async (directory: string): Promise<string[]> =>
+        (
+          await Promise.all(
+            (
+              await walk(directory)
+            ).map(async (found) => {
+              const path = found.replace(/\/$/, "");
+              if (excludes?.(path, found.endsWith("/"))) return [];
+              return found.endsWith("/") ? [path, ...(await ours(path))] : [path];
+            }),
+          )
+        ).flat();
+      const { opened, made } = await snapshot(local(folder), source, job, patterns);
+      const theirs: string[] = [];
+      await listSnapshot(opened, made.id, job, ({ path }) => theirs.push(path));
+      const below = theirs.filter((path) => path.startsWith(`${source}/`)).sort();
+      expect({ patterns, below }).toEqual({ patterns, below: (await ours(source)).sort() });
+    }
+  }, 120_000);
+
+  it("is not made with a pattern that would leave out what the task names", () => {
+    expect(() => resticExcludes(["/srv/*"], ["/srv/app"])).toThrow(/would make restic leave out \/srv\/app/);
+    expect(() => resticExcludes(["app"], ["/srv", "/srv/app"])).toThrow(/leave out \/srv\/app/);
+    expect(() => resticExcludes(["@(a|b)"], ["/srv"])).toThrow(/knows no groups/);
+    expect(resticExcludes(["srv", "/srv/cache"], ["/srv"])).toEqual(["/srv/**/srv", "/srv/cache"]);
+  });
+
+  it("lists one directory at a time", async () => {
+    const { folder, source, job } = await room();
+    const { opened, made } = await snapshot(local(folder), source, job);
+    const found = await listResticSnapshot(opened, made.id, source, job);
+    expect(found.map(({ path, type, sizeBytes }) => [path, type, sizeBytes])).toEqual([
+      [join(source, "deep"), "dir", 0],
+      [join(source, "file"), "file", 7],
+    ]);
+    expect(await listResticSnapshot(opened, made.id, "/", job)).toMatchObject([{ type: "dir" }]);
+    expect(await listResticSnapshot(opened, made.id, join(source, "file"), job)).toMatchObject([
+      { sizeBytes: 7 },
+    ]);
+    expect(await listResticSnapshot(opened, made.id, join(source, "absent"), job)).toEqual([]);
+  });
+
+  it("is verified by grades, none of which a damaged one reaches", async () => {
+    const { folder, source, job } = await room();
+    const { opened, made } = await snapshot(local(folder), source, job);
+    const whole = await verifySnapshot(opened, { snapshotId: made.id, grade: 4 }, job);
+    expect(whole.checks.map(({ grade, outcome }) => [grade, outcome])).toEqual(
+      [1, 2, 3, 4].map((g) => [g, "passed"]),
+    );
+    expect(whole).toMatchObject({ differenceCount: 0 });
+    expect(whole.entries).toBeGreaterThan(3);
+
+    const data = join(folder, "disk", key, "data");
+    const packs = (await readdir(data, { recursive: true })).filter((name) => name.length > 64);
+    const pack = join(data, packs[0] ?? "");
+    const bytes = await readFile(pack);
+    bytes[20] = (bytes[20] ?? 0) ^ 1;
+    await chmod(pack, 0o600);
+    await writeFile(pack, bytes);
+    await rm(join(job.stateDir, "restic/cache"), { recursive: true });
+    const flipped = await verifySnapshot(opened, { snapshotId: made.id, grade: 4 }, job);
+    expect(flipped.checks.map(({ grade, outcome }) => [grade, outcome])).toEqual([
+      [1, "passed"],
+      [2, "damaged"],
+      [3, "damaged"],
+    ]);
+
+    await rm(join(folder, "disk", snapshotKey(key, made.id)));
+    const gone = await verifySnapshot(opened, { snapshotId: made.id, grade: 1 }, job);
+    expect(gone.checks).toMatchObject([{ grade: 1, outcome: "damaged" }]);
+  }, 120_000);
+});
