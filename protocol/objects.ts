@@ -240,7 +240,6 @@ export const archiveIndex = z.object({
   sizeBytes: z.int().positive(),
   sha256,
 });
-export type ArchiveIndexPlace = z.output<typeof archiveIndex>;
 
 /** A page of what an archive holds; `next` is given as `after` to get the following one. */
 export const contents = z.object({
