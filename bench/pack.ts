@@ -1,82 +1,97 @@
 /**
- * How long our packing takes against `tar | zstd -T0 -1` on the same tree, in alternating runs, as ratios.
+ * How long our packing takes against tar and a compressor on the same tree, in alternating runs: wall, CPU seconds and
+ * memory, as ratios of each pair. Nothing is stored; ours runs with the settings of a job's process.
  *
- *     node bench/pack.ts [rounds] [directory...]      default: 20,000 small files made for the purpose, and /usr/share
+ *     node bench/pack.ts [rounds] [comparison,...] [directory...]
+ *
+ * The comparisons are zstd-1, zstd-3, gzip, none, sealed-1 (encrypted against not) and cold-1, cold-3 (what the kernel
+ * keeps of the tree is dropped before each run). The directories are three that are made for it unless some are named.
  */
 import { spawnSync } from "node:child_process";
-import { randomBytes } from "node:crypto";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { runBackup } from "../agent-cli/pipeline/backup.ts";
-import { discarding } from "./discarding.ts";
+import { frugalMalloc } from "../agent-cli/jobs/frugal-malloc.ts";
+import { type Cost, measure } from "./measure.ts";
+import { machine, percentile } from "./statistics.ts";
+import { trees } from "./trees.ts";
 
-const smallFiles = 20_000;
+type Run = { script: string; env?: Record<string, string> };
+type Comparison = { theirs(tree: string): Run; ours(tree: string): Run; cold?: boolean };
+
+const once = join(import.meta.dirname, "pack-once.ts");
+const own = (options: Record<string, unknown>) => (tree: string) => ({
+  script: '"$NODE" --max-semi-space-size=1 --no-warnings "$ONCE" "$TREE" "$OPTIONS"',
+  env: { ...frugalMalloc, NODE: process.execPath, ONCE: once, TREE: tree, OPTIONS: JSON.stringify(options) },
+});
+const piped = (compressor: string) => (tree: string) => ({
+  script: `tar -C "$PARENT" -cf - "$NAME" | ${compressor} > /dev/null`,
+  env: { PARENT: dirname(tree), NAME: basename(tree) },
+});
+const zstd = (level: number, cold = false): Comparison => ({
+  theirs: piped(`zstd -q -T0 -${level}`),
+  ours: own({ level }),
+  cold,
+});
+const comparisons: Record<string, Comparison> = {
+  "zstd-1": zstd(1),
+  "zstd-3": zstd(3),
+  gzip: { theirs: piped("pigz -6"), ours: own({ compression: "gzip", level: 6 }) },
+  none: { theirs: piped("cat"), ours: own({ compression: "none" }) },
+  "sealed-1": { theirs: own({ level: 1 }), ours: own({ level: 1, encrypted: true }) },
+  "cold-1": zstd(1, true),
+  "cold-3": zstd(3, true),
+};
 
 async function main(): Promise<void> {
-  const [rounds = "3", ...named] = process.argv.slice(2);
+  const [rounds = "3", chosen = "zstd-1,zstd-3,gzip,none,sealed-1", ...named] = process.argv.slice(2);
   const scratch = mkdtempSync(join(tmpdir(), "pack-bench-"));
   try {
-    const trees = named.length > 0 ? named : [makeSmallFiles(join(scratch, "small")), "/usr/share"];
-    for (const tree of trees) await compare(tree, Number(rounds), scratch);
+    const places = named.length > 0 ? named : Object.values(trees).map((make) => make(scratch));
+    console.log(machine());
+    for (const tree of places) {
+      for (const name of chosen.split(",")) await compare(tree, name, Number(rounds));
+    }
+    console.log(machine());
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
 }
 
-async function compare(tree: string, rounds: number, scratch: string): Promise<void> {
-  runTar(tree);
-  const ratios: number[] = [];
-  for (let round = 0; round < rounds; round += 1) {
-    const tar = runTar(tree);
-    const own = await runOwn(tree, scratch);
-    ratios.push(own.ms / tar);
-    const rss = Math.round(process.resourceUsage().maxRSS / 1024);
-    const sizes = `${own.entries} entries, ${Math.round(own.bytes / 1e6)} MB packed, peak ${rss} MiB`;
-    console.log(`${tree}: ours ${Math.round(own.ms)} ms, tar|zstd ${Math.round(tar)} ms (${sizes})`);
+async function compare(tree: string, name: string, rounds: number): Promise<void> {
+  const comparison = comparisons[name];
+  if (!comparison) throw new Error(`there is no comparison ${name}`);
+  const pairs: { theirs: Cost; ours: Cost }[] = [];
+  // The first pair warms up, unless it is cold that is measured.
+  for (let round = comparison.cold ? 1 : 0; round <= rounds; round += 1) {
+    // Each goes first in turn: what the machine does meanwhile shall favour neither.
+    const costs: Partial<Record<"theirs" | "ours", Cost>> = {};
+    const order = round % 2 === 0 ? (["theirs", "ours"] as const) : (["ours", "theirs"] as const);
+    for (const who of order) {
+      if (comparison.cold) forget(tree);
+      const { script, env } = comparison[who](tree);
+      costs[who] = await measure(script, env);
+    }
+    if (round > 0) pairs.push(costs as { theirs: Cost; ours: Cost });
   }
-  const median = ratios.sort((a, b) => a - b)[Math.floor(ratios.length / 2)] ?? Number.NaN;
-  console.log(`${tree}: ratio ${median.toFixed(2)} (median of ${rounds})`);
+  const ratio = (of: (cost: Cost) => number) => {
+    const values = pairs.map(({ ours, theirs }) => of(ours) / of(theirs));
+    const [middle, low, high] = [0.5, 0, 1].map((share) => percentile(values, share).toFixed(2));
+    return `${middle} (${low} to ${high})`;
+  };
+  const mid = (values: number[]) => percentile(values, 0.5);
+  const walls = `${mid(pairs.map((p) => p.ours.wallS)).toFixed(2)} s against ${mid(pairs.map((p) => p.theirs.wallS)).toFixed(2)} s`;
+  const cpus = `${mid(pairs.map((p) => p.ours.cpuS)).toFixed(2)} s against ${mid(pairs.map((p) => p.theirs.cpuS)).toFixed(2)} s`;
+  const peak = Math.round(Math.max(...pairs.map(({ ours }) => ours.peakMib)));
+  console.log(
+    `${basename(tree)} ${name}: wall ${ratio((c) => c.wallS)}, CPU ${ratio((c) => c.cpuS)}; ${walls}, CPU ${cpus}; peak ${peak} MiB`,
+  );
 }
 
-function runTar(tree: string): number {
-  const startedAt = performance.now();
-  // `$0` and `$1` are the parent directory and the name, so that no path is part of the script.
-  const script = 'tar -C "$0" -cf - "$1" 2>/dev/null | zstd -q -T0 -1 | wc -c';
-  const { status } = spawnSync("sh", ["-c", script, dirname(tree), basename(tree)], { stdio: "ignore" });
-  if (status !== 0) throw new Error("tar or zstd is missing here");
-  return performance.now() - startedAt;
-}
-
-async function runOwn(
-  tree: string,
-  workDir: string,
-): Promise<{ ms: number; entries: number; bytes: number }> {
-  const startedAt = performance.now();
-  const { entries, sizeBytes } = await runBackup({
-    source: { type: "file", paths: [tree], excludes: [], oneFileSystem: false },
-    pipeline: { compression: "zstd", level: null, bandwidthBytesPerSecond: null },
-    targets: [{ id: 1, name: "nowhere", storage: discarding(), key: "x", quotaRemainingBytes: null }],
-    workDir: mkdtempSync(join(workDir, "work-")),
-    report: { progress() {}, log() {} },
-    signal: new AbortController().signal,
-  });
-  return { ms: performance.now() - startedAt, entries, bytes: sizeBytes };
-}
-
-/** Files of 1 to 16 KB, most of them text-like, twenty to a directory. */
-function makeSmallFiles(root: string): string {
-  const line = "2026-01-01T00:00:00Z info request served in 12 ms from cache, user=";
-  for (let i = 0; i < smallFiles; i += 1) {
-    const directory = join(root, `d${Math.floor(i / 20)}`);
-    if (i % 20 === 0) mkdirSync(directory, { recursive: true });
-    const size = 1000 + ((i * 7919) % 15_000);
-    const noise = randomBytes(Math.ceil(size / 16)).toString("base64");
-    const content =
-      i % 10 < 3 ? randomBytes(size) : Buffer.from(`${line}${noise}\n`.repeat(40)).subarray(0, size);
-    writeFileSync(join(directory, `file-${i}.log`), content);
-  }
-  return root;
+/** Makes the kernel drop what it keeps of a tree's files. */
+function forget(tree: string): void {
+  const script = `find "$0" -type f -print0 | xargs -0 -n 500 -P 2 sh -c 'for file; do dd of="$file" oflag=nocache conv=notrunc,fdatasync count=0 status=none; done' sh`;
+  spawnSync("sh", ["-c", script, tree], { stdio: "ignore" });
 }
 
 await main();

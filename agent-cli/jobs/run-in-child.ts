@@ -4,16 +4,11 @@ import { type Agent, StopReason } from "../agent.ts";
 import { formatDuration } from "../duration.ts";
 import { networkOf } from "../network.ts";
 import type { Progress } from "../pipeline/pipeline.ts";
+import { frugalMalloc } from "./frugal-malloc.ts";
 import type { FromChild, Job, JobEnvelope, JobResults } from "./job.ts";
 
 const KILL_AFTER_MS = 5_000;
 const STDERR_KEPT = 4_096;
-
-/**
- * glibc keeps what was freed for each thread that ever held it, which a stream of large buffers makes 40 to 90 MiB. With
- * this it gives those back at once. Elsewhere nobody reads it, and what the operator has set wins.
- */
-const frugalMalloc = { MALLOC_ARENA_MAX: "2", MALLOC_MMAP_THRESHOLD_: "262144" };
 
 export type ChildOptions = {
   workDir: string;

@@ -40,11 +40,7 @@ export type BatchReport = {
   warnings: EntryWarning[];
   sourceBytes: number;
 };
-export type PackedBatch = BatchReport & {
-  frames: Frame[];
-  /** The share of the time that went into opening and reading files. */
-  readingShare: number;
-};
+export type PackedBatch = BatchReport & { frames: Frame[] };
 export type FilePart = { slab: ArrayBuffer; used: number; sourceBytes: number; end: BatchReport | null };
 
 export type RequestKind = keyof Requests;

@@ -87,7 +87,6 @@ const batchTar = new TarWriter(slabs);
 let batchPacker: FilePacker | null = null;
 
 function packBatch(batch: Buffer, moved: ArrayBuffer[]): PackedBatch {
-  const startedAt = performance.now();
   batchPacker ??= new FilePacker(batchTar, { own, hashing: settings.hashing, whole: true });
   const packer = batchPacker;
   const frames: Frame[] = [];
@@ -96,7 +95,7 @@ function packBatch(batch: Buffer, moved: ArrayBuffer[]): PackedBatch {
   };
   packer.begin();
   for (const entry of readBatch(batch)) {
-    for (const _ of packer.add(entry)) close();
+    if (!packer.add(entry)) for (const _ of packer.addRest()) close();
     close();
   }
   batchTar.flush();
@@ -104,7 +103,7 @@ function packBatch(batch: Buffer, moved: ArrayBuffer[]): PackedBatch {
   const done = reportOf(packer);
   for (const { buffer } of [done.results, ...frames.map(({ bytes }) => bytes)])
     moved.push(buffer as ArrayBuffer);
-  return { ...done, frames, readingShare: packer.readingMs / (performance.now() - startedAt) };
+  return { ...done, frames };
 }
 
 const reportOf = ({ results, warnings, sourceBytes }: FilePacker): BatchReport => ({
@@ -144,7 +143,7 @@ function openFile(batch: Uint8Array): void {
 }
 
 function* addAll(packer: FilePacker, batch: Buffer): Generator<undefined> {
-  for (const entry of readBatch(batch)) yield* packer.add(entry);
+  for (const entry of readBatch(batch)) if (!packer.add(entry)) yield* packer.addRest();
 }
 
 function nextPart(slab: ArrayBuffer, moved: ArrayBuffer[]): FilePart {

@@ -17,8 +17,9 @@ import { SlabPool } from "./slabs.ts";
 /** Each thread holds some 20 MB, so more of them are started only where the task says so. */
 const mostByDefault = 4;
 
-/** Below this share of reading in the work, more threads than cores would not be of use. */
-const coldReadingShare = 0.5;
+/** So much of what is packed must come from the disk for more threads than cores to be of use. */
+const coldShare = 0.5;
+const diskBlockBytes = 512;
 
 /** The next request waits at the thread already, so that it does not idle until this one gets round to it. */
 const asksPerThread = 2;
@@ -37,6 +38,7 @@ export class PackThreads {
   #target: number;
   #reader: Thread | null = null;
   #failure: Error | null = null;
+  #diskBlocks = process.resourceUsage().fsRead;
 
   constructor(settings: ThreadSettings, threads: number | null) {
     this.#settings = settings;
@@ -57,9 +59,16 @@ export class PackThreads {
 
   async files(batch: Uint8Array): Promise<PackedBatch> {
     const packed = await this.#ask("files", { batch }, [batch.buffer as ArrayBuffer]);
-    // Threads that wait for a disk leave the processor to others.
-    if (packed.readingShare > coldReadingShare && this.#target < this.#most) this.#target += 1;
+    if (this.#target < this.#most) this.#lookAtDisk(packed.sourceBytes);
     return packed;
+  }
+
+  /** Threads that wait for a disk leave the processor to others. */
+  #lookAtDisk(packedBytes: number): void {
+    const { fsRead } = process.resourceUsage();
+    const readBytes = (fsRead - this.#diskBlocks) * diskBlockBytes;
+    this.#diskBlocks = fsRead;
+    if (packedBytes > 0 && readBytes > packedBytes * coldShare) this.#target += 1;
   }
 
   /** What has become of the entries of a base's segment. */

@@ -1,3 +1,4 @@
+import type { IndexEntry } from "../pipeline/archive-index.ts";
 import type { TarEntry } from "../pipeline/tar-entry.ts";
 
 /**
@@ -9,9 +10,11 @@ import type { TarEntry } from "../pipeline/tar-entry.ts";
 export type BatchEntry =
   /** `fd` is given when the file is open already; whoever opened it closes it. `size` is what it is expected to have. */
   | { kind: "file"; path: Buffer; size: number; fd: number | null }
-  | { kind: "header"; path: Buffer; type: Exclude<TarEntry["type"], "file">; header: HeaderFields };
+  | { kind: "header"; path: Buffer; type: HeaderType; header: HeaderFields };
 
-export type HeaderFields = {
+export type HeaderType = Exclude<TarEntry["type"], "file">;
+
+type HeaderFields = {
   mode: number;
   uid: number;
   gid: number;
@@ -20,9 +23,6 @@ export type HeaderFields = {
   devMajor: number;
   devMinor: number;
 };
-
-/** What became of a thing. What was not stored has a warning that says why, unless it is the agent's own. */
-export type Packed = { stored: false } | { stored: true; offset: number; file: PackedFile | null };
 
 /** A file as the archive's index has it: as it was when it was opened. */
 export type PackedFile = {
@@ -35,7 +35,8 @@ export type PackedFile = {
   ctimeNs: bigint;
   dev: bigint;
   ino: bigint;
-  sha256: Buffer;
+  /** As a string of bytes: small buffers cost the collector more than they hold. */
+  sha256: string;
 };
 
 const types: readonly TarEntry["type"][] = ["file", "link", "symlink", "directory", "char", "block", "fifo"];
@@ -89,23 +90,24 @@ export class BatchWriter {
 }
 
 export function* readBatch(bytes: Buffer): Generator<BatchEntry> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   for (let at = 0; at < bytes.length; ) {
     const type = types[bytes[at] as number] as TarEntry["type"];
-    const pathEnd = at + entryBytes + bytes.readUInt32LE(at + 1);
-    const end = pathEnd + bytes.readUInt32LE(at + 5);
+    const pathEnd = at + entryBytes + view.getUint32(at + 1, true);
+    const end = pathEnd + view.getUint32(at + 5, true);
     const path = bytes.subarray(at + entryBytes, pathEnd);
     if (type === "file") {
-      const fd = bytes.readInt32LE(at + 17);
-      yield { kind: "file", path, size: bytes.readDoubleLE(at + 9), fd: fd < 0 ? null : fd };
+      const fd = view.getInt32(at + 17, true);
+      yield { kind: "file", path, size: view.getFloat64(at + 9, true), fd: fd < 0 ? null : fd };
     } else {
       const header = {
-        mode: bytes.readUInt32LE(at + 21),
-        uid: bytes.readUInt32LE(at + 25),
-        gid: bytes.readUInt32LE(at + 29),
-        mtimeNs: bytes.readBigInt64LE(at + 33),
+        mode: view.getUint32(at + 21, true),
+        uid: view.getUint32(at + 25, true),
+        gid: view.getUint32(at + 29, true),
+        mtimeNs: view.getBigInt64(at + 33, true),
         linkPath: end > pathEnd ? bytes.subarray(pathEnd, end) : null,
-        devMajor: bytes.readUInt32LE(at + 41),
-        devMinor: bytes.readUInt32LE(at + 45),
+        devMajor: view.getUint32(at + 41, true),
+        devMinor: view.getUint32(at + 45, true),
       };
       yield { kind: "header", path, type, header };
     }
@@ -119,61 +121,81 @@ const packedBytes = 64 + hashBytes;
 /** Collects what became of a batch, one record for each of its entries and in their order. */
 export class PackedWriter {
   #bytes = Buffer.allocUnsafeSlow(64 * packedBytes);
+  #view = new DataView(this.#bytes.buffer);
   #used = 0;
 
   skipped(): void {
-    this.#next()[this.#used - packedBytes] = 0;
+    this.#bytes[this.#next()] = 0;
   }
 
   stored(offset: number, file: PackedFile | null): void {
-    const bytes = this.#next();
-    const at = this.#used - packedBytes;
-    bytes[at] = file === null ? 1 : file.sparse ? 3 : 2;
-    bytes.writeDoubleLE(offset, at + 8);
+    const at = this.#next();
+    const view = this.#view;
+    view.setUint8(at, file === null ? 1 : file.sparse ? 3 : 2);
+    view.setFloat64(at + 8, offset, true);
     if (file === null) return;
-    bytes.writeUInt16LE(file.mode, at + 2);
-    bytes.writeUInt32LE(file.uid, at + 4);
-    bytes.writeDoubleLE(file.size, at + 16);
-    bytes.writeBigInt64LE(file.mtimeNs, at + 24);
-    bytes.writeBigInt64LE(file.ctimeNs, at + 32);
-    bytes.writeBigUInt64LE(file.dev, at + 40);
-    bytes.writeBigUInt64LE(file.ino, at + 48);
-    bytes.writeUInt32LE(file.gid, at + 56);
-    bytes.set(file.sha256, at + 64);
+    view.setUint16(at + 2, file.mode, true);
+    view.setUint32(at + 4, file.uid, true);
+    view.setFloat64(at + 16, file.size, true);
+    view.setBigInt64(at + 24, file.mtimeNs, true);
+    view.setBigInt64(at + 32, file.ctimeNs, true);
+    view.setBigUint64(at + 40, file.dev, true);
+    view.setBigUint64(at + 48, file.ino, true);
+    view.setUint32(at + 56, file.gid, true);
+    this.#bytes.write(file.sha256, at + 64, hashBytes, "binary");
   }
 
   finish(): Buffer {
     return this.#bytes.subarray(0, this.#used);
   }
 
-  #next(): Buffer {
+  #next(): number {
     if (this.#used === this.#bytes.length) {
       const larger = Buffer.allocUnsafeSlow(this.#bytes.length * 4);
       larger.set(this.#bytes);
       this.#bytes = larger;
+      this.#view = new DataView(larger.buffer);
     }
     this.#used += packedBytes;
-    return this.#bytes;
+    return this.#used - packedBytes;
   }
 }
 
-export function readPacked(bytes: Buffer, row: number): Packed {
-  const at = row * packedBytes;
-  const state = bytes[at] as number;
-  if (state === 0) return { stored: false };
-  const offset = bytes.readDoubleLE(at + 8);
-  if (state === 1) return { stored: true, offset, file: null };
-  const file: PackedFile = {
-    size: bytes.readDoubleLE(at + 16),
-    sparse: state === 3,
-    mode: bytes.readUInt16LE(at + 2),
-    uid: bytes.readUInt32LE(at + 4),
-    gid: bytes.readUInt32LE(at + 56),
-    mtimeNs: bytes.readBigInt64LE(at + 24),
-    ctimeNs: bytes.readBigInt64LE(at + 32),
-    dev: bytes.readBigUInt64LE(at + 40),
-    ino: bytes.readBigUInt64LE(at + 48),
-    sha256: bytes.subarray(at + 64, at + packedBytes),
-  };
-  return { stored: true, offset, file };
+/** Reads what became of a batch. */
+export class PackedReader {
+  readonly #bytes: Buffer;
+  readonly #view: DataView;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+
+  isStored(row: number): boolean {
+    return this.#bytes[row * packedBytes] !== 0;
+  }
+
+  /** Where it begins, in bytes after the beginning of its batch. */
+  offset(row: number): number {
+    return this.#view.getFloat64(row * packedBytes + 8, true);
+  }
+
+  /** Fills in what is known of a file; says no when the row is not a file's. */
+  fill(row: number, entry: IndexEntry): boolean {
+    const at = row * packedBytes;
+    const view = this.#view;
+    const state = view.getUint8(at);
+    if (state < 2) return false;
+    entry.sparse = state === 3;
+    entry.mode = view.getUint16(at + 2, true);
+    entry.uid = view.getUint32(at + 4, true);
+    entry.gid = view.getUint32(at + 56, true);
+    entry.size = view.getFloat64(at + 16, true);
+    entry.mtimeNs = view.getBigInt64(at + 24, true);
+    entry.ctimeNs = view.getBigInt64(at + 32, true);
+    entry.dev = view.getBigUint64(at + 40, true);
+    entry.ino = view.getBigUint64(at + 48, true);
+    entry.sha256 = this.#bytes.subarray(at + 64, at + packedBytes);
+    return true;
+  }
 }

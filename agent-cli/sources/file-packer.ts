@@ -1,6 +1,5 @@
 import { createHash, type Hash, hash } from "node:crypto";
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
-import { unsureCtime } from "../pipeline/archive-index.ts";
 import { errorCode } from "../pipeline/error-code.ts";
 import { slabBytes } from "../pipeline/slabs.ts";
 import { blockBytes, encodeSparseMap, type TarWriter } from "../pipeline/tar.ts";
@@ -8,7 +7,7 @@ import { memberName, type TarEntry } from "../pipeline/tar-entry.ts";
 import { type AccountNames, readAccountNames } from "./account-names.ts";
 import { type BatchEntry, PackedWriter } from "./file-batch.ts";
 import { minSparseSavingBytes, type Segment, scanSegments } from "./sparse.ts";
-import { identity, vanishedOr } from "./walk.ts";
+import { identity, inodeOf, vanishedOr } from "./walk.ts";
 
 /** Flags that neither follow a link nor hang on a pipe that took the file's place since it was listed. */
 export const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -26,8 +25,6 @@ export const fitsOneFrame = (size: number): boolean => roomFor(maxSmallMapBytes 
 /** The most that something with so much content takes. */
 export const roomFor = (content: number): number => maxHeaderBytes + content + blockBytes;
 
-const clockTickMs = 20;
-
 /** What is reported about entries, by their place in the batch. */
 export type EntryWarning = { entry: number; reason: string };
 
@@ -42,25 +39,24 @@ export type PackerOptions = {
 
 /**
  * Writes entries into an archive, reading files as they come. It is synchronous: there is a thread for it, and a tree of
- * small files is packed without one promise per file. Its generators yield whenever slabs are to be taken.
+ * small files is packed without one promise per file.
  */
 export class FilePacker {
   results = new PackedWriter();
   warnings: EntryWarning[] = [];
   /** Bytes of files that were packed, holes included. */
   sourceBytes = 0;
-  /** Time spent in opening and reading files. */
-  readingMs = 0;
   readonly #tar: TarWriter;
   readonly #options: PackerOptions;
   readonly #names: AccountNames = readAccountNames();
+  readonly #ownInodes: ReadonlySet<bigint>;
   #entry = 0;
-  /** What was changed since then may be changed once more without its time telling, for clocks tick slowly. */
-  #recentNs = 0n;
+  #rest: { fd: number; owned: boolean; steps: Generator<undefined> } | null = null;
 
   constructor(tar: TarWriter, options: PackerOptions) {
     this.#tar = tar;
     this.#options = options;
+    this.#ownInodes = new Set([...options.own].map(inodeOf));
   }
 
   /** Begins a new batch: its results, warnings and offsets. */
@@ -68,16 +64,30 @@ export class FilePacker {
     this.results = new PackedWriter();
     this.warnings = [];
     this.sourceBytes = 0;
-    this.readingMs = 0;
     this.#entry = 0;
     this.#tar.written = 0;
-    this.#recentNs = BigInt(Date.now() - clockTickMs) * 1_000_000n;
   }
 
-  *add(entry: BatchEntry): Generator<undefined> {
+  /** Packs what is packed in one go, and says whether that was all; the rest is to be had from `addRest`. */
+  add(entry: BatchEntry): boolean {
+    this.#rest = null;
     if (entry.kind === "header") this.#addHeader(entry);
-    else yield* this.#addFile(entry);
-    this.#entry += 1;
+    else this.#addFile(entry);
+    if (this.#rest === null) this.#entry += 1;
+    return this.#rest === null;
+  }
+
+  /** The rest of a file that may fill slabs; it yields whenever some are to be taken. */
+  *addRest(): Generator<undefined> {
+    if (!this.#rest) return;
+    const { fd, owned, steps } = this.#rest;
+    this.#rest = null;
+    try {
+      yield* steps;
+    } finally {
+      if (owned) closeSync(fd);
+      this.#entry += 1;
+    }
   }
 
   #addHeader({ path, type, header }: Extract<BatchEntry, { kind: "header" }>): void {
@@ -95,21 +105,31 @@ export class FilePacker {
     this.results.stored(written, null);
   }
 
-  *#addFile({ path, size, fd }: Extract<BatchEntry, { kind: "file" }>): Generator<undefined> {
-    const startedAt = performance.now();
+  #addFile({ path, size, fd }: Extract<BatchEntry, { kind: "file" }>): void {
     const opened = fd ?? this.#open(path);
     if (opened === null) return;
     try {
-      const stat = this.#stat(opened);
-      if (stat === null) return;
-      if (this.#options.own.has(identity(stat))) this.results.skipped();
-      else if (!stat.isFile()) this.#skip("skipped: it was replaced while the backup ran");
-      else if (isSparse(stat)) yield* this.#addSparse(path, opened, stat, size);
-      else if (this.#options.whole) this.#addWhole(path, opened, stat, size, startedAt);
-      else yield* this.#addPieces(path, opened, stat);
+      const steps = this.#addOpened(path, opened, size);
+      if (steps) this.#rest = { fd: opened, owned: fd === null, steps };
     } finally {
-      if (fd === null) closeSync(opened);
+      if (fd === null && this.#rest === null) closeSync(opened);
     }
+  }
+
+  /** Packs an open file, or says how it is to be packed. */
+  #addOpened(path: Buffer, fd: number, expected: number): Generator<undefined> | null {
+    const stat = this.#stat(fd);
+    if (stat === null) return null;
+    if (this.#isOwn(stat)) this.results.skipped();
+    else if (!stat.isFile()) this.#skip("skipped: it was replaced while the backup ran");
+    else if (isSparse(stat)) return this.#addSparse(path, fd, stat, expected);
+    else if (this.#options.whole) this.#addWhole(path, fd, stat, expected);
+    else return this.#addPieces(path, fd, stat);
+    return null;
+  }
+
+  #isOwn(stat: BigIntStats): boolean {
+    return this.#ownInodes.has(stat.ino) && this.#options.own.has(identity(stat));
   }
 
   #open(path: Buffer): number | null {
@@ -131,7 +151,7 @@ export class FilePacker {
   }
 
   /** Most files of most trees: read by one call, hashed by one call, no generator. */
-  #addWhole(path: Buffer, fd: number, stat: BigIntStats, expected: number, startedAt: number): void {
+  #addWhole(path: Buffer, fd: number, stat: BigIntStats, expected: number): void {
     const found = Number(stat.size);
     // It has grown so much since it was listed that it would not fit any more.
     const size = found > expected && !fitsOneFrame(found) ? expected : found;
@@ -154,8 +174,7 @@ export class FilePacker {
         end += Math.min(read, left);
       }
     }
-    this.readingMs += performance.now() - startedAt;
-    const sha256 = this.#options.hashing ? hash("sha256", slab.subarray(used, end), "buffer") : noHash;
+    const sha256 = this.#options.hashing ? hash("sha256", slab.subarray(used, end), "binary") : noHash;
     tar.advance(size);
     tar.pad(size);
     this.sourceBytes += size;
@@ -170,7 +189,7 @@ export class FilePacker {
     const end = yield* this.#copy(fd, { offset: 0, length: size }, true, hasher);
     if (end === "grown") this.#warnGrown(size);
     this.#tar.pad(size);
-    this.#store(written, stat, size, false, hasher?.digest() ?? noHash);
+    this.#store(written, stat, size, false, hasher?.digest("binary") ?? noHash);
   }
 
   *#addSparse(path: Buffer, fd: number, stat: BigIntStats, expected: number): Generator<undefined> {
@@ -202,7 +221,7 @@ export class FilePacker {
     if (after.mtimeNs !== stat.mtimeNs || after.size !== stat.size) {
       this.#warn("it changed while it was read: what was written meanwhile may be missing");
     }
-    this.#store(written, stat, realSize, true, hasher?.digest() ?? noHash);
+    this.#store(written, stat, realSize, true, hasher?.digest("binary") ?? noHash);
   }
 
   #hasher(): Hash | null {
@@ -223,9 +242,7 @@ export class FilePacker {
     for (let done = 0; done < length; ) {
       const left = length - done;
       const { slab, used } = tar;
-      const startedAt = performance.now();
       const read = this.#read(fd, slab, used, Math.min(probe ? left + 1 : left, pieceBytes), offset + done);
-      this.readingMs += performance.now() - startedAt;
       if (read === 0) {
         yield* this.#fillMissing(left, offset + done, hasher);
         return "done";
@@ -282,7 +299,7 @@ export class FilePacker {
     };
   }
 
-  #store(offset: number, stat: BigIntStats, size: number, sparse: boolean, sha256: Buffer): void {
+  #store(offset: number, stat: BigIntStats, size: number, sparse: boolean, sha256: string): void {
     this.results.stored(offset, {
       size,
       sparse,
@@ -290,15 +307,11 @@ export class FilePacker {
       uid: Number(stat.uid),
       gid: Number(stat.gid),
       mtimeNs: stat.mtimeNs,
-      ctimeNs: this.#isSure(stat) ? stat.ctimeNs : unsureCtime,
+      ctimeNs: stat.ctimeNs,
       dev: stat.dev,
       ino: stat.ino,
       sha256,
     });
-  }
-
-  #isSure(stat: BigIntStats): boolean {
-    return this.warnings.at(-1)?.entry !== this.#entry && stat.ctimeNs < this.#recentNs;
   }
 
   #skip(reason: string): void {
@@ -320,7 +333,7 @@ export class FilePacker {
 }
 
 const slash = Buffer.from("/");
-const noHash = Buffer.alloc(32);
+const noHash = "\0".repeat(32);
 
 const isSparse = (stat: BigIntStats): boolean =>
   Number(stat.size) - Number(stat.blocks) * 512 >= minSparseSavingBytes;

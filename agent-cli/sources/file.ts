@@ -15,7 +15,7 @@ import { blockBytes, TarWriter } from "../pipeline/tar.ts";
 import { deletedMember, memberName, type TarEntry } from "../pipeline/tar-entry.ts";
 import type { Warned } from "../pipeline/warnings.ts";
 import { compileExcludes } from "./excludes.ts";
-import { type BatchEntry, BatchWriter, type Packed, readPacked } from "./file-batch.ts";
+import { type BatchEntry, BatchWriter, type HeaderType, PackedReader } from "./file-batch.ts";
 import { type EntryWarning, fitsOneFrame, openFlags, roomFor } from "./file-packer.ts";
 import { InodeTable } from "./inode-table.ts";
 import { previewFiles } from "./preview-files.ts";
@@ -87,7 +87,10 @@ type Item = {
   path: Buffer;
   type: TarEntry["type"];
   linkPath: Buffer | null;
-  stat: BigIntStats;
+  /** What a file is expected to have. */
+  size: number;
+  /** What its header is made from; of a file, whoever opens it finds that out, and nothing is kept meanwhile. */
+  header: BigIntStats | null;
   /** Open already, because it has several names: the other ones will lead to it, so it must not vanish. */
   fd: number | null;
   /** What there was to say before it came. */
@@ -142,6 +145,7 @@ class Packing {
   readonly #deleted: Buffer[] = [];
   /** What has changed as late as this may have changed once more, unseen, while it was read. */
   readonly #unsureFromNs = BigInt(Date.now() - clockStepMs) * 1_000_000n;
+  readonly #entry = newEntry();
   #tarOffset = 0;
 
   constructor(stretches: Stretches, notes: Notes, context: SourceContext, tally: Tally) {
@@ -184,7 +188,7 @@ class Packing {
           const item = this.#itemOf(step);
           if (item === null) continue;
           item.notes = this.#notes.take();
-          const large = !isKept(item) && item.type === "file" && !fitsOneFrame(Number(item.stat.size));
+          const large = !isKept(item) && item.type === "file" && !fitsOneFrame(item.size);
           if (large || !batch.hasRoomFor(item)) {
             if (!batch.empty) yield this.#workOf(batch);
             batch = new Batch();
@@ -212,18 +216,18 @@ class Packing {
     return null;
   }
 
-  #item({ path, ...found }: Found): Item | null {
-    if (found.kind === "directory") return item(path, "directory", found.stat);
+  #item(found: Found): Item | null {
+    const { path } = found;
+    if (found.kind === "directory") return headerItem(path, "directory", found.stat, null);
     try {
       const stat = lstatSync(path, { bigint: true });
       if (stat.isFile()) return this.#file(path, stat);
       if (stat.isSymbolicLink()) {
-        const linkPath = readlinkSync(path, { encoding: "buffer" });
-        return { ...item(path, "symlink", stat), linkPath };
+        return headerItem(path, "symlink", stat, readlinkSync(path, { encoding: "buffer" }));
       }
-      if (stat.isFIFO()) return item(path, "fifo", stat);
-      if (stat.isCharacterDevice()) return item(path, "char", stat);
-      if (stat.isBlockDevice()) return item(path, "block", stat);
+      if (stat.isFIFO()) return headerItem(path, "fifo", stat, null);
+      if (stat.isCharacterDevice()) return headerItem(path, "char", stat, null);
+      if (stat.isBlockDevice()) return headerItem(path, "block", stat, null);
       const what = stat.isSocket() ? "it is a socket" : "it was replaced while the backup ran";
       this.#notes.add(path, `skipped: ${what}`);
     } catch (error) {
@@ -234,7 +238,7 @@ class Packing {
 
   #file(path: Buffer, stat: BigIntStats): Item | null {
     if (stat.nlink > 1n) return this.#fileOfSeveralNames(path, stat);
-    return item(path, "file", stat);
+    return fileItem(path, Number(stat.size), null);
   }
 
   #fileOfSeveralNames(path: Buffer, stat: BigIntStats): Item | null {
@@ -244,15 +248,16 @@ class Packing {
     if (first) {
       first.left -= 1;
       if (first.left <= 0) this.#linked.delete(key);
-      return { ...item(path, "link", stat), linkPath: first.path };
+      return headerItem(path, "link", stat, first.path);
     }
     const inBase = this.#nameInBase(stat);
-    if (inBase) return { ...item(path, "link", stat), linkPath: memberName(inBase) };
-    const opened = openNow(path);
-    if (identity(opened.stat) === key) {
+    if (inBase) return headerItem(path, "link", stat, memberName(inBase));
+    const fd = openSync(path, openFlags);
+    const opened = fstatSync(fd, { bigint: true });
+    if (identity(opened) === key) {
       this.#linked.set(key, { path: memberName(path), left: Number(stat.nlink) - 1 });
     }
-    return opened;
+    return fileItem(path, Number(opened.size), fd);
   }
 
   /** A new name of a file that is as it was: directories can be renamed without a trace on the files in them. */
@@ -310,7 +315,7 @@ class Packing {
   }
 
   #settle(items: (Item | Kept)[], rows: Int32Array, report: BatchReport, tarOffset: number): void {
-    const results = Buffer.from(report.results.buffer, 0, report.results.length);
+    const results = new PackedReader(report.results);
     const warnings = [...report.warnings].reverse();
     for (const [i, found] of items.entries()) {
       const row = rows[i] as number;
@@ -320,11 +325,23 @@ class Packing {
         continue;
       }
       const warned = warnings.at(-1)?.entry === row;
-      const packed = readPacked(results, row);
-      if (warned && !packed.stored) this.#leftOut.add(found.path);
+      const stored = results.isStored(row);
+      if (warned && !stored) this.#leftOut.add(found.path);
       while (warnings.at(-1)?.entry === row) this.#warn(found.path, warnings.pop());
-      if (packed.stored) this.#count(found.path, this.#certain(indexEntry(found, packed, tarOffset), warned));
+      if (stored)
+        this.#count(found.path, this.#certain(this.#entryOf(found, results, row, tarOffset), warned));
     }
+  }
+
+  /** The same object for all: there may be a hundred thousand, and the index copies what it keeps. */
+  #entryOf({ path, type, linkPath, header }: Item, results: PackedReader, row: number, tarOffset: number) {
+    const entry = this.#entry;
+    entry.path = path;
+    entry.type = type;
+    entry.linkPath = linkPath;
+    entry.tarOffset = tarOffset + results.offset(row);
+    if (results.fill(row, entry) || header === null) return entry;
+    return Object.assign(entry, { sparse: false, size: 0, sha256: null }, statFields(header));
   }
 
   #warn(path: Buffer, warning: EntryWarning | undefined): void {
@@ -343,8 +360,8 @@ class Packing {
   };
 
   #certain(entry: IndexEntry, warned: boolean): IndexEntry {
-    const unsure = warned || entry.ctimeNs >= this.#unsureFromNs;
-    return unsure ? { ...entry, ctimeNs: unsureCtime } : entry;
+    if (warned || entry.ctimeNs >= this.#unsureFromNs) entry.ctimeNs = unsureCtime;
+    return entry;
   }
 
   #count(path: Buffer, entry: IndexEntry): void {
@@ -379,41 +396,40 @@ function writeDeleted(tar: TarWriter, paths: readonly Buffer[]): void {
 
 const nul = Buffer.alloc(1);
 
-const item = (path: Buffer, type: TarEntry["type"], stat: BigIntStats): Item => ({
+const headerItem = (path: Buffer, type: HeaderType, stat: BigIntStats, linkPath: Buffer | null): Item => ({
   path,
   type,
-  linkPath: null,
-  stat,
+  linkPath,
+  size: 0,
+  header: stat,
   fd: null,
   notes: null,
 });
 
-function openNow(path: Buffer): Item {
-  const fd = openSync(path, openFlags);
-  return { ...item(path, "file", fstatSync(fd, { bigint: true })), fd };
-}
+const fileItem = (path: Buffer, size: number, fd: number | null): Item => ({
+  path,
+  type: "file",
+  linkPath: null,
+  size,
+  header: null,
+  fd,
+  notes: null,
+});
 
-function indexEntry(
-  { path, type, linkPath, stat }: Item,
-  { offset, file }: Extract<Packed, { stored: true }>,
-  tarOffset: number,
-): IndexEntry {
-  const common = { path, type, linkPath, tarOffset: tarOffset + offset };
-  if (file) return { ...common, ...file };
-  return {
-    ...common,
-    sparse: false,
-    size: 0,
-    mode: Number(stat.mode) & 0o7777,
-    uid: Number(stat.uid),
-    gid: Number(stat.gid),
-    mtimeNs: stat.mtimeNs,
-    ctimeNs: stat.ctimeNs,
-    dev: stat.dev,
-    ino: stat.ino,
-    sha256: null,
-  };
-}
+const statFields = (stat: BigIntStats) => ({
+  mode: Number(stat.mode) & 0o7777,
+  uid: Number(stat.uid),
+  gid: Number(stat.gid),
+  mtimeNs: stat.mtimeNs,
+  ctimeNs: stat.ctimeNs,
+  dev: stat.dev,
+  ino: stat.ino,
+});
+
+const newEntry = (): IndexEntry => ({
+  ...{ path: Buffer.alloc(0), type: "file", sparse: false, size: 0, mode: 0, uid: 0, gid: 0 },
+  ...{ mtimeNs: 0n, ctimeNs: 0n, dev: 0n, ino: 0n, linkPath: null, sha256: null, tarOffset: 0 },
+});
 
 /** Entries for one thread, as many as make one frame. */
 class Batch {
@@ -446,7 +462,7 @@ class Batch {
     return this.#writer.finish();
   }
 
-  async pack(threads: PackThreads): Promise<Omit<PackedBatch, "readingShare">> {
+  async pack(threads: PackThreads): Promise<PackedBatch> {
     try {
       return this.#writer.count > 0 ? await threads.files(this.bytes()) : nothingPacked;
     } finally {
@@ -462,24 +478,16 @@ class Batch {
 const nothingPacked = { frames: [], results: new Uint8Array(), warnings: [], sourceBytes: 0 };
 
 /** What an entry will take in the archive, nearly always: a header, one with its time to the nanosecond, its content. */
-function tarBytes({ type, stat, path, linkPath }: Item): number {
-  const content = type === "file" ? Number(stat.size) : 0;
-  return 4 * blockBytes + content + path.length + (linkPath?.length ?? 0);
+function tarBytes({ size, path, linkPath }: Item): number {
+  return 4 * blockBytes + size + path.length + (linkPath?.length ?? 0);
 }
 
-function batchEntry({ path, type, linkPath, stat, fd }: Item): BatchEntry {
-  if (type === "file") return { kind: "file", path, size: Number(stat.size), fd };
-  const device = type === "char" || type === "block" ? deviceNumbers(stat.rdev) : noDevice;
-  const header = {
-    mode: Number(stat.mode) & 0o7777,
-    uid: Number(stat.uid),
-    gid: Number(stat.gid),
-    mtimeNs: stat.mtimeNs,
-    linkPath,
-    devMajor: device.major,
-    devMinor: device.minor,
-  };
-  return { kind: "header", path, type, header };
+function batchEntry({ path, type, linkPath, size, header, fd }: Item): BatchEntry {
+  if (header === null || type === "file") return { kind: "file", path, size, fd };
+  const device = type === "char" || type === "block" ? deviceNumbers(header.rdev) : noDevice;
+  const { mode, uid, gid, mtimeNs } = statFields(header);
+  const fields = { mode, uid, gid, mtimeNs, linkPath, devMajor: device.major, devMinor: device.minor };
+  return { kind: "header", path, type, header: fields };
 }
 
 const noDevice = { major: 0, minor: 0 };

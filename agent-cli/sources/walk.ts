@@ -143,6 +143,8 @@ export function join(parent: Buffer, name: Buffer): Buffer {
 
 export const identity = (stat: BigIntStats): string => `${stat.dev}:${stat.ino}`;
 
+export const inodeOf = (named: string): bigint => BigInt(named.slice(named.indexOf(":") + 1));
+
 /** Directories and files by what they are, so that another way to the same one is recognised. */
 export function identities(paths: readonly string[]): ReadonlySet<string> {
   const found = new Set<string>();

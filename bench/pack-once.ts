@@ -1,0 +1,31 @@
+/** One packing run for bench/pack.ts: the tree, then what is asked of the pipeline, as JSON. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { runBackup } from "../agent-cli/pipeline/backup.ts";
+import { discarding } from "./discarding.ts";
+
+const [tree = "", options = "{}"] = process.argv.slice(2);
+const { encrypted = false, ...asked } = JSON.parse(options);
+const workDir = mkdtempSync(join(tmpdir(), "pack-once-"));
+// A public key that nobody has the other half of.
+const recipients = ["age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"];
+try {
+  const { entries, sizeBytes, warningCount } = await runBackup({
+    source: { type: "file", paths: [tree], excludes: [], oneFileSystem: false },
+    pipeline: {
+      compression: "zstd",
+      level: null,
+      bandwidthBytesPerSecond: null,
+      encryption: encrypted ? { recipients } : null,
+      ...asked,
+    },
+    targets: [{ id: 1, name: "nowhere", storage: discarding(), key: "x", quotaRemainingBytes: null }],
+    workDir,
+    report: { progress() {}, log() {} },
+    signal: new AbortController().signal,
+  });
+  console.error(`${entries} entries, ${sizeBytes} bytes, ${warningCount} warnings`);
+} finally {
+  rmSync(workDir, { recursive: true, force: true });
+}
