@@ -3,20 +3,30 @@ import { ExitError } from "../exit-codes.ts";
 import type { Identities } from "../pipeline/identities.ts";
 import type { Compression, SourceSpec } from "../pipeline/pipeline.ts";
 
-type Kind = { sourceType: SourceSpec["type"]; compression: Compression; encrypted: boolean };
+export type Kind = { sourceType: SourceSpec["type"]; compression: Compression; encrypted: boolean };
 
 /** An artifact's name says how it was made. */
 export function kindOf(artifact: string): Kind {
-  const [, kind, packed, locked] = /\.(tar|sqlite)(\.zst|\.gz)?(\.age)?$/.exec(artifact) ?? [];
+  const [, kind, packed, locked] =
+    /\.(tar|sqlite|dump|sql|archive)(\.zst|\.gz)?(\.age)?$/.exec(artifact) ?? [];
   if (kind === undefined) {
     throw new ExitError(
       "usage",
-      `${artifact}: its name must end in .tar or .sqlite, with .zst, .gz or nothing after it, and .age where it is encrypted`,
+      `${artifact}: its name must end in .tar, .sqlite, .dump, .sql or .archive, with .zst, .gz or nothing after it, and .age where it is encrypted`,
     );
   }
   const compression = packed === ".zst" ? "zstd" : packed === ".gz" ? "gzip" : "none";
-  return { sourceType: kind === "tar" ? "file" : "sqlite", compression, encrypted: locked !== undefined };
+  const sourceType = sourceTypes[kind as keyof typeof sourceTypes];
+  return { sourceType, compression, encrypted: locked !== undefined };
 }
+
+const sourceTypes = {
+  tar: "file",
+  sqlite: "sqlite",
+  dump: "postgresql",
+  sql: "mysql",
+  archive: "mongodb",
+} as const;
 
 /** The private key for an encrypted artifact. */
 export async function identitiesFor(file: string | undefined): Promise<Identities> {

@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import { ExitError } from "../exit-codes.ts";
 import { artifactExtension, runBackup } from "../pipeline/backup.ts";
 import type { Compression, SourceSpec } from "../pipeline/pipeline.ts";
+import { databasePassword, databaseServer, isServer } from "./database-server.ts";
 import { runOnce, shownWarnings } from "./once.ts";
 import { openPlace } from "./place.ts";
 import { counted, formatBytes, printJson, printLine } from "./print.ts";
@@ -14,6 +15,9 @@ type Options = {
   exclude?: string[];
   oneFileSystem?: boolean;
   sqlite?: boolean;
+  passwordFile?: string;
+  tls?: string;
+  tlsCa?: string;
   compression: Compression;
   level?: string;
   recipient: string[];
@@ -22,15 +26,8 @@ type Options = {
 
 /** Makes one backup without any master. */
 export async function backUpOnce(paths: string[], options: Options): Promise<void> {
-  const full = paths.map((path) => resolve(path));
-  const source: SourceSpec = options.sqlite
-    ? { type: "sqlite", paths: full }
-    : {
-        type: "file",
-        paths: full,
-        excludes: options.exclude ?? [],
-        oneFileSystem: options.oneFileSystem ?? false,
-      };
+  const source = sourceOf(paths, options);
+  const sourceSecrets = isServer(source) ? { password: await databasePassword(options.passwordFile) } : null;
   const pipeline = {
     compression: options.compression,
     level: levelOf(options.level),
@@ -42,7 +39,13 @@ export async function backUpOnce(paths: string[], options: Options): Promise<voi
   const result = await runOnce(async (run) => {
     const { storage, key, shown } = await openPlace(options.to, fileName);
     const target = { id: 1, name: options.to, storage, key, quotaRemainingBytes: null };
-    const made = await runBackup({ source, pipeline, targets: [target], ...run });
+    const made = await runBackup({
+      source,
+      ...(sourceSecrets && { sourceSecrets }),
+      pipeline,
+      targets: [target],
+      ...run,
+    });
     return { artifact: shown, ...made };
   });
   const { targets: _one, ...made } = result;
@@ -55,6 +58,21 @@ export async function backUpOnce(paths: string[], options: Options): Promise<voi
   if (made.warningCount === 0) return;
   printLine(`${counted(made.warningCount, "warning", "warnings")}:`);
   for (const line of shownWarnings(made.warnings, made.warningCount)) printLine(line);
+}
+
+function sourceOf(paths: string[], options: Options): SourceSpec {
+  const [server, ...others] = paths.map((path) => databaseServer(path, options));
+  if (server && others.length === 0) return server;
+  if (server || others.some((other) => other !== null)) {
+    throw new ExitError(
+      "usage",
+      "a database server is backed up alone: its databases are named in its address",
+    );
+  }
+  const full = paths.map((path) => resolve(path));
+  if (options.sqlite) return { type: "sqlite", paths: full };
+  const { exclude = [], oneFileSystem = false } = options;
+  return { type: "file", paths: full, excludes: exclude, oneFileSystem };
 }
 
 function levelOf(text: string | undefined): number | null {

@@ -111,12 +111,15 @@ function buildProgram(ended: (outcome: ExitName) => void): Command {
   program
     .command("backup")
     .description("make one backup without a master; prints its SHA-256")
-    .argument("<path...>", "what to back up")
+    .argument("<path...>", "what to back up; or one database server, such as postgresql://user@host/database")
     .requiredOption("--to <place>", "a directory, or s3://bucket/prefix (credentials: AWS_* variables)")
     .option("--name <name>", "start of the artifact's name (default: this machine's name)")
     .option("--exclude <pattern...>", "leave out what matches; after the paths, such as '*.log'")
     .option("--one-file-system", "do not cross into other file systems")
     .option("--sqlite", "the paths are SQLite databases")
+    .option("--password-file <file>", passwordHelp)
+    .option("--tls <mode>", tlsHelp)
+    .option("--tls-ca <file>", "check the database server's certificate against these authorities")
     .addOption(
       new Option("--compression <method>", "how to compress")
         .choices(["zstd", "gzip", "none"])
@@ -138,8 +141,17 @@ function buildProgram(ended: (outcome: ExitName) => void): Command {
     .command("restore")
     .description("restore an artifact without a master")
     .argument("<artifact>", "a file, or s3://bucket/key")
-    .requiredOption("--to <place>", "a directory; for a single database, a file's name will do")
+    .requiredOption(
+      "--to <place>",
+      "a directory; for a single database, a file's name will do; or a database server, as in backup",
+    )
     .option("--path <path...>", "only these paths, as they were backed up")
+    .option("--database <name...>", "to a server: only these databases; old=new gives one another name")
+    .option("--roles", "to PostgreSQL: first make the roles that the server lacks")
+    .option("--no-owners", "to PostgreSQL: leave owners and rights out")
+    .option("--password-file <file>", passwordHelp)
+    .option("--tls <mode>", tlsHelp)
+    .option("--tls-ca <file>", "check the database server's certificate against these authorities")
     .option("--sha256 <hash>", "refuse an artifact with another SHA-256")
     .option("--identity <file>", "the file with the private key for an encrypted artifact")
     .addOption(
@@ -177,6 +189,9 @@ function buildProgram(ended: (outcome: ExitName) => void): Command {
   for (const command of program.commands) command.exitOverride();
   return program;
 }
+
+const passwordHelp = "a file with the database server's password (or BACKUPX_DATABASE_PASSWORD)";
+const tlsHelp = "to the database server: disable, prefer (the default), require, verify-ca or verify-full";
 
 const configHelp =
   "configuration file (default: agent.yaml in ~/.config/backupx-agent, unless root, or /etc/backupx-agent)";

@@ -2,7 +2,7 @@ import { DamagedArtifact } from "../pipeline/damaged.ts";
 import type { SourceSpec } from "../pipeline/pipeline.ts";
 import { type DumpMember, type DumpSink, readDumps } from "./dump-archive.ts";
 import { MongoArchive } from "./mongodb-archive.ts";
-import { isOneArchive, isOwnDatabase, type MongodbSession, openMongodb } from "./mongodb-session.ts";
+import { isOwnDatabase, type MongodbSession, openMongodb } from "./mongodb-session.ts";
 import { type PlannedDatabase, planDatabases } from "./plan-databases.ts";
 import { startConsumer } from "./program.ts";
 import type { Access, DumpRestore, SourceRestore } from "./source.ts";
@@ -45,9 +45,7 @@ class MongodbRestore implements DumpRestore {
   async load(bytes: AsyncIterable<Uint8Array>): Promise<{ entries: number; bytes: number }> {
     const { tally } = this.#restore;
     await this.#read(bytes, async (member) => {
-      const inIt = this.#plan.filter(
-        ({ from }) => isOneArchive(this.#restore.source) || from === nameOf(member),
-      );
+      const inIt = this.#plan.filter(({ from }) => [from, allOfThem].includes(nameOf(member) ?? from));
       return inIt.length > 0 ? this.#loadSink(inIt) : null;
     });
     return { entries: tally.entries, bytes: tally.sourceBytes };
@@ -70,8 +68,7 @@ class MongodbRestore implements DumpRestore {
     bytes: AsyncIterable<Uint8Array>,
     open: (member: DumpMember) => Promise<DumpSink | null>,
   ): Promise<void> {
-    const only = isOneArchive(this.#restore.source) ? "all" : null;
-    return readDumps(bytes, { suffix: "archive", only, open });
+    return readDumps(bytes, { suffix: "archive", only: allOfThem, open });
   }
 
   #loadSink(planned: PlannedDatabase[]): DumpSink {
@@ -127,6 +124,9 @@ class MongodbRestore implements DumpRestore {
     }
   }
 }
+
+/** Stands for the databases of an artifact that is one archive; no database is called so. */
+const allOfThem = "";
 
 const nameOf = (member: DumpMember): string | null => (member.kind === "dump" ? member.database : null);
 

@@ -1,0 +1,84 @@
+import { readdirSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { startMariadb, startPostgres } from "../fakes/database-servers.ts";
+import { describeWith } from "../needs.ts";
+import { runAgentCommand, scratch } from "./agent-process.ts";
+
+describeWith(["pg_ctlcluster", "mariadbd", "setpriv", "openssl"], "databases without a master", () => {
+  test("PostgreSQL: one database and a whole server, from and to addresses", async () => {
+    const server = await startPostgres();
+    onTestFinished(() => server.close());
+    server.sql("create role who; create database app");
+    server.sql(
+      "create table t as select i from generate_series(1, 100) i; alter table t owner to who",
+      "app",
+    );
+    const folder = scratch();
+    const passwordFile = join(folder, "password");
+    writeFileSync(passwordFile, `${server.password}\n`);
+    const at = `postgresql://postgres@127.0.0.1:${server.port}`;
+    const count = (database: string) => server.sql("select count(*) from t", database);
+    const made = await backup([`${at}/app`, "--to", join(folder, "out"), "--password-file", passwordFile]);
+    expect(made).toMatch(/\.dump\.zst$/);
+    expect(await run(["restore", made, "--to", `${at}/copy`, "--password-file", passwordFile])).toMatchObject(
+      { code: 0 },
+    );
+    expect(count("copy")).toBe("100");
+    const env = { BACKUPX_DATABASE_PASSWORD: server.password };
+    const all = await backup([`${at}?socket=${server.socket}`, "--to", join(folder, "all")], env);
+    expect(all).toMatch(/\.tar\.zst$/);
+    server.sql("drop database copy; drop database app; drop role who");
+    const options = ["--database", "app=new", "--roles"];
+    expect(await run(["restore", all, "--to", at, ...options], env)).toMatchObject({ code: 0 });
+    expect(count("new")).toBe("100");
+    const file = join(folder, "app.dump");
+    expect(await run(["restore", made, "--to", file])).toMatchObject({ code: 0 });
+    expect(statSync(file).size).toBeGreaterThan(1000);
+    expect(readdirSync(join(folder, "out"))).toHaveLength(1);
+  });
+
+  test("MariaDB: from and to addresses", async () => {
+    const server = await startMariadb();
+    onTestFinished(() => server.close());
+    server.sql("create database app; use app; create table t engine=innodb as select seq from seq_1_to_100");
+    const folder = scratch();
+    const env = { BACKUPX_DATABASE_PASSWORD: server.password };
+    const at = `mariadb://root@127.0.0.1:${server.port}`;
+    const made = await backup([`${at}/app`, "--to", folder, "--tls-ca", server.caFile], env);
+    expect(made).toMatch(/\.sql\.zst$/);
+    expect(await run(["restore", made, "--to", `${at}/copy`], env)).toMatchObject({ code: 0 });
+    expect(server.sql("select count(*) from copy.t")).toBe("100");
+    expect((await run(["restore", made, "--to", `${at}/copy`], env)).stderr).toMatch(
+      /would replace databases that exist: "copy"/,
+    );
+  });
+});
+
+test("an address that holds a password, or does not fit, is refused", async () => {
+  const refused = async (args: string[], words: RegExp) => {
+    const { code, stderr } = await run(args);
+    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringMatching(words) });
+    expect(stderr).not.toContain("geheim");
+  };
+  await refused(
+    ["backup", "mysql://root:geheim@localhost/app", "--to", "/tmp"],
+    /everybody could read a password/,
+  );
+  await refused(["backup", "mysql://root@localhost", "/etc", "--to", "/tmp"], /is backed up alone/);
+  await refused(
+    ["backup", "mysql://root@localhost", "--tls", "maybe", "--to", "/tmp"],
+    /--tls must be one of/,
+  );
+  await refused(["restore", "x.dump.zst", "--to", "mysql://root@localhost/app"], /is no backup of mysql/);
+  await refused(["restore", "x.dump.zst", "--to", "postgres://root@localhost"], /must name the one database/);
+});
+
+const run = (args: string[], env: Record<string, string> = {}) => runAgentCommand(args, { env });
+
+/** Makes a backup and gives the place of its artifact. */
+async function backup(args: string[], env: Record<string, string> = {}): Promise<string> {
+  const { code, stdout, stderr } = await run(["backup", ...args, "--json"], env);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  return JSON.parse(stdout).artifact;
+}
