@@ -24,9 +24,13 @@ const name = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "its name must be letters, digits, . _ - only");
 
-const commands = z.record(name, z.strictObject({ run: argv, restore: argv.nullable().default(null) }));
-const hooks = z.record(
-  name,
+/** The master takes no more names with a heartbeat. */
+const maxNames = 200;
+const named = <T extends z.ZodType>(what: T) =>
+  z.record(name, what).refine((all) => Object.keys(all).length <= maxNames, `at most ${maxNames} of them`);
+
+const commands = named(z.strictObject({ run: argv, restore: argv.nullable().default(null) }));
+const hooks = named(
   z
     .strictObject({ run: argv, timeout: timeoutMs.prefault(defaultHookTimeout) })
     .transform(({ run, timeout }) => ({ run, timeoutMs: timeout })),

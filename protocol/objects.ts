@@ -208,7 +208,6 @@ export const restoreOptions = z.object({
   /** Of PostgreSQL: first make the roles that the backup holds and the server lacks. */
   roles: z.boolean().default(false),
 });
-export type RestoreOptions = z.output<typeof restoreOptions>;
 
 /** Encryption on the agent, in the age format: each recipient can open the backup alone, and nobody else can. */
 const encryption = z.object({

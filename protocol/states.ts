@@ -69,8 +69,6 @@ export const targetType = z.enum([
 export type TargetType = z.output<typeof targetType>;
 export const sourceType = z.enum(["file", "sqlite", "postgresql", "mysql", "mongodb", "saphana", "command"]);
 export type SourceType = z.output<typeof sourceType>;
-/** Sources that are a server which tells which databases it has. */
-export const databaseType = z.enum(["postgresql", "mysql", "mongodb", "saphana"]);
 export const compression = z.enum(["zstd", "gzip", "none"]);
 /** What makes the backups of a task: one archive each, or snapshots in a repository of restic. */
 export const engine = z.enum(["archive", "restic"]);

@@ -1,9 +1,10 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 import { adminApi, agentApi } from "../../protocol/index.ts";
+import { discoverDatabases } from "../../worker/nodes/discover-databases.ts";
 import { randomHex } from "../../worker/secrets/hash.ts";
 import { answerOnce } from "./answer-once.ts";
-import { aNode, asRole, call } from "./master.ts";
+import { aNode, asRole, call, deps } from "./master.ts";
 import { copyRow, count, recordRow, set, targetRow, unique } from "./rows.ts";
 import { idle } from "./runs.ts";
 
@@ -352,6 +353,29 @@ describe("discovering databases", () => {
     const both = { server, taskId: task.id, secrets: { password: "x" } };
     expect((await discover(node.id, both)).message).toContain("secrets");
     expect((await discover(node.id, { server, taskId: 999_999 })).code).toBe("BACKUP_TASK_NOT_FOUND");
+  });
+
+  it("is withdrawn with its password when nobody answers in time, and never runs later", async () => {
+    const node = await aNode({ ours: true });
+    let at = Date.now();
+    const impatient = {
+      ...deps,
+      now: () => at,
+      sleep: async (milliseconds: number) => {
+        at += milliseconds;
+      },
+    };
+    const body = adminApi.discoverDatabases.body.parse({ server, secrets: { password: aPassword() } });
+    await expect(discoverDatabases(impatient, node.id, body)).rejects.toMatchObject({
+      code: "AGENT_COMMAND_TIMEOUT",
+    });
+    expect(at - Date.now()).toBeGreaterThan(14_000);
+    const row = await env.DB.prepare("select status, payload from agent_commands where node_id = ?")
+      .bind(node.id)
+      .first<{ status: string; payload: string }>();
+    expect(row).toMatchObject({ status: "cancelled", payload: expect.not.stringContaining("sealed") });
+    const { data } = await call(node.headers, agentApi.poll, { body: { running: [], max: 1 } });
+    expect(data.commands).toEqual([]);
   });
 
   it("tells the agent's own words when it fails, and is nothing for a viewer", async () => {
