@@ -399,6 +399,8 @@ export const agentApi = {
       /** Null: the agent that made the backup told none. */
       checksum: o.sha256.nullable(),
       fileSize: z.int().nonnegative(),
+      /** What the backup has read: about as much comes back. */
+      sourceBytes: z.int().nonnegative().nullable(),
       /** What the vault really has of a copy that lies there; null: nothing any more, or it lies elsewhere. */
       vaultSize: z.int().nonnegative().nullable(),
       /** A file of the node with the private keys for this verification; null: the agent's own. */

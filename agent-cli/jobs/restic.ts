@@ -134,7 +134,8 @@ export async function verifyByRestic(
   const { repositoryKey, snapshotId } = readSnapshotKey(spec.storagePath);
   const password = requirePassword(spec.resticPassword);
   const opened = await openRepository({ ...spec.storage, key: repositoryKey, password }, job);
-  return verifySnapshot(opened, { snapshotId, grade: spec.grade }, job);
+  const { grade, sourceBytes } = spec;
+  return verifySnapshot(opened, { snapshotId, grade, sourceBytes: sourceBytes ?? 0 }, job);
 }
 
 /** Deletes a record's copy: its snapshot is forgotten, and what only it used goes at the next pruning. */

@@ -7,6 +7,7 @@ import {
   passed,
   type VerificationReport,
 } from "../pipeline/verify/finding.ts";
+import { requireRoom } from "../pipeline/verify/room.ts";
 import { WarningList } from "../pipeline/warnings.ts";
 import { snapshotKey } from "./forget.ts";
 import { listSnapshot, type SnapshotEntry } from "./list.ts";
@@ -25,7 +26,7 @@ const maxDifferences = 200;
  */
 export async function verifySnapshot(
   opened: OpenedRepository,
-  { snapshotId, grade }: { snapshotId: string; grade: Grade },
+  { snapshotId, grade, sourceBytes }: { snapshotId: string; grade: Grade; sourceBytes: number },
   job: ResticJob,
 ): Promise<VerificationReport> {
   const report: VerificationReport = {
@@ -38,7 +39,14 @@ export async function verifySnapshot(
   const steps: { grades: Grade[]; name: string; prove: () => Promise<string> }[] = [
     { grades: [1], name: "snapshot", prove: () => proveThere(opened, snapshotId, job) },
     { grades: [2, 3], name: "repository", prove: () => proveReadable(opened, job) },
-    { grades: [4], name: "restored", prove: () => proveRestorable(opened, snapshotId, report, job) },
+    {
+      grades: [4],
+      name: "restored",
+      prove: async () => {
+        await requireRoom(job.workDir, sourceBytes, "restoring it");
+        return proveRestorable(opened, snapshotId, report, job);
+      },
+    },
   ];
   for (const { grades, name, prove } of steps) {
     const wanted = grades.filter((one) => one <= grade);

@@ -155,6 +155,40 @@ async function milliseconds(work: () => Promise<void>): Promise<number> {
   return performance.now() - startedAt;
 }
 
+test("verifies without a master, by grade, and says by its exit code what came of it", async () => {
+  const folder = scratch();
+  const source = join(folder, "source");
+  mkdirSync(source);
+  writeFileSync(join(source, "a"), "content of a".repeat(1000));
+  const made = await runAgentCommand(["backup", source, "--to", join(folder, "out"), "--json"]);
+  const { artifact, sha256 } = JSON.parse(made.stdout) as { artifact: string; sha256: string };
+  const verify = (...more: string[]) => runAgentCommand(["verify", "--from", artifact, ...more]);
+
+  const whole = await verify("--grade", "4", "--sha256", sha256);
+  expect(whole, whole.stderr).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^4 +passed +restored, all 2 entries .*\ngrade 4 of 4 is proved\n$/ms),
+  });
+  const unknown = await verify();
+  expect(unknown).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^2 +not checked .*^3 +passed .*^grade 1 of 3 is proved$/ms),
+  });
+  const other = await verify("--sha256", "0".repeat(64), "--json");
+  expect(other.code).toBe(1);
+  expect(JSON.parse(other.stdout)).toMatchObject({ grade: 3, reachedGrade: 1 });
+
+  const bytes = readFileSync(artifact);
+  writeFileSync(artifact, bytes.subarray(0, -20));
+  const cut = await verify("--sha256", sha256);
+  expect(cut).toMatchObject({ code: 1, stdout: expect.stringMatching(/^3 +DAMAGED +/m) });
+  expect(await verify("--grade", "5")).toMatchObject({ code: 2 });
+  expect(await runAgentCommand(["verify", "--from", join(folder, "none.tar")])).toMatchObject({
+    code: 1,
+    stdout: expect.stringContaining("it is not there any more"),
+  });
+});
+
 test("prints its version within the budget, and the exit codes with the help", async () => {
   const { version } = JSON.parse(
     readFileSync(join(import.meta.dirname, "../../agent-cli/package.json"), "utf8"),

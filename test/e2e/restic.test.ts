@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import {
   appendFileSync,
+  chmodSync,
   existsSync,
   linkSync,
   lstatSync,
@@ -327,6 +328,45 @@ describeWith(["restic"], "tasks with restic", () => {
     const end = await restored(machine, (await backUp(taskId)).id, "back");
     expect(end.status).toBe("success");
     expect(compareTrees(source, path.join(machine.folder, "back", source), []).differences).toEqual([]);
+  });
+
+  test("are verified by grade, and what is damaged or missing is found", async ({ onTestFinished }) => {
+    const machine = await world.machine(onTestFinished);
+    machine.start();
+    await world.online(machine);
+    const { taskId, repository } = await localTask(machine);
+    const { id, snapshotId } = await backUp(taskId);
+    const verified = async (grade: 1 | 3 | 4) => {
+      const started = await world.call(adminApi.verifyRecord, { params: { id }, body: { grade } });
+      const params = { id: started.verifications[0]?.verificationId ?? 0 };
+      return until("the verification to end", async () => {
+        const one = await world.call(adminApi.getVerification, { params });
+        return one.status === "queued" || one.status === "running" ? null : one;
+      });
+    };
+    expect(await verified(4)).toMatchObject({ status: "success", reachedGrade: 4, damaged: false });
+    expect(await world.record(id)).toMatchObject({ verifiedGrade: 4, verifiedNodeId: machine.nodeId });
+    await until("nothing in hand", () => machine.leftovers().length === 0, { seen: machine.leftovers });
+
+    const packs = readdirSync(path.join(repository, "data"), { recursive: true, withFileTypes: true });
+    const [pack] = packs
+      .filter((entry) => entry.isFile())
+      .map((entry) => path.join(entry.parentPath, entry.name))
+      .toSorted((a, b) => statSync(b).size - statSync(a).size);
+    const bytes = readFileSync(pack as string);
+    bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
+    chmodSync(pack as string, 0o600);
+    writeFileSync(pack as string, bytes);
+    expect(await verified(3)).toMatchObject({ status: "failed", reachedGrade: 1, damaged: true });
+    expect((await world.record(id)).copies[0]?.status).toBe("damaged");
+
+    rmSync(path.join(repository, "snapshots", snapshotId ?? ""), { force: true });
+    expect(await verified(1)).toMatchObject({
+      status: "failed",
+      reachedGrade: null,
+      damaged: true,
+      errorMessage: expect.stringContaining("is not there"),
+    });
   });
 
   test("a cancelled run leaves neither lock nor snapshot", async ({ onTestFinished }) => {

@@ -244,7 +244,7 @@ describeWith(["restic"], "a snapshot", () => {
   it("is verified by grades, none of which a damaged one reaches", async () => {
     const { folder, source, job } = await room();
     const { opened, made } = await snapshot(local(folder), source, job);
-    const whole = await verifySnapshot(opened, { snapshotId: made.id, grade: 4 }, job);
+    const whole = await verifySnapshot(opened, { snapshotId: made.id, grade: 4, sourceBytes: 0 }, job);
     expect(whole.checks.map(({ grade, outcome }) => [grade, outcome])).toEqual(
       [1, 2, 3, 4].map((g) => [g, "passed"]),
     );
@@ -259,7 +259,7 @@ describeWith(["restic"], "a snapshot", () => {
     await chmod(pack, 0o600);
     await writeFile(pack, bytes);
     await rm(join(job.stateDir, "restic/cache"), { recursive: true });
-    const flipped = await verifySnapshot(opened, { snapshotId: made.id, grade: 4 }, job);
+    const flipped = await verifySnapshot(opened, { snapshotId: made.id, grade: 4, sourceBytes: 0 }, job);
     expect(flipped.checks.map(({ grade, outcome }) => [grade, outcome])).toEqual([
       [1, "passed"],
       [2, "damaged"],
@@ -267,7 +267,7 @@ describeWith(["restic"], "a snapshot", () => {
     ]);
 
     await rm(join(folder, "disk", snapshotKey(key, made.id)));
-    const gone = await verifySnapshot(opened, { snapshotId: made.id, grade: 1 }, job);
+    const gone = await verifySnapshot(opened, { snapshotId: made.id, grade: 1, sourceBytes: 0 }, job);
     expect(gone.checks).toMatchObject([{ grade: 1, outcome: "damaged" }]);
   }, 120_000);
 });

@@ -21,6 +21,7 @@ type Row = {
   encrypted: number;
   engine: z.output<typeof states.engine>;
   taskId: number;
+  sourceBytes: number | null;
   fileName: string;
   storagePath: string;
   sizeBytes: number;
@@ -51,6 +52,7 @@ export async function verificationSpec(
     fileName: row.fileName,
     checksum: row.checksum,
     fileSize: row.sizeBytes,
+    sourceBytes: row.sourceBytes,
     vaultSize: storage.type === "vault" ? ((await deps.vault.head(row.storagePath))?.size ?? null) : null,
     identityFile: row.identityFile,
     archiveIndex: row.archiveIndex === null ? null : objects.archiveIndex.parse(JSON.parse(row.archiveIndex)),
@@ -81,7 +83,8 @@ async function copyToVerify({ db }: Deps, id: number): Promise<Row> {
       `select r.id as recordId, r.node_id as recordNodeId, r.base_record_id as baseId,
          r.archive_index as archiveIndex, r.task_name as taskName, r.source, r.compression,
          (r.pipeline ->> 'encryption') is not null as encrypted,
-         coalesce(r.pipeline ->> 'engine', 'archive') as engine, r.task_id as taskId, r.file_name as fileName,
+         coalesce(r.pipeline ->> 'engine', 'archive') as engine, r.task_id as taskId,
+         r.source_bytes as sourceBytes, r.file_name as fileName,
          c.storage_path as storagePath, c.size_bytes as sizeBytes, coalesce(c.checksum, r.checksum) as checksum,
          v.grade, v.identity_file as identityFile
        from verifications v join backup_records r on r.id = v.record_id
