@@ -25,6 +25,8 @@ export async function performJob(
   const byRestic = { ...run, stateDir, network, alive: () => say({ type: "waiting" }) };
   switch (job.kind) {
     case "backup": {
+      const { stepBack } = await import("./step-back.ts");
+      await stepBack(job.spec.pipeline, (reason) => run.report.log("warn", reason));
       if (job.spec.pipeline.engine === "restic") {
         const { backUpByRestic } = await import("./restic.ts");
         return backUpByRestic(job, { ...byRestic, ownPaths }, env);
