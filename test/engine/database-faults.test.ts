@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -21,6 +21,7 @@ type Kind = {
   terminate: string;
   /** Connections of ours to the server. */
   connections: string;
+  program: string;
   dumper: RegExp;
   loader: RegExp;
   denied: RegExp;
@@ -40,6 +41,7 @@ create table t as select i, repeat(md5(i::text), 8) w from generate_series(1, 90
       "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'big' and pid <> pg_backend_pid();",
     connections:
       "select count(*) from pg_stat_activity where datname is not null and pid <> pg_backend_pid();",
+    program: "pg_dump",
     dumper: /pg_dump\0.*--format/s,
     loader: /pg_restore\0.*exit-on-error/s,
     denied: /password authentication failed/,
@@ -56,6 +58,7 @@ begin not atomic for c in (select id from information_schema.processlist where d
 do execute immediate concat('kill ', c.id); end for; end //`,
     connections:
       "select count(*) from information_schema.processlist where command <> 'Daemon' and id <> connection_id();",
+    program: "mariadb-dump",
     dumper: /mariadb-dump\0.*--quick/s,
     loader: /mariadb\0.*--database=/s,
     denied: /Access denied/,
@@ -104,6 +107,24 @@ for (const kind of kinds) {
       process.kill(pid, "SIGKILL");
       await expect(running).rejects.toThrow(/database big: .* was ended by SIGKILL/);
       await nothingLeft();
+    });
+
+    test("a dump that is cut off fails the backup even when its program calls it done", async () => {
+      const { backup, storage, root } = world();
+      const path = process.env["PATH"];
+      const real = spawnSync("sh", ["-c", `command -v ${kind.program}`], { encoding: "utf8" }).stdout.trim();
+      const script = `case "$*" in --version) exec ${real} --version;; esac\n${real} "$@" | head -c 5000000`;
+      writeFileSync(join(root, kind.program), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+      process.env["PATH"] = `${root}:${path}`;
+      try {
+        const sourceSecrets = { password: server.password };
+        await expect(backup({ source: big(), sourceSecrets })).rejects.toThrow(
+          /end of file|was cut off before its end/,
+        );
+        expect(storage.objects.size).toBe(0);
+      } finally {
+        process.env["PATH"] = path;
+      }
     });
 
     test("a connection that the server ends fails the backup, in the program's words", async () => {

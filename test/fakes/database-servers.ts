@@ -74,6 +74,8 @@ export async function startPostgres(): Promise<DatabaseServer> {
   return serving(
     child,
     folder,
+    // Ends its other processes, too.
+    "SIGQUIT",
     { port, user: "postgres", socket: folder },
     (database) => client(database ?? "postgres"),
     env,
@@ -110,7 +112,7 @@ export async function startMariadb(): Promise<DatabaseServer> {
       ...["--default-character-set=utf8mb4", ...(database === undefined ? [] : [`--database=${database}`])],
     ],
   ];
-  const server = await serving(child, folder, { port, user: "root", socket }, client, env);
+  const server = await serving(child, folder, "SIGKILL", { port, user: "root", socket }, client, env);
   const accounts = server
     .sql("select concat(quote(user), '@', quote(host)) from mysql.user where user = 'root'")
     .split("\n");
@@ -128,6 +130,7 @@ export async function startMariadb(): Promise<DatabaseServer> {
 async function serving(
   child: ChildProcess,
   folder: string,
+  endedBy: NodeJS.Signals,
   place: Pick<DatabaseServer, "port" | "user" | "socket">,
   client: (database?: string) => [string, string[]],
   env: NodeJS.ProcessEnv,
@@ -137,7 +140,7 @@ async function serving(
   child.on("error", (error) => (said = String(error)));
   const ask = (input: string, database?: string) =>
     spawnSync(...client(database), { input, env, encoding: "utf8", maxBuffer: 1 << 28 });
-  const stop = () => end(child);
+  const stop = () => end(child, endedBy);
   const close = async () => {
     await stop();
     rmSync(folder, { recursive: true, force: true });
@@ -199,11 +202,11 @@ function postgresBin(): string {
   return join("/usr/lib/postgresql", versions[0] ?? "", "bin");
 }
 
-async function end(child: ChildProcess): Promise<void> {
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
   const ended = once(child, "exit");
-  // For PostgreSQL: at once, without waiting for whoever is connected.
-  child.kill("SIGINT");
+  // At once, without waiting for whoever is connected. Nobody needs what it has stored any more.
+  child.kill(signal);
   const timer = setTimeout(() => child.kill("SIGKILL"), 5000);
   await ended;
   clearTimeout(timer);
