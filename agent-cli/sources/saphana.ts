@@ -83,12 +83,14 @@ async function* archive(
 /** While the server writes, what it tells of its progress shows that something moves. */
 async function backUp(database: string, prefix: string, query: SaphanaQuery, tally: Tally): Promise<void> {
   const before = tally.sourceBytes;
-  const watching = setInterval(async () => {
+  const look = async () => {
     const [bytes] = await query(
       "SELECT COALESCE(SUM(TRANSFERRED_SIZE), 0) FROM SYS_DATABASES.M_BACKUP_PROGRESS WHERE STATE_NAME = 'running';",
-    ).catch(() => []);
+    );
     if (Number(bytes) > 0) tally.sourceBytes = before + Number(bytes);
-  }, progressEveryMs);
+  };
+  // That it cannot be told is no reason to stop.
+  const watching = setInterval(() => void look().catch(() => {}), progressEveryMs);
   try {
     await query(`BACKUP DATA FOR ${quoteHanaName(database)} USING FILE ('${prefix}');`);
   } catch (error) {
