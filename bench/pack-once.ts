@@ -25,7 +25,8 @@ try {
     report: { progress() {}, log() {} },
     signal: new AbortController().signal,
   });
-  console.error(`${entries} entries, ${sizeBytes} bytes, ${warningCount} warnings`);
+  const peak = Math.round(process.resourceUsage().maxRSS / 1024);
+  console.error(`peak ${peak} MiB, ${entries} entries, ${sizeBytes} bytes, ${warningCount} warnings`);
 } finally {
   rmSync(workDir, { recursive: true, force: true });
 }

@@ -8,10 +8,11 @@
  * keeps of the tree is dropped before each run). The directories are three that are made for it unless some are named.
  */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { frugalMalloc } from "../agent-cli/jobs/frugal-malloc.ts";
+import { build } from "esbuild";
+import { jobArguments, mallocFor } from "../agent-cli/jobs/job-process.ts";
 import { type Cost, measure } from "./measure.ts";
 import { machine, percentile } from "./statistics.ts";
 import { trees } from "./trees.ts";
@@ -19,10 +20,18 @@ import { trees } from "./trees.ts";
 type Run = { script: string; env?: Record<string, string> };
 type Comparison = { theirs(tree: string): Run; ours(tree: string): Run; cold?: boolean };
 
-const once = join(import.meta.dirname, "pack-once.ts");
+/** What is measured is what is shipped: a bundle, without types to strip. */
+const bundle = mkdtempSync(join(tmpdir(), "pack-bundle-"));
+const once = join(bundle, "pack-once.js");
 const own = (options: Record<string, unknown>) => (tree: string) => ({
-  script: '"$NODE" --max-semi-space-size=1 --no-warnings "$ONCE" "$TREE" "$OPTIONS"',
-  env: { ...frugalMalloc, NODE: process.execPath, ONCE: once, TREE: tree, OPTIONS: JSON.stringify(options) },
+  script: `"$NODE" ${jobArguments.join(" ")} "$ONCE" "$TREE" "$OPTIONS"`,
+  env: {
+    ...mallocFor("backup"),
+    NODE: process.execPath,
+    ONCE: once,
+    TREE: tree,
+    OPTIONS: JSON.stringify(options),
+  },
 });
 const piped = (compressor: string) => (tree: string) => ({
   script: `tar -C "$PARENT" -cf - "$NAME" | ${compressor} > /dev/null`,
@@ -43,7 +52,30 @@ const comparisons: Record<string, Comparison> = {
   "cold-3": zstd(3, true),
 };
 
+async function makeBundle(): Promise<void> {
+  const pipeline = join(import.meta.dirname, "..", "agent-cli", "pipeline");
+  writeFileSync(join(bundle, "package.json"), '{"type":"module"}');
+  await build({
+    entryPoints: {
+      "pack-once": join(import.meta.dirname, "pack-once.ts"),
+      "pack-thread": join(pipeline, "pack-thread.ts"),
+    },
+    outdir: bundle,
+    bundle: true,
+    splitting: true,
+    format: "esm",
+    platform: "node",
+    minify: true,
+    external: ["ssh2", "cpu-features"],
+    logLevel: "warning",
+    banner: {
+      js: 'import{createRequire as makeRequire}from"node:module";const require=makeRequire(import.meta.url);',
+    },
+  });
+}
+
 async function main(): Promise<void> {
+  await makeBundle();
   const [rounds = "3", chosen = "zstd-1,zstd-3,gzip,none,sealed-1", ...named] = process.argv.slice(2);
   const scratch = mkdtempSync(join(tmpdir(), "pack-bench-"));
   try {
@@ -54,7 +86,7 @@ async function main(): Promise<void> {
     }
     console.log(machine());
   } finally {
-    rmSync(scratch, { recursive: true, force: true });
+    for (const made of [scratch, bundle]) rmSync(made, { recursive: true, force: true });
   }
 }
 

@@ -4,8 +4,8 @@ import { type Agent, StopReason } from "../agent.ts";
 import { formatDuration } from "../duration.ts";
 import { networkOf } from "../network.ts";
 import type { Progress } from "../pipeline/pipeline.ts";
-import { frugalMalloc } from "./frugal-malloc.ts";
 import type { FromChild, Job, JobEnvelope, JobResults } from "./job.ts";
+import { jobArguments, mallocFor } from "./job-process.ts";
 
 const KILL_AFTER_MS = 5_000;
 const STDERR_KEPT = 4_096;
@@ -30,7 +30,7 @@ export async function runInChild<K extends Job["kind"]>(
   options: ChildOptions,
 ): Promise<JobResults[K]> {
   options.signal.throwIfAborted();
-  const child = start();
+  const child = start(job.kind);
   const stalled = new AbortController();
   const signal = AbortSignal.any([options.signal, stalled.signal]);
   const movement = watchMovement(agent.config.stallTimeoutMs, () => stalled.abort(stallReason(agent)));
@@ -50,12 +50,11 @@ export async function runInChild<K extends Job["kind"]>(
   }
 }
 
-function start(): ChildProcess {
+function start(kind: Job["kind"]): ChildProcess {
   const { BACKUPX_AGENT_TOKEN: _token, BACKUPX_AGENT_CODE: _code, ...env } = process.env;
   return fork(fileURLToPath(new URL("./job.js", import.meta.url)), [], {
-    env: { ...frugalMalloc, ...env },
-    // A small young generation keeps a streaming process small; nothing of it lives long.
-    execArgv: ["--max-semi-space-size=1", "--no-warnings"],
+    env: { ...mallocFor(kind), ...env },
+    execArgv: jobArguments,
     detached: true,
     stdio: ["ignore", "ignore", "pipe", "ipc"],
   });
