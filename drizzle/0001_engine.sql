@@ -31,6 +31,7 @@ ALTER TABLE `backup_records` ADD `verified_grade` integer;--> statement-breakpoi
 ALTER TABLE `backup_records` ADD `verified_at` integer;--> statement-breakpoint
 ALTER TABLE `backup_records` ADD `verified_node_id` integer;--> statement-breakpoint
 CREATE INDEX `backup_records_of_base` ON `backup_records` (`base_record_id`) WHERE base_record_id is not null;--> statement-breakpoint
+CREATE INDEX `backup_records_leaving` ON `backup_records` (`deleted_at`) WHERE deleted_at is not null;--> statement-breakpoint
 ALTER TABLE `backup_tasks` ADD `secrets` text;--> statement-breakpoint
 ALTER TABLE `backup_tasks` ADD `secret_names` text DEFAULT '[]' NOT NULL;--> statement-breakpoint
 ALTER TABLE `backup_tasks` ADD `seal_id` text DEFAULT '' NOT NULL;--> statement-breakpoint

@@ -40,7 +40,7 @@ export type GcsCall = {
 /** Sends one call with a token. Answers that are no success, and answers that never come, are thrown as StorageErrors. */
 export type GcsSend = (call: GcsCall) => Promise<HttpAnswer>;
 
-export const googleEndpoint = "https://storage.googleapis.com";
+const googleEndpoint = "https://storage.googleapis.com";
 const scope = "https://www.googleapis.com/auth/devstorage.read_write";
 const grantType = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const tokenLifeSeconds = 3600;

@@ -2,7 +2,10 @@ import { env, exports } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 import { adminApi, agentApi, fillPath } from "../../protocol/index.ts";
 import { expireCommands } from "../../worker/commands/expire.ts";
+import { finishRemovals } from "../../worker/records/finish-removals.ts";
+import { removeRecord } from "../../worker/records/remove.ts";
 import { toHex } from "../../worker/secrets/hash.ts";
+import { system } from "../../worker/users/actor.ts";
 import { aNode, asRole, call, deps, ORIGIN } from "./master.ts";
 import { count, set, unique } from "./rows.ts";
 import { A_HASH, aClaimedRun, goodReport, idle } from "./runs.ts";
@@ -328,9 +331,9 @@ describe("a copy that cannot be", () => {
     });
     expect(await copyTo(run, await anS3())).toMatchObject({ code: "NODE_CANNOT_RUN_TASK" });
     await set("nodes", node.id, { capabilities: null });
-    await set("backup_records", run.recordId, { snapshot_id: "abc" });
+    await set("backup_records", run.recordId, { pipeline: JSON.stringify({ engine: "restic" }) });
     expect(await copyTo(run, await anS3())).toMatchObject({ code: "RECORD_NOT_COPYABLE" });
-    await set("backup_records", run.recordId, { snapshot_id: null, status: "failed" });
+    await set("backup_records", run.recordId, { pipeline: "{}", status: "failed" });
     expect(await copyTo(run, await anS3())).toMatchObject({ code: "RECORD_NOT_COPYABLE" });
   });
 
@@ -605,6 +608,27 @@ describe("removing", () => {
     expect((await remove(run.recordId)).data.pendingCopies).toBe(1);
     const [command] = await poll(node);
     expect(command).toMatchObject({ type: "delete_storage_object", payload: { targetType: "s3" } });
+  });
+
+  it("is finished by a sweep when the vault refused it in the middle", async () => {
+    const { run } = await aCopyInHand().then(async (copy) => {
+      await result(copy.node, copy.commandId, { success: false, leaseToken: copy.leaseToken });
+      await env.DB.prepare("delete from record_copies where status = 'failed'").run();
+      return copy;
+    });
+    await env.VAULT.put(run.key, "bytes");
+    const vault = new Proxy(deps.vault, {
+      get: (real, name) =>
+        name === "delete" ? () => Promise.reject(new Error("R2 is away")) : Reflect.get(real, name),
+    });
+    const refused = removeRecord({ ...deps, vault }, system, run.recordId);
+    await expect(refused).rejects.toThrow("R2 is away");
+    expect((await record(run.recordId)).deletedAt).not.toBeNull();
+    await finishRemovals(deps);
+    expect((await record(run.recordId)).copies, "not at once: somebody may be at it").toHaveLength(1);
+    await finishRemovals({ ...deps, now: () => Date.now() + 3_600_000 });
+    expect(await env.VAULT.head(run.key)).toBeNull();
+    expect((await call(run.operator, adminApi.getRecord, { params: { id: run.recordId } })).status).toBe(404);
   });
 
   it("removes what a copy stored after its record was gone", async () => {

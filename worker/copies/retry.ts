@@ -25,7 +25,7 @@ export function retryCopyStatements(
            join record_copies good on good.record_id = r.id and good.status = 'success' and good.storage_path <> ''
            join record_copies lost on lost.record_id = r.id and lost.target_id = ?2 and lost.status = 'failed'
          where r.id = ?1 and r.status = 'success' and r.finished_at = ?3 and r.deleted_at is null
-           and r.snapshot_id is null and lost.command_id is null
+           and r.pipeline ->> 'engine' is not 'restic' and lost.command_id is null
            and exists (select 1 from nodes where id = r.node_id)
          limit 1`,
       )

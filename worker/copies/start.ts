@@ -19,7 +19,7 @@ type Copyable = {
   fileName: string;
   sizeBytes: number;
   baseRecordId: number | null;
-  snapshotId: string | null;
+  isSnapshot: number;
   createdAt: number;
   deletedAt: number | null;
 };
@@ -68,7 +68,8 @@ async function copyableRecord({ db }: Deps, id: number): Promise<Copyable> {
   const record = await db
     .prepare(
       `select id, node_id as nodeId, status, source_type as sourceType, file_name as fileName,
-         size_bytes as sizeBytes, base_record_id as baseRecordId, snapshot_id as snapshotId,
+         size_bytes as sizeBytes, base_record_id as baseRecordId, 
+         pipeline ->> 'engine' is 'restic' as isSnapshot,
          created_at as createdAt, deleted_at as deletedAt from backup_records where id = ?`,
     )
     .bind(id)
@@ -78,7 +79,7 @@ async function copyableRecord({ db }: Deps, id: number): Promise<Copyable> {
     const state = record.deletedAt === null ? record.status : "being deleted";
     throw new DomainError("RECORD_NOT_COPYABLE", `record ${id} cannot be copied: it is ${state}`);
   }
-  if (record.snapshotId !== null || record.fileName === "") {
+  if (record.isSnapshot === 1 || record.fileName === "") {
     throw new DomainError(
       "RECORD_NOT_COPYABLE",
       `record ${id} is a snapshot in a restic repository and no single object: use restic copy`,
@@ -212,7 +213,7 @@ function copyStatement({ db, now }: Deps, record: Copyable, target: TargetRow): 
 }
 
 /** Below the record's own folder, whatever the copy that it is made from is called. */
-export const copyKey = (record: { id: number; sourceType: string; createdAt: number; fileName: string }) =>
+const copyKey = (record: { id: number; sourceType: string; createdAt: number; fileName: string }) =>
   `${objectPrefix(record.sourceType, record.createdAt, record.id)}${record.fileName}`;
 
 async function whyNot(deps: Deps, record: Copyable, target: TargetRow): Promise<DomainError> {

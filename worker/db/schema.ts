@@ -198,6 +198,8 @@ export const backupRecords = sqliteTable(
     index("backup_records_of_task").on(t.taskId),
     index("backup_records_of_node").on(t.nodeId),
     index("backup_records_of_base").on(t.baseRecordId).where(sql`base_record_id is not null`),
+    // What is being removed and should be gone by now.
+    index("backup_records_leaving").on(t.deletedAt).where(sql`deleted_at is not null`),
     index("backup_records_of_status").on(t.status).where(sql`status <> 'success'`),
   ],
 );

@@ -1,5 +1,6 @@
 import { expireCommands } from "../commands/expire.ts";
 import type { Deps } from "../deps.ts";
+import { finishRemovals } from "../records/finish-removals.ts";
 import { sweepRetention } from "../retention/sweep.ts";
 import { runDueTasks } from "../schedules/run-due.ts";
 import { runDueVerifications } from "../verifications/run-due.ts";
@@ -62,6 +63,7 @@ export async function sweepOnce(deps: Deps, startable = deps.config.dueTasksPerM
 
 async function tidy(deps: Deps, minute: number): Promise<void> {
   await runPart(deps, ["history", () => pruneHistory(deps, minute)]);
+  await runPart(deps, ["removals", () => finishRemovals(deps)]);
   await runPart(deps, ["retention", () => sweepRetention(deps, minute)]);
   if (minute % MINUTES_PER_DAY === DAILY_MINUTE) await runPart(deps, ["connected", expectConnected]);
 }
