@@ -42,6 +42,7 @@ ALTER TABLE `backup_tasks` ADD `next_verify_at` integer;--> statement-breakpoint
 ALTER TABLE `backup_tasks` ADD `verified_grade` integer;--> statement-breakpoint
 ALTER TABLE `backup_tasks` ADD `verified_at` integer;--> statement-breakpoint
 CREATE INDEX `backup_tasks_verify_due` ON `backup_tasks` (`next_verify_at`) WHERE next_verify_at is not null;--> statement-breakpoint
+CREATE INDEX `backup_tasks_kept` ON `backup_tasks` (`id`) WHERE retention is not null;--> statement-breakpoint
 ALTER TABLE `record_copies` ADD `command_id` integer;--> statement-breakpoint
 ALTER TABLE `record_copies` ADD `progress` text;--> statement-breakpoint
 ALTER TABLE `restore_records` ADD `dry_run` integer DEFAULT false NOT NULL;--> statement-breakpoint

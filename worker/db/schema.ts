@@ -113,6 +113,7 @@ export const backupTasks = sqliteTable(
     index("backup_tasks_due").on(t.nextRunAt).where(sql`next_run_at is not null`),
     index("backup_tasks_verify_due").on(t.nextVerifyAt).where(sql`next_verify_at is not null`),
     index("backup_tasks_of_node").on(t.nodeId),
+    index("backup_tasks_kept").on(t.id).where(sql`retention is not null`),
   ],
 );
 
