@@ -49,9 +49,8 @@ function sealInto(out: Buffer, at: number, { key, place, last, chunk }: Chunk): 
 }
 
 /** Gives memory back at once. The collector, which sees a small object, would let some 60 MiB of it pile up first. */
-function release(bytes: Buffer): void {
-  const { buffer } = bytes;
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === bytes.length) buffer.transfer(0);
+export function release({ buffer }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength > Buffer.poolSize) buffer.transfer(0);
 }
 
 /** The content of a sealed chunk; null when it is not the very chunk that was sealed at this place. */
