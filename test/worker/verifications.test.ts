@@ -2,7 +2,7 @@ import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 import { adminApi, agentApi, type verification } from "../../protocol/index.ts";
 import { expireCommands } from "../../worker/commands/expire.ts";
-import { sweepOnce } from "../../worker/sweeps/sweep.ts";
+import { sweepForAMinute } from "../../worker/sweeps/sweep.ts";
 import { counting } from "./counting.ts";
 import { aNode, asRole, call, deps } from "./master.ts";
 import { copyRow, count, recordRow, set, targetRow, taskRow } from "./rows.ts";
@@ -388,6 +388,8 @@ describe("while a verification is open", () => {
 
 describe("by schedule", () => {
   const HOUR = 3_600_000;
+  /** A minute that is over already, so that nothing is waited for. */
+  const sweep = () => sweepForAMinute(deps, deps.now() - 60_000);
   const schedule = { grade: 2, schedule: "0 * * * *", nodeId: null };
   async function due(made: Made, changes: Record<string, unknown> = {}) {
     await set("backup_tasks", made.taskId, {
@@ -431,7 +433,7 @@ describe("by schedule", () => {
     const made = await aRecord();
     await recordRow(made.taskId, made.node.id, { status: "failed" });
     await due(made);
-    await Promise.all([sweepOnce(deps), sweepOnce(deps), sweepOnce(deps)]);
+    await Promise.all([sweep(), sweep(), sweep()]);
     expect(await ofTask(made.taskId)).toEqual([
       { recordId: made.recordId, trigger: "schedule", status: "queued", grade: 2, nodeId: made.node.id },
     ]);
@@ -441,8 +443,8 @@ describe("by schedule", () => {
   it("makes one catch-up of all turns that were missed", async () => {
     const made = await aRecord();
     await due(made, { next_verify_at: deps.now() - 50 * HOUR });
-    await sweepOnce(deps);
-    await sweepOnce(deps);
+    await sweep();
+    await sweep();
     expect(await ofTask(made.taskId)).toMatchObject([{ trigger: "catch_up" }]);
     expect(await nextOf(made.taskId)).toBeGreaterThan(deps.now());
   });
@@ -450,11 +452,11 @@ describe("by schedule", () => {
   it("never starts a second one of a task while one is going on, and says so", async () => {
     const made = await aRecord();
     await due(made);
-    await sweepOnce(deps);
+    await sweep();
     const newer = await recordRow(made.taskId, made.node.id, { source: "{}" });
     await copyRow(newer, made.targetIds[0] ?? 0);
     await due(made);
-    await sweepOnce(deps);
+    await sweep();
     expect(await ofTask(made.taskId)).toHaveLength(1);
     expect(await nextOf(made.taskId)).toBeGreaterThan(deps.now());
     expect(
@@ -470,7 +472,7 @@ describe("by schedule", () => {
     await set("backup_records", gone.recordId, { node_id: 4_242_424_242 });
     await due(gone);
     const before = await count("notifications where kind = 'verification_missed'");
-    await sweepOnce(deps);
+    await sweep();
     expect(await nextOf(empty.taskId)).toBeGreaterThan(deps.now());
     expect(await nextOf(gone.taskId)).toBeGreaterThan(deps.now());
     expect(await count("notifications where kind = 'verification_missed'")).toBe(before + 1);
@@ -479,7 +481,7 @@ describe("by schedule", () => {
 
   it("costs no row while nothing is due", async () => {
     const { deps: counted, count: spent } = counting(deps);
-    await sweepOnce(counted);
+    await sweepForAMinute(counted, deps.now() - 60_000);
     expect(spent.rowsWritten).toBe(0);
   });
 
