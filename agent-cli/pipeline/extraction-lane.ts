@@ -71,10 +71,14 @@ class ThreadLane implements ExtractionLane {
     this.#warnings = warnings;
     const own = import.meta.url.endsWith(".ts") ? "./extract-worker.ts" : "./extract-worker.js";
     this.#worker = new Worker(new URL(own, import.meta.url), { workerData: part });
-    this.#exited = new Promise((resolve) => this.#worker.once("exit", () => resolve()));
+    this.#exited = new Promise((resolve) =>
+      this.#worker.once("exit", () => {
+        this.#fail(new Error("a thread of the restore ended by itself"));
+        resolve();
+      }),
+    );
     this.#worker.on("message", (message: FromExtractor) => this.#hear(message));
     this.#worker.on("error", (error) => this.#fail(error));
-    this.#exited.then(() => this.#fail(new Error("a thread of the restore ended by itself")));
   }
 
   begin(members: Buffer): void {

@@ -18,9 +18,8 @@ export async function openPlainStream(
   identities: Identities | null,
 ): Promise<PlainStream> {
   if (!identities) return { sizeBytes, read: (offset, length) => artifact.range(offset, length) };
-  const { decryptRange, openedBytes, openPayload } = await import("./decrypt.ts");
-  const reader = new ByteReader(artifact.range(0, Math.min(sizeBytes, headerReadBytes)));
-  const payload = await openPayload(reader, identities).finally(() => reader.close());
+  const { decryptRange, openedBytes } = await import("./decrypt.ts");
+  const payload = await readPayloadHead(artifact, sizeBytes, identities);
   const payloadBytes = sizeBytes - payload.startsAt;
   return {
     sizeBytes: openedBytes(payloadBytes),
@@ -34,4 +33,14 @@ export async function bytesOf(plain: PlainStream, offset: number, length: number
   const parts: Uint8Array[] = [];
   if (length > 0) for await (const part of plain.read(offset, length)) parts.push(part);
   return Buffer.concat(parts);
+}
+
+async function readPayloadHead(artifact: Artifact, sizeBytes: number, identities: Identities) {
+  const { openPayload } = await import("./decrypt.ts");
+  const reader = new ByteReader(artifact.range(0, Math.min(sizeBytes, headerReadBytes)));
+  try {
+    return await openPayload(reader, identities);
+  } finally {
+    await reader.close();
+  }
 }

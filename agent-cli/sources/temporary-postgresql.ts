@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { CannotCheck } from "../pipeline/verify/finding.ts";
 import { findProgram, postgresqlFolders, versionOf } from "./find-program.ts";
-import { openPostgresql, type PostgresqlServer } from "./postgresql-session.ts";
+import { openPostgresql, type PostgresqlServer, type PostgresqlSession } from "./postgresql-session.ts";
 import { accountOf, makeFiles, ServerFolder, startServer, type TemporaryServer } from "./temporary-server.ts";
 
 /** What is lost when such a server dies is not missed. */
@@ -41,9 +41,9 @@ export async function startTemporaryPostgresql(
     const all = { ...settings, unix_socket_directories: folder.inherited };
     const args = ["-D", data, ...Object.entries(all).flatMap(([name, value]) => ["-c", `${name}=${value}`])];
     const session = await openPostgresql(server, { secrets: { password: null }, workDir, signal });
-    const running = await startServer({ program: postgres, args, folder, account }, signal, () =>
-      session.query("select 1;"),
-    ).finally(() => session.close());
+    const running = await closing(session, () =>
+      startServer({ program: postgres, args, folder, account }, signal, () => session.query("select 1;")),
+    );
     const version = (await versionOf(postgres))?.replace(/^postgres \(PostgreSQL\) /, "") ?? "";
     return {
       server,
@@ -56,5 +56,13 @@ export async function startTemporaryPostgresql(
   } catch (error) {
     folder.close();
     throw error;
+  }
+}
+
+async function closing<T>(session: PostgresqlSession, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } finally {
+    await session.close();
   }
 }
