@@ -159,10 +159,25 @@ function buildProgram(ended: (outcome: ExitName) => void): Command {
         .choices(["fail", "keep", "overwrite"])
         .default("fail"),
     )
+    .option("--base <artifact>", "the full backup that a differential one builds on")
+    .option("--dry-run", "write nothing; tell what would be created, overwritten, kept and refused")
     .option("--json", "answer in JSON")
     .action(async (artifact, options) => {
       const { restoreOnce } = await import("./restore.ts");
       await restoreOnce(artifact, options);
+    });
+
+  program
+    .command("list")
+    .description("list what is in a backup of files, without a master")
+    .requiredOption("--from <artifact>", "a file, or s3://bucket/key")
+    .option("--path <path>", "the directory to list (default: the top)")
+    .option("--name <text>", "search instead: what has this in its name, from there down")
+    .option("--identity <file>", "the file with the private key for an encrypted artifact")
+    .option("--json", "answer in JSON")
+    .action(async (options) => {
+      const { listOnce } = await import("./list.ts");
+      await listOnce(options);
     });
 
   program

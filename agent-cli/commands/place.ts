@@ -5,7 +5,13 @@ import { openStorage } from "../storage/open-storage.ts";
 import type { Storage } from "../storage/storage.ts";
 
 /** A place as people write it: a path, or `s3://bucket/key`. */
-export type Place = { shown: string; key: string; storage: Storage };
+export type Place = {
+  shown: string;
+  key: string;
+  storage: Storage;
+  /** On this machine. */
+  nearby: boolean;
+};
 
 /** Opens the folder of a path or the bucket of an s3 address; the last part is the key within it. */
 export async function openPlace(place: string, fileName: string | null): Promise<Place> {
@@ -16,7 +22,8 @@ async function openFolder(place: string, fileName: string | null): Promise<Place
   const full = resolve(place);
   const folder = fileName === null ? resolve(full, "..") : full;
   const key = fileName ?? full.slice(full.lastIndexOf("/") + 1);
-  return { shown: `${folder}/${key}`, key, storage: await openStorage("local_disk", { path: folder }) };
+  const storage = await openStorage("local_disk", { path: folder });
+  return { shown: `${folder}/${key}`, key, storage, nearby: true };
 }
 
 async function openBucket(place: string, fileName: string | null): Promise<Place> {
@@ -27,7 +34,7 @@ async function openBucket(place: string, fileName: string | null): Promise<Place
   const storage = await openStorage("s3", config, {
     dispatcher: makeStorageDispatcher({ proxyUrl: null, insecureTls: false, caCertFile: null }),
   });
-  return { shown: `s3://${bucket}/${key}`, key, storage };
+  return { shown: `s3://${bucket}/${key}`, key, storage, nearby: false };
 }
 
 /** The same variables that other S3 tools read. */

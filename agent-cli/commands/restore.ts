@@ -1,4 +1,6 @@
 import { resolve } from "node:path";
+import type { DryRunOutcome } from "../pipeline/dry-run.ts";
+import type { StoredArtifact } from "../pipeline/pipeline.ts";
 import { runRestore } from "../pipeline/restore.ts";
 import { identitiesFor, kindOf, sha256Of } from "./artifact-kind.ts";
 import { databaseServer, restoreToServer } from "./database-server.ts";
@@ -17,7 +19,9 @@ type Options = {
   tlsCa?: string;
   sha256?: string;
   identity?: string;
+  base?: string;
   conflict: "fail" | "keep" | "overwrite";
+  dryRun?: boolean;
   json?: boolean;
 };
 
@@ -30,13 +34,17 @@ export async function restoreOnce(artifact: string, options: Options): Promise<v
   const identities = encrypted ? await identitiesFor(options.identity) : null;
   const sha256 = sha256Of(options.sha256);
   const result = await runOnce(async (run) => {
-    const { storage, key } = await openPlace(artifact, null);
+    const { storage, key, nearby } = await openPlace(artifact, null);
+    const base = options.base === undefined ? null : await openBase(options.base, options.identity);
     return runRestore({
       sourceType,
       compression,
       identities,
       storage,
       key,
+      nearby,
+      base,
+      dryRun: options.dryRun ?? false,
       expected: { sha256, sizeBytes: null },
       destination: server ? null : resolve(options.to),
       ...toServer,
@@ -46,10 +54,33 @@ export async function restoreOnce(artifact: string, options: Options): Promise<v
     });
   });
   if (options.json) return printJson(result);
+  if (result.outcome) return tell(result.outcome);
   printLine(
     `${counted(result.entries, "entry", "entries")}, ${formatBytes(result.bytes)} restored to ${server ? `${server.type} on ${server.host}` : resolve(options.to)}`,
   );
   if (result.warningCount === 0) return;
   printLine(`${counted(result.warningCount, "warning", "warnings")}:`);
   for (const line of shownWarnings(result.warnings, result.warningCount)) printLine(line);
+}
+
+/** The full backup below a differential one; both may be encrypted, to the same key. */
+async function openBase(place: string, identity: string | undefined): Promise<StoredArtifact> {
+  const identities = kindOf(place).encrypted ? await identitiesFor(identity) : null;
+  const { storage, key, nearby } = await openPlace(place, null);
+  return { storage, key, nearby, identities, expected: { sha256: null, sizeBytes: null } };
+}
+
+function tell(outcome: DryRunOutcome): void {
+  for (const fate of ["create", "overwrite", "keep", "refuse"] as const) {
+    const { entries, bytes, paths } = outcome[fate];
+    if (entries === 0) continue;
+    printLine(`would ${fate} ${counted(entries, "entry", "entries")}, ${formatBytes(bytes)}:`);
+    for (const { path, reason } of paths)
+      printLine(`  ${JSON.stringify(path)}${reason ? ` (${reason})` : ""}`);
+    if (entries > paths.length) printLine(`  and ${entries - paths.length} more`);
+  }
+  const stopped = outcome.refuse.entries > 0;
+  printLine(
+    stopped ? "nothing was written, and the restore would not write anything" : "nothing was written",
+  );
 }

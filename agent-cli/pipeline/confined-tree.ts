@@ -9,7 +9,8 @@ export class OutsideDestination extends Error {
   }
 }
 
-type OpenDirectory = { name: Buffer; fd: number };
+/** `place` is what its entries' names are put behind. */
+type OpenDirectory = { name: Buffer; fd: number; place?: Buffer };
 
 const directoryFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 const slash = Buffer.from("/");
@@ -24,6 +25,8 @@ export class ConfinedTree {
   readonly #byDescriptor = existsSync("/proc/self/fd");
   /** The root and the directories entered from there, down to the one that was used last. */
   #chain: OpenDirectory[];
+  /** The very array that the chain stands for, so that file after file of a directory needs no comparing. */
+  #lastOpened: readonly Buffer[] | null = null;
 
   static create(root: string): ConfinedTree {
     mkdirSync(root, { recursive: true });
@@ -48,6 +51,14 @@ export class ConfinedTree {
 
   /** The descriptor of a directory below the root; null when it is missing and not to be created. */
   open(directory: readonly Buffer[], create: boolean): number | null {
+    const last = this.#chain.at(-1);
+    if (last && directory === this.#lastOpened) return last.fd;
+    const fd = this.#reach(directory, create);
+    this.#lastOpened = fd === null ? null : directory;
+    return fd;
+  }
+
+  #reach(directory: readonly Buffer[], create: boolean): number | null {
     this.#leaveUntil(directory);
     while (this.#chain.length <= directory.length) {
       const name = directory[this.#chain.length - 1] as Buffer;
@@ -66,6 +77,7 @@ export class ConfinedTree {
   close(): void {
     for (const { fd } of this.#chain) closeSync(fd);
     this.#chain = [];
+    this.#lastOpened = null;
   }
 
   #leaveUntil(directory: readonly Buffer[]): void {
@@ -93,8 +105,7 @@ export class ConfinedTree {
   }
 
   #child(depth: number, name: Buffer): Buffer {
-    if (this.#byDescriptor)
-      return Buffer.concat([Buffer.from(`/proc/self/fd/${this.#chain[depth]?.fd}/`), name]);
+    if (this.#byDescriptor) return behind(this.#chain[depth] as OpenDirectory, name);
     const names = this.#chain.slice(0, depth + 1).flatMap((directory) => [directory.name, slash]);
     return Buffer.concat([...names, name]);
   }
@@ -125,6 +136,14 @@ function openRoot(root: string): number {
       throw new Error(`the destination ${root} is not a directory`, { cause: error });
     throw error;
   }
+}
+
+function behind(directory: OpenDirectory, name: Buffer): Buffer {
+  directory.place ??= Buffer.from(`/proc/self/fd/${directory.fd}/`);
+  const path = Buffer.allocUnsafe(directory.place.length + name.length);
+  path.set(directory.place);
+  path.set(name, directory.place.length);
+  return path;
 }
 
 const isSame = (a: Buffer | undefined, b: Buffer | undefined): boolean =>

@@ -5,6 +5,7 @@ import {
   constants,
   fchmodSync,
   fchownSync,
+  fstatSync,
   ftruncateSync,
   futimesSync,
   lchownSync,
@@ -41,6 +42,8 @@ export type ExtractOptions = {
   expectedHash?: (entry: TarEntry) => Buffer | null;
   /** Directories and links are somebody else's. */
   contentsOnly?: boolean;
+  /** Nothing that is to be restored was there when that was looked at. */
+  fresh?: boolean;
 };
 
 type OpenFile = {
@@ -64,10 +67,18 @@ export class Extractor implements TarHandler {
   readonly #options: ExtractOptions;
   readonly #tree: ConfinedTree;
   #targets: ConfinedTree | null = null;
-  readonly #isRoot = process.geteuid?.() === 0;
+  readonly #ownUid = process.geteuid?.();
+  readonly #ownGid = process.getegid?.();
+  readonly #isRoot = this.#ownUid === 0;
+  #lastParent: MemberPath | null = null;
+  #parentHasOwnGroup = false;
   readonly #directories: { path: MemberPath; attributes: Attributes }[] = [];
   /** Members that were linked to and where their content really is. */
   readonly restoredTargets = new Map<string, MemberPath>();
+  /** Nobody else's names can be guessed from one, and each costs no new random number. */
+  readonly #temporaryPrefix = `.backupx-${randomBytes(9).toString("hex")}-`;
+  #temporaries = 0;
+  readonly #paths = new NeighbouringPaths();
   #file: OpenFile | null = null;
 
   constructor(options: ExtractOptions) {
@@ -79,9 +90,8 @@ export class Extractor implements TarHandler {
     this.currentPath = entry.path;
     const isStructure = entry.type === "directory" || entry.type === "link";
     if (this.#options.contentsOnly && isStructure) return;
-    const path = splitMemberPath(entry.path);
+    const { path, key } = this.#paths.split(entry.path);
     if (path.length === 0) return;
-    const key = pathKey(path);
     const relation = this.#options.selection.relation(key);
     if (relation === "ancestor" && entry.type === "directory") this.#makeAncestor(path, entry);
     const standIn = entry.type === "file" ? this.#options.plan.standIns.get(key) : undefined;
@@ -156,11 +166,12 @@ export class Extractor implements TarHandler {
   }
 
   #makeAncestor(path: MemberPath, entry: TarEntry): void {
-    if (this.#tree.stat(path.slice(0, -1), path.at(-1) as Buffer) === null) this.#makeDirectory(path, entry);
+    if (this.#tree.stat(this.#paths.parentOf(path), path.at(-1) as Buffer) === null)
+      this.#makeDirectory(path, entry);
   }
 
   #makeDirectory(path: MemberPath, entry: TarEntry): void {
-    const exists = this.#tree.stat(path.slice(0, -1), path.at(-1) as Buffer) !== null;
+    const exists = this.#tree.stat(this.#paths.parentOf(path), path.at(-1) as Buffer) !== null;
     if (!exists) this.#writing(path, () => mkdirSync(this.#at(path), 0o700));
     this.#tree.open(path, false);
     // A directory that was there is somebody's own when what is in it is kept.
@@ -226,7 +237,8 @@ export class Extractor implements TarHandler {
   }
 
   #isFree(path: MemberPath): boolean {
-    const existing = this.#tree.stat(path.slice(0, -1), path.at(-1) as Buffer);
+    if (this.#options.fresh) return true;
+    const existing = this.#tree.stat(this.#paths.parentOf(path), path.at(-1) as Buffer);
     if (!existing || this.#options.conflict === "overwrite") return true;
     if (this.#options.conflict === "fail") throw new RestoreConflict([this.#tree.display(path)], 1);
     this.kept += 1;
@@ -244,22 +256,37 @@ export class Extractor implements TarHandler {
   }
 
   #at(path: MemberPath): Buffer {
-    return this.#tree.at(path.slice(0, -1), path.at(-1) as Buffer, true) as Buffer;
+    return this.#tree.at(this.#paths.parentOf(path), path.at(-1) as Buffer, true) as Buffer;
   }
 
   #temporaryBeside(path: MemberPath): Buffer {
-    const name = Buffer.from(`.backupx-${randomBytes(9).toString("hex")}`);
-    return this.#writing(path, () => this.#tree.at(path.slice(0, -1), name, true) as Buffer);
+    this.#temporaries += 1;
+    const name = Buffer.from(`${this.#temporaryPrefix}${this.#temporaries}`);
+    return this.#writing(path, () => this.#tree.at(this.#paths.parentOf(path), name, true) as Buffer);
   }
 
   #applyTo(fd: number, attributes: Attributes, path: MemberPath): void {
     const owned =
-      this.#isRoot && this.#tolerating(path, "owner", () => fchownSync(fd, attributes.uid, attributes.gid));
+      this.#isRoot &&
+      (this.#isBornRight(path, attributes) ||
+        this.#tolerating(path, "owner", () => fchownSync(fd, attributes.uid, attributes.gid)));
     // A program that ran as its owner must not come to run as somebody else.
     const mode = owned || attributes.uid === process.geteuid?.() ? attributes.mode : attributes.mode & 0o1777;
     this.#tolerating(path, "mode", () => fchmodSync(fd, mode));
     const seconds = toSeconds(attributes.mtimeNs);
     this.#tolerating(path, "time", () => futimesSync(fd, seconds, seconds));
+  }
+
+  /** Whether what this process makes there has these owners from the start. Some directories pass their group on. */
+  #isBornRight(path: MemberPath, { uid, gid }: Attributes): boolean {
+    if (!this.#options.contentsOnly || uid !== this.#ownUid || gid !== this.#ownGid) return false;
+    const parent = this.#paths.parentOf(path);
+    if (parent !== this.#lastParent) {
+      const fd = this.#tree.open(parent, false);
+      this.#lastParent = parent;
+      this.#parentHasOwnGroup = fd !== null && fstatSync(fd).gid === this.#ownGid;
+    }
+    return this.#parentHasOwnGroup;
   }
 
   /** Some file systems have no owners or modes: the content matters more. */
@@ -289,6 +316,40 @@ export class Extractor implements TarHandler {
         throw new Error(`${place} could not be restored: ${code}`, { cause: error });
       throw error;
     }
+  }
+}
+
+/** Splits names; what neighbours share is split once, and they get the very same parent. */
+class NeighbouringPaths {
+  #folder: Buffer = Buffer.alloc(0);
+  #parent: MemberPath = [];
+  #prefix = "";
+  #path: MemberPath = [];
+
+  split(name: Buffer): { path: MemberPath; key: string } {
+    const slash = name.lastIndexOf(47);
+    const isFile = slash > 0 && slash < name.length - 1;
+    if (!isFile) return this.#splitFully(name);
+    if (slash !== this.#folder.length || name.compare(this.#folder, 0, slash, 0, slash) !== 0) {
+      this.#folder = Buffer.from(name.subarray(0, slash));
+      this.#parent = splitMemberPath(this.#folder);
+      this.#prefix = pathKey(this.#parent);
+    }
+    const last = splitMemberPath(name.subarray(slash + 1));
+    this.#path = [...this.#parent, ...last];
+    if (last.length !== 1) return this.#splitFully(name);
+    const text = (last[0] as Buffer).toString("latin1");
+    return { path: this.#path, key: this.#prefix === "" ? text : `${this.#prefix}/${text}` };
+  }
+
+  /** The same array for every file of one directory. */
+  parentOf(path: MemberPath): MemberPath {
+    return path === this.#path ? this.#parent : path.slice(0, -1);
+  }
+
+  #splitFully(name: Buffer): { path: MemberPath; key: string } {
+    const path = splitMemberPath(name);
+    return { path, key: pathKey(path) };
   }
 }
 

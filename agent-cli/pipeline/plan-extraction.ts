@@ -28,6 +28,8 @@ export type Plan = {
   standIns: ReadonlyMap<string, MemberPath>;
   /** Members that are not restored, because what stands in their place is kept. */
   kept: ReadonlySet<string>;
+  /** Nothing that is to be restored exists. */
+  fresh: boolean;
 };
 
 /**
@@ -47,6 +49,7 @@ export class Planner implements TarHandler {
   readonly #links: { target: string; path: MemberPath }[] = [];
   /** Under "keep": what exists and stays. */
   readonly #kept = new Set<string>();
+  #fresh = true;
 
   readonly #destination: string;
   readonly #survey: Survey | null;
@@ -115,6 +118,7 @@ export class Planner implements TarHandler {
       linkTargets: this.#linkTargets,
       standIns: stand,
       kept: this.#kept,
+      fresh: this.#fresh,
     };
   }
 
@@ -138,6 +142,7 @@ export class Planner implements TarHandler {
     if (existing && existing.isDirectory() !== (entry.type === "directory"))
       throw this.#otherKind(path, existing);
     this.#note(path, entry, existing);
+    if (existing && !existing.isDirectory()) this.#fresh = false;
     if (!existing || entry.type === "directory") return false;
     if (this.#conflict === "fail") {
       this.#conflictCount += 1;

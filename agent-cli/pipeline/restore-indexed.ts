@@ -43,6 +43,7 @@ export async function restoreIndexed(
     selectedPaths,
     conflict,
     plan: { linkTargets: plan.linkTargets, standIns: plan.standIns },
+    fresh: plan.fresh,
   };
   const lanes = openLanes(plan.entries, () =>
     plan.entries < minEntriesForThreads ? ownLane(part, warnings) : threadLane(part, warnings),

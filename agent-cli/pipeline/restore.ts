@@ -97,7 +97,8 @@ async function restoreByIndex(
 ): Promise<{ entries: number; bytes: number }> {
   const { job } = restoring;
   const full = own.index.base && (await openFull(restoring, own.index.base));
-  const alone = job.selectedPaths !== null && job.archiveIndex;
+  // Where no hash of the whole is known, reading the whole would prove nothing more of the selected files than theirs do.
+  const alone = job.selectedPaths !== null && (job.archiveIndex || job.expected.sha256 === null);
   if (!alone) await prove(own.artifact, job, job.signal);
   if (!alone && full) await readThrough(full.artifact, job.signal);
   return await restoreIndexed(restoring, own, full);

@@ -13,6 +13,7 @@ export type ExtractionPart = {
   selectedPaths: string[] | null;
   conflict: RestoreJob["conflict"];
   plan: Pick<Plan, "linkTargets" | "standIns">;
+  fresh: boolean;
 };
 
 export type ExtractionTally = { entries: number; bytes: number; currentPath: string | null };
@@ -30,6 +31,7 @@ export class SegmentExtractor {
       conflict: part.conflict,
       warnings,
       contentsOnly: true,
+      fresh: part.fresh,
       expectedHash: () => this.#reader?.expectedHash() ?? null,
     };
     this.#extractor = new Extractor(options);

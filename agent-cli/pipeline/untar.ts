@@ -298,14 +298,24 @@ function number(block: Buffer, at: number, width: number): number {
   return safe(value);
 }
 
+/** Digits, with spaces before and spaces or NULs behind them; nothing at all is 0. */
 function octal(block: Buffer, at: number, width: number): number {
-  const text = block
-    .toString("latin1", at, at + width)
-    .replace(/[\0 ]+$/, "")
-    .trimStart();
-  if (!/^[0-7]*$/.test(text)) throw new DamagedArtifact("a header has an impossible number");
-  return text === "" ? 0 : Number.parseInt(text, 8);
+  const end = at + width;
+  let i = at;
+  while (i < end && isBlank(block[i] as number)) i += 1;
+  let value = 0;
+  for (; i < end; i += 1) {
+    const digit = (block[i] as number) - 48;
+    if (digit < 0 || digit > 7) break;
+    value = value * 8 + digit;
+  }
+  while (i < end && isFiller(block[i] as number)) i += 1;
+  if (i < end) throw new DamagedArtifact("a header has an impossible number");
+  return value;
 }
+
+const isBlank = (byte: number): boolean => byte === 32 || (byte >= 9 && byte <= 13);
+const isFiller = (byte: number): boolean => byte === 0 || byte === 32;
 
 function safe(value: number): number {
   if (!Number.isSafeInteger(value) || value < 0)

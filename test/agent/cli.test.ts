@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { startFakeMaster } from "../fakes/fake-master.ts";
@@ -86,6 +86,41 @@ test("status tells what runs, without the master", async () => {
   });
   await agent.kill("SIGKILL");
   expect((await runAgentCommand(["status", "--state-dir", stateDir])).code).toBe(1);
+});
+
+test("lists an archive and tells what a restore would do, without a master", async () => {
+  const folder = scratch();
+  const source = join(folder, "tree");
+  mkdirSync(join(source, "deep"), { recursive: true });
+  writeFileSync(join(source, "notes.txt"), "note");
+  writeFileSync(join(source, "deep", "inner.bin"), "x".repeat(5000));
+  const made = await runAgentCommand(["backup", source, "--to", join(folder, "out"), "--name", "a"]);
+  expect(made.code).toBe(0);
+  const artifact = join(folder, "out", readdirSync(join(folder, "out"))[0] as string);
+  const listed = await runAgentCommand(["list", "--from", artifact, "--path", source]);
+  expect(listed).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/directory .*deep\n.*4 B .*notes\.txt\n$/),
+  });
+  const found = await runAgentCommand(["list", "--from", artifact, "--name", "INNER", "--json"]);
+  expect(JSON.parse(found.stdout)).toEqual([
+    expect.objectContaining({ path: join(source, "deep", "inner.bin"), type: "file", size: 5000 }),
+  ]);
+  const gone = await runAgentCommand(["list", "--from", artifact, "--path", "/nowhere"]);
+  expect(gone).toMatchObject({
+    code: 1,
+    stderr: "backupx-agent: there is no directory /nowhere in this backup\n",
+  });
+  const back = join(folder, "back");
+  const args = ["restore", artifact, "--to", back, "--path", join(source, "deep"), "--dry-run"];
+  const told = await runAgentCommand(args);
+  expect(told).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(
+      /^would create 2 entries, 4\.9 KiB:\n(?:.*\n)*.*inner\.bin"\nnothing was written\n$/,
+    ),
+  });
+  expect(existsSync(back)).toBe(false);
 });
 
 test("backs up and restores without a master", async () => {

@@ -14,6 +14,7 @@ type Row = {
   status: string;
   deletedAt: number | null;
   type: string;
+  engine: string;
   compression: string;
   sizeBytes: number;
   checksum: string | null;
@@ -77,13 +78,14 @@ async function listableRecord({ db }: Deps, id: number): Promise<Row> {
     .prepare(
       `select node_id as nodeId, status, deleted_at as deletedAt, source ->> 'type' as type, compression,
          size_bytes as sizeBytes, checksum, archive_index as archiveIndex,
+         coalesce(pipeline ->> 'engine', 'archive') as engine,
          (pipeline ->> 'encryption') is not null as encrypted from backup_records where id = ?`,
     )
     .bind(id)
     .first<Row>();
   if (!record) throw new DomainError("BACKUP_RECORD_NOT_FOUND", `there is no record ${id}`);
-  if (record.type !== "file")
-    throw new DomainError("INVALID_INPUT", `record ${id} is no backup of files: it has no contents to list`);
+  if (record.type !== "file" || record.engine !== "archive")
+    throw new DomainError("INVALID_INPUT", `record ${id} is no archive of files: it has no contents to list`);
   if (record.status === "success" && record.deletedAt === null) return record;
   const state = record.deletedAt === null ? record.status : "being deleted";
   throw new DomainError("RECORD_NOT_RESTORABLE", `record ${id} cannot be read: it is ${state}`);

@@ -108,8 +108,11 @@ function requireAbleAgent(node: Node, record: Restorable, request: Request): voi
   const unopened = record.engine === "restic" ? whyItHasNoRestic(node) : null;
   if (unopened) throw new DomainError("NODE_CANNOT_RUN_TASK", `restic has made this backup: ${unopened}`);
   const source = objects.source.parse(JSON.parse(record.source));
-  if (request.dryRun && source.type !== "file")
-    throw new DomainError("INVALID_INPUT", "dryRun: only a restore of files can be tried without writing");
+  if (request.dryRun && (source.type !== "file" || record.engine === "restic"))
+    throw new DomainError(
+      "INVALID_INPUT",
+      "dryRun: only a restore of an archive of files can be tried without writing",
+    );
   const isOurs = isPackedByOurs(record);
   // To a destination, what was dumped is written as it is, which needs no program.
   const unable = request.destination === null ? whyItCannotRead(node, source.type) : null;

@@ -1,0 +1,161 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { world } from "./world.ts";
+
+const folder = join(import.meta.dirname, "../fixtures/artifacts");
+const facts = JSON.parse(readFileSync(join(folder, "facts.json"), "utf8"));
+const unknown = { expected: { sha256: null, sizeBytes: null } };
+
+/** A restore of a kept artifact; what the master knows is of the sound one, whichever is read. */
+function prepared(name: string) {
+  const w = world();
+  w.storage.objects.set(name, readFileSync(join(folder, name)));
+  const encrypted = name.endsWith(".age");
+  const { sha256, sizeBytes, archiveIndex } = encrypted ? facts.sealed : facts.good;
+  const identities = (key: string) => ({ origin: "identity.txt", keys: [key], readableByOthers: false });
+  const job = {
+    key: name,
+    compression: name.endsWith(".tar") ? ("none" as const) : ("zstd" as const),
+    identities: encrypted ? identities(facts.identity) : null,
+  };
+  const known = { expected: { sha256, sizeBytes }, archiveIndex };
+  const restore = async (change: object) => {
+    await w.restore({ conflict: "overwrite", ...job, ...change });
+    return "restored";
+  };
+  const hashOnly = { expected: { sha256, sizeBytes: null } };
+  return { ...w, restore, known, hashOnly, identities };
+}
+
+/** Each artifact, and what is said of it when the master knows all, when it knows only the hash, and when nothing is known. */
+const reports: [name: string, known: string, hashOnly: string, unknown: string][] = [
+  [
+    "cut-between-frames.tar.zst",
+    "its size is not the 40067 bytes that were stored",
+    "its SHA-256 is not the one that was recorded",
+    "the archive stops before its end",
+  ],
+  [
+    "cut-in-a-frame.tar.zst",
+    "its size is not the 40067 bytes that were stored",
+    "its SHA-256 is not the one that was recorded",
+    "it is cut off in the middle of a zstd frame",
+  ],
+  [
+    "cut-in-the-age-header.tar.zst.age",
+    "its size is not the 40267 bytes that were stored",
+    "it is cut off in its age header",
+    "it is cut off in its age header",
+  ],
+  [
+    "cut-in-the-age-payload.tar.zst.age",
+    "its size is not the 40267 bytes that were stored",
+    "chunk 1 of its encryption was altered, or is cut off",
+    "chunk 1 of its encryption was altered, or is cut off",
+  ],
+  [
+    "cut-in-the-index.tar.zst",
+    "its size is not the 40067 bytes that were stored",
+    "its SHA-256 is not the one that was recorded",
+    "it is cut off in the middle of a zstd frame",
+  ],
+  [
+    "cut-in-the-tar.tar.zst",
+    "its size is not the 40067 bytes that were stored",
+    "its SHA-256 is not the one that was recorded",
+    "the archive stops before its end",
+  ],
+  [
+    "empty.tar.zst",
+    "its size is not the 40067 bytes that were stored",
+    "its SHA-256 is not the one that was recorded",
+    "it is empty",
+  ],
+  [
+    "flipped-in-a-frame.tar.zst",
+    "its SHA-256 is not the one that was recorded",
+    "its SHA-256 is not the one that was recorded",
+    "zstd: Restored data doesn't match checksum",
+  ],
+  [
+    "flipped-in-the-age-payload.tar.zst.age",
+    "chunk 1 of its encryption was altered, or is cut off",
+    "chunk 1 of its encryption was altered, or is cut off",
+    "chunk 1 of its encryption was altered, or is cut off",
+  ],
+  [
+    "flipped-in-the-index.tar.zst",
+    "its index is not the one that was recorded",
+    "its SHA-256 is not the one that was recorded",
+    "its index: ZSTD_error_checksum_wrong",
+  ],
+  [
+    "flipped-tar-header.tar",
+    "its size is not the 40067 bytes that were stored",
+    "a header's checksum is wrong",
+    "a header's checksum is wrong",
+  ],
+  [
+    "of-another-record.tar.zst",
+    "its size is not the 40067 bytes that were stored",
+    "its SHA-256 is not the one that was recorded",
+    "restored",
+  ],
+  [
+    "reordered-frames.tar.zst",
+    "its SHA-256 is not the one that was recorded",
+    "its SHA-256 is not the one that was recorded",
+    "a header has an impossible number",
+  ],
+];
+
+describe("a kept artifact", () => {
+  it.each(reports)("%s is refused in these words, and nothing is written", async (name, ...words) => {
+    const w = prepared(name);
+    const said: string[] = [];
+    for (const change of [w.known, w.hashOnly, unknown]) {
+      said.push(await w.restore(change).catch((error: Error) => error.message));
+    }
+    expect(said).toEqual(
+      words.map((text) => (text === "restored" ? text : `the backup is damaged: ${text}`)),
+    );
+    if (!said.includes("restored")) expect(existsSync(w.destination)).toBe(false);
+  });
+
+  it.each(["good.tar.zst", "good.tar.zst.age"])("%s is restored", async (name) => {
+    const w = prepared(name);
+    await w.restore(w.known);
+    const root = join(w.destination, facts.root);
+    expect(readdirSync(root, { recursive: true }).sort()).toEqual(["a.bin", "sub", "sub/b.bin", "sub/c.txt"]);
+  });
+
+  it("for another key is refused in words, and nothing is written", async () => {
+    const w = prepared("good.tar.zst.age");
+    const wrong = { ...w.known, identities: w.identities(facts.stranger) };
+    const words =
+      "no identity in identity.txt opens this backup: it was encrypted to 1 recipient (1 of type X25519), all to other keys, or its header was altered";
+    await expect(w.restore(wrong)).rejects.toThrow(words);
+    expect(existsSync(w.destination)).toBe(false);
+  });
+
+  it.each(["flipped-in-a-frame.tar.zst", "of-another-record.tar.zst", "reordered-frames.tar.zst"])(
+    "%s gives no file by a selected restore that is not what the index has the hash of",
+    async (name) => {
+      const w = prepared(name);
+      const selectedPaths = [join(facts.root, "sub", "b.bin")];
+      const { archiveIndex } = w.known;
+      const expected = { sha256: null, sizeBytes: null };
+      await expect(w.restore({ selectedPaths, archiveIndex, expected })).rejects.toThrow(
+        "the backup is damaged",
+      );
+      const left = existsSync(w.destination) ? readdirSync(w.destination, { recursive: true }) : [];
+      expect(left.filter((path) => /b\.bin|\.backupx/.test(String(path)))).toEqual([]);
+    },
+  );
+
+  it("none was forgotten here", () => {
+    const named = [...reports.map(([name]) => name), "good.tar.zst", "good.tar.zst.age", "facts.json"];
+    expect(readdirSync(folder).sort()).toEqual(named.sort());
+  });
+});
