@@ -1,5 +1,6 @@
 import type { SourceSpec } from "../pipeline/pipeline.ts";
 import { choose, previewOf } from "./choose-databases.ts";
+import { closeAfter } from "./close-after.ts";
 import { DumpArchive, memberOf } from "./dump-archive.ts";
 import { hexText, listMysql, type MysqlDatabase, type MysqlSession, openMysql } from "./mysql-session.ts";
 import { outputOf, ProgramFailed, textOf } from "./program.ts";
@@ -24,7 +25,7 @@ export const mysqlSource: Source<MysqlSpec> = {
       const tally = newTally();
       const dumps = new Dumps(session, spec, tally);
       const bytes = isPlain(spec) ? dumps.plain(databases) : dumps.archive(databases, context);
-      return { bytes: closing(bytes, session), tally };
+      return { bytes: closeAfter(bytes, session), tally };
     } catch (error) {
       await session.close();
       throw error;
@@ -81,14 +82,6 @@ async function warnOfTables(session: MysqlSession, databases: MysqlDatabase[], {
       name,
       `its engine ${engine} knows no transactions: what was written meanwhile may be in it by halves`,
     );
-  }
-}
-
-async function* closing<T>(bytes: AsyncIterable<T>, session: MysqlSession): AsyncGenerator<T> {
-  try {
-    yield* bytes;
-  } finally {
-    await session.close();
   }
 }
 

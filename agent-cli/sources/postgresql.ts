@@ -1,5 +1,6 @@
 import type { SourceSpec } from "../pipeline/pipeline.ts";
 import { choose, previewOf } from "./choose-databases.ts";
+import { closeAfter } from "./close-after.ts";
 import { DumpArchive, memberOf } from "./dump-archive.ts";
 import {
   listPostgresql,
@@ -32,7 +33,7 @@ export const postgresqlSource: Source<PostgresqlSpec> = {
       const tally = newTally();
       const dumps = new Dumps(session, spec, tally);
       const bytes = isPlain(spec) ? dumps.plain(databases) : dumps.archive(databases, context);
-      return { bytes: closing(bytes, session), tally };
+      return { bytes: closeAfter(bytes, session), tally };
     } catch (error) {
       await session.close();
       throw error;
@@ -96,14 +97,6 @@ async function isEmpty(session: PostgresqlSession, database: string): Promise<bo
     database,
   );
   return rows.length === 0;
-}
-
-async function* closing<T>(bytes: AsyncIterable<T>, session: PostgresqlSession): AsyncGenerator<T> {
-  try {
-    yield* bytes;
-  } finally {
-    await session.close();
-  }
 }
 
 class Dumps {
