@@ -22,6 +22,24 @@ export class ByteReader {
     return this.#cut(Math.min(count, have));
   }
 
+  /** The same in memory of its own, which can be handed to another thread. */
+  async takeAlone(count: number): Promise<Buffer> {
+    const bytes = Buffer.allocUnsafeSlow(count);
+    let used = 0;
+    while (used < count) {
+      if (this.#rest.length === 0) {
+        const chunk = await this.#next();
+        if (!chunk) break;
+        this.#rest = chunk;
+      }
+      const part = this.#rest.subarray(0, count - used);
+      bytes.set(part, used);
+      used += part.length;
+      this.#rest = this.#rest.subarray(part.length);
+    }
+    return bytes.subarray(0, used);
+  }
+
   /** Drops `count` bytes without holding them; says how many were there. */
   async skip(count: number): Promise<number> {
     let left = count;

@@ -1,4 +1,5 @@
 import { parentPort, workerData } from "node:worker_threads";
+import { release } from "./age-payload.ts";
 import { DamagedArtifact } from "./damaged.ts";
 import type { FromExtractor, ToExtractor } from "./extraction-lane.ts";
 import { type ExtractionPart, SegmentExtractor } from "./segment-extractor.ts";
@@ -33,10 +34,11 @@ function perform(
 ): void {
   switch (message.type) {
     case "begin":
-      extractor.begin(Buffer.from(message.members));
+      extractor.begin(asBuffer(message.members));
       return;
     case "frame":
-      extractor.frame(message.frame, Buffer.from(message.compressed));
+      extractor.frame(message.frame, asBuffer(message.compressed));
+      release(message.compressed);
       say({ type: "written", tally: extractor.tally });
       return;
     case "end":
@@ -48,3 +50,6 @@ function perform(
     }
   }
 }
+
+const asBuffer = ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer =>
+  Buffer.from(buffer, byteOffset, byteLength);

@@ -21,7 +21,13 @@ import {
 import { ConfinedTree } from "./confined-tree.ts";
 import { DamagedArtifact } from "./damaged.ts";
 import { errorCode } from "./error-code.ts";
-import { type MemberPath, pathKey, type Selection, splitMemberPath } from "./member-path.ts";
+import {
+  type MemberPath,
+  NeighbouringPaths,
+  pathKey,
+  type Selection,
+  splitMemberPath,
+} from "./member-path.ts";
 import type { RestoreJob } from "./pipeline.ts";
 import { type Plan, RestoreConflict } from "./plan-extraction.ts";
 import type { TarEntry } from "./tar-entry.ts";
@@ -316,40 +322,6 @@ export class Extractor implements TarHandler {
         throw new Error(`${place} could not be restored: ${code}`, { cause: error });
       throw error;
     }
-  }
-}
-
-/** Splits names; what neighbours share is split once, and they get the very same parent. */
-class NeighbouringPaths {
-  #folder: Buffer = Buffer.alloc(0);
-  #parent: MemberPath = [];
-  #prefix = "";
-  #path: MemberPath = [];
-
-  split(name: Buffer): { path: MemberPath; key: string } {
-    const slash = name.lastIndexOf(47);
-    const isFile = slash > 0 && slash < name.length - 1;
-    if (!isFile) return this.#splitFully(name);
-    if (slash !== this.#folder.length || name.compare(this.#folder, 0, slash, 0, slash) !== 0) {
-      this.#folder = Buffer.from(name.subarray(0, slash));
-      this.#parent = splitMemberPath(this.#folder);
-      this.#prefix = pathKey(this.#parent);
-    }
-    const last = splitMemberPath(name.subarray(slash + 1));
-    this.#path = [...this.#parent, ...last];
-    if (last.length !== 1) return this.#splitFully(name);
-    const text = (last[0] as Buffer).toString("latin1");
-    return { path: this.#path, key: this.#prefix === "" ? text : `${this.#prefix}/${text}` };
-  }
-
-  /** The same array for every file of one directory. */
-  parentOf(path: MemberPath): MemberPath {
-    return path === this.#path ? this.#parent : path.slice(0, -1);
-  }
-
-  #splitFully(name: Buffer): { path: MemberPath; key: string } {
-    const path = splitMemberPath(name);
-    return { path, key: pathKey(path) };
   }
 }
 

@@ -26,6 +26,40 @@ export function splitMemberPath(path: Buffer): MemberPath {
 export const pathKey = (path: readonly Buffer[]): string =>
   path.map((name) => name.toString("latin1")).join("/");
 
+/** Splits names; what neighbours share is split once, and they get the very same parent. */
+export class NeighbouringPaths {
+  #folder: Buffer = Buffer.alloc(0);
+  #parent: MemberPath = [];
+  #prefix = "";
+  #path: MemberPath = [];
+
+  split(name: Buffer): { path: MemberPath; key: string } {
+    const slash = name.lastIndexOf(47);
+    const isFile = slash > 0 && slash < name.length - 1;
+    if (!isFile) return this.#splitFully(name);
+    if (slash !== this.#folder.length || name.compare(this.#folder, 0, slash, 0, slash) !== 0) {
+      this.#folder = Buffer.from(name.subarray(0, slash));
+      this.#parent = splitMemberPath(this.#folder);
+      this.#prefix = pathKey(this.#parent);
+    }
+    const last = splitMemberPath(name.subarray(slash + 1));
+    this.#path = [...this.#parent, ...last];
+    if (last.length !== 1) return this.#splitFully(name);
+    const text = (last[0] as Buffer).toString("latin1");
+    return { path: this.#path, key: this.#prefix === "" ? text : `${this.#prefix}/${text}` };
+  }
+
+  /** The same array for every file of one directory. */
+  parentOf(path: MemberPath): MemberPath {
+    return path === this.#path ? this.#parent : path.slice(0, -1);
+  }
+
+  #splitFully(name: Buffer): { path: MemberPath; key: string } {
+    const path = splitMemberPath(name);
+    return { path, key: pathKey(path) };
+  }
+}
+
 export type Relation = "inside" | "ancestor" | "outside";
 
 /** What a user selected, by absolute paths. Null selects everything. */
@@ -36,6 +70,10 @@ export class Selection {
   constructor(paths: readonly string[] | null) {
     if (paths !== null && paths.length === 0) throw new Error("no path is selected for the restore");
     this.#wanted = paths?.map(toWanted) ?? null;
+  }
+
+  get isAll(): boolean {
+    return this.#wanted === null;
   }
 
   /** Whether a member is selected, or is a directory above something selected. */

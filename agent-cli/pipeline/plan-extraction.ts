@@ -2,7 +2,13 @@ import type { BigIntStats } from "node:fs";
 import { ConfinedTree, OutsideDestination } from "./confined-tree.ts";
 import { DamagedArtifact } from "./damaged.ts";
 import { placeOf, type Survey } from "./dry-run.ts";
-import { type MemberPath, pathKey, type Selection, splitMemberPath } from "./member-path.ts";
+import {
+  type MemberPath,
+  NeighbouringPaths,
+  pathKey,
+  type Selection,
+  splitMemberPath,
+} from "./member-path.ts";
 import type { RestoreJob } from "./pipeline.ts";
 import { contentSize, type TarEntry } from "./tar-entry.ts";
 import type { TarHandler } from "./untar.ts";
@@ -50,6 +56,7 @@ export class Planner implements TarHandler {
   /** Under "keep": what exists and stays. */
   readonly #kept = new Set<string>();
   #fresh = true;
+  readonly #paths = new NeighbouringPaths();
 
   readonly #destination: string;
   readonly #survey: Survey | null;
@@ -83,8 +90,7 @@ export class Planner implements TarHandler {
   endEntry(): void {}
 
   #plan(entry: TarEntry): void {
-    const path = splitMemberPath(entry.path);
-    const key = pathKey(path);
+    const { path, key } = this.#paths.split(entry.path);
     this.#refuseBelowSymlink(key, entry);
     if (path.length === 0) {
       if (entry.type !== "directory") throw new DamagedArtifact("a member has no proper name");
@@ -138,7 +144,7 @@ export class Planner implements TarHandler {
   /** True when what is there stays. */
   #checkPlace(path: MemberPath, key: string, entry: TarEntry): boolean {
     const name = path.at(-1) as Buffer;
-    const existing = this.#tree?.stat(path.slice(0, -1), name) ?? null;
+    const existing = this.#tree?.stat(this.#paths.parentOf(path), name) ?? null;
     if (existing && existing.isDirectory() !== (entry.type === "directory"))
       throw this.#otherKind(path, existing);
     this.#note(path, entry, existing);

@@ -110,8 +110,10 @@ function* wantedSegments(
   plan: Plan,
   selection: Selection,
 ): Generator<Fetchable> {
+  const all = selection.isAll && plan.kept.size === 0;
   const want = (entry: IndexEntry): boolean => {
     if (entry.type === "directory" || entry.type === "link") return false;
+    if (all) return true;
     const key = keyOf(entry);
     return plan.standIns.has(key) || (selection.relation(key) === "inside" && !plan.kept.has(key));
   };
@@ -224,7 +226,7 @@ async function* feed(lane: ExtractionLane, batch: readonly Fetchable[]): AsyncGe
     for (const { segment } of batch) {
       lane.begin(segment.members);
       for (const frame of segment.frames) {
-        const compressed = await reader.take(frame.compressedBytes);
+        const compressed = await reader.takeAlone(frame.compressedBytes);
         if (compressed.length < frame.compressedBytes) throw new DamagedArtifact("it is cut off");
         await lane.frame(frame, compressed);
         yield;

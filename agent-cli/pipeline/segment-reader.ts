@@ -1,4 +1,5 @@
 import { zstdDecompressSync } from "node:zlib";
+import { release } from "./age-payload.ts";
 import { DamagedArtifact } from "./damaged.ts";
 import { errorCode } from "./error-code.ts";
 import { type Member, type PlacedFrame, unpackMembers } from "./segments.ts";
@@ -28,6 +29,12 @@ export class SegmentReader implements TarHandler {
 
   frame(frame: PlacedFrame, compressed: Buffer): void {
     const content = decodeFrame(frame, compressed);
+    this.#read(frame, content);
+    // Nobody holds a view of it any more. Left to the collector, such buffers pile up.
+    release(content);
+  }
+
+  #read(frame: PlacedFrame, content: Buffer): void {
     const end = frame.plainAt + frame.plainBytes;
     while (this.#reading < this.#members.length) {
       const { from, to } = this.#stretch(end);
