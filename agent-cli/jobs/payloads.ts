@@ -33,6 +33,7 @@ export const payloads = {
     name: z.string().nullable(),
     after: z.string().nullable(),
     limit: z.int().min(1).max(1000),
+    resticPassword: z.string().nullish(),
   }),
 };
 

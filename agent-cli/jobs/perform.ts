@@ -59,6 +59,10 @@ export async function performJob(
       return forgetByRestic(job, byRestic, env);
     }
     case "inspect_archive": {
+      if (job.inspection.resticPassword !== undefined) {
+        const { listByRestic } = await import("./restic.ts");
+        return listByRestic(job, byRestic, env);
+      }
       const { inspectArchive } = await import("./inspect-archive.ts");
       return inspectArchive(job, { ...run, identityFile }, vaultContext(envelope, say), env);
     }

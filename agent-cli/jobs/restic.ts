@@ -1,8 +1,11 @@
+import { timing } from "../../protocol/states.ts";
+import type { Listing } from "../pipeline/list-archive.ts";
 import type { RestoreResult, TargetResult } from "../pipeline/pipeline.ts";
 import type { VerificationReport } from "../pipeline/verify/finding.ts";
 import { WarningList } from "../pipeline/warnings.ts";
 import { makeSnapshot, type Snapshot } from "../restic/back-up.ts";
 import { forgetSnapshot, pruneIfDue, readSnapshotKey, snapshotKey } from "../restic/forget.ts";
+import { listResticSnapshot } from "../restic/list.ts";
 import { ensureRepository, openRepository, type ResticJob } from "../restic/repository.ts";
 import { restoreSnapshot } from "../restic/restore.ts";
 import { trimCache } from "../restic/trim-cache.ts";
@@ -71,6 +74,7 @@ async function backUpTo(
     throw new Error("the quota of this target is used up");
   const { key, holdsBackups, password } = resticOf(spec);
   const opened = await openRepository({ ...target, key, password }, job);
+  if (pipeline.threads !== null) opened.repository.environment["GOMAXPROCS"] = String(pipeline.threads);
   if (spec.targets.length > 1) job.report.log("info", `snapshot in ${target.name}`);
   await ensureRepository(opened, holdsBackups.includes(target.id), job);
   const ownDisk = target.type === "local_disk" ? [opened.repository.location] : [];
@@ -136,6 +140,27 @@ export async function verifyByRestic(
   const opened = await openRepository({ ...spec.storage, key: repositoryKey, password }, job);
   const { grade, sourceBytes } = spec;
   return verifySnapshot(opened, { snapshotId, grade, sourceBytes: sourceBytes ?? 0 }, job);
+}
+
+/** Lists what a snapshot holds for somebody who waits: what takes longer is given up. */
+export async function listByRestic(
+  { inspection }: Extract<Job, { kind: "inspect_archive" }>,
+  run: Run,
+  storages: StorageEnv,
+): Promise<Listing> {
+  const patience = AbortSignal.timeout(timing.controlWaitSeconds * 1000);
+  const job: ResticJob = { ...run, storages, signal: AbortSignal.any([run.signal, patience]) };
+  const { targetType, targetConfig, storagePath } = inspection;
+  const { repositoryKey, snapshotId } = readSnapshotKey(storagePath);
+  const password = requirePassword(inspection.resticPassword ?? null);
+  const address = { type: targetType, config: targetConfig, key: repositoryKey, password };
+  try {
+    return await listResticSnapshot(await openRepository(address, job), snapshotId, inspection, job);
+  } catch (error) {
+    if (patience.aborted)
+      throw new Error("it could not be read in the time that somebody waits for a listing");
+    throw error;
+  }
 }
 
 /** Deletes a record's copy: its snapshot is forgotten, and what only it used goes at the next pruning. */

@@ -23,8 +23,8 @@ export type Listing = {
   next: string | null;
 };
 
-export type ListJob = StoredArtifact & {
-  compression: Compression;
+/** Which part of a backup's contents is wanted. */
+export type WantedPage = {
   /** Absolute; what is directly in this directory is listed, by name. */
   path: string;
   /** What has this in its name, whatever its case, anywhere below `path`; null: see `path`. */
@@ -32,19 +32,24 @@ export type ListJob = StoredArtifact & {
   /** The last page's `next`. */
   after: string | null;
   limit: number;
-  /** The most to read of an archive without an index, in which everything has to be read. */
-  maxBytesWithoutIndex: number | null;
-  signal: AbortSignal;
 };
 
-type Named = Omit<ListedEntry, "name">;
+export type ListJob = StoredArtifact &
+  WantedPage & {
+    compression: Compression;
+    /** The most to read of an archive without an index, in which everything has to be read. */
+    maxBytesWithoutIndex: number | null;
+    signal: AbortSignal;
+  };
+
+export type Named = Omit<ListedEntry, "name">;
 
 /** Lists a directory of an archive, or searches it. With an index, only that is fetched. */
 export async function listArchive(job: ListJob): Promise<Listing> {
   const artifact = await openArtifact(job, null);
   try {
     const own = job.compression === "zstd" ? await openIndexed(artifact, job) : null;
-    const collect = job.name === null ? new Directory(job) : new Search(job, job.name);
+    const collect = collectPage(job);
     if (own) for (const entry of own.index.entries) collect.add(fromIndex(entry));
     else {
       const { sizeBytes } = artifact;
@@ -61,6 +66,10 @@ export async function listArchive(job: ListJob): Promise<Listing> {
     await artifact.close();
   }
 }
+
+/** Picks the wanted page from all entries of a backup, which are added in its order. */
+export const collectPage = (wanted: WantedPage): { add(entry: Named): void; finish(): Listing } =>
+  wanted.name === null ? new Directory(wanted) : new Search(wanted, wanted.name);
 
 const fromIndex = (entry: IndexEntry): Named => ({
   path: entry.path.toString(),
@@ -100,11 +109,11 @@ const fromTar = (entry: TarEntry): Named => ({
 /** What is directly in one directory, in the order of names. */
 class Directory {
   readonly #prefix: string;
-  readonly #job: ListJob;
+  readonly #job: WantedPage;
   readonly #found = new Map<string, ListedEntry>();
   #exists: boolean;
 
-  constructor(job: ListJob) {
+  constructor(job: WantedPage) {
     this.#job = job;
     this.#prefix = asPrefix(job.path);
     this.#exists = this.#prefix === "/";
@@ -144,12 +153,12 @@ const directoryAbove = (name: string, prefix: string): ListedEntry => ({
 /** Everything whose name fits, in the archive's order. */
 class Search {
   readonly #prefix: string;
-  readonly #job: ListJob;
+  readonly #job: WantedPage;
   readonly #wanted: string;
   readonly #found: ListedEntry[] = [];
   #reached: boolean;
 
-  constructor(job: ListJob, wanted: string) {
+  constructor(job: WantedPage, wanted: string) {
     this.#job = job;
     this.#prefix = asPrefix(job.path);
     this.#wanted = wanted.toLowerCase();

@@ -1,3 +1,4 @@
+import { collectPage, type Listing, type Named, type WantedPage } from "../pipeline/list-archive.ts";
 import { type Message, type Repository, runRestic } from "./program.ts";
 import type { ResticJob } from "./repository.ts";
 import { type OpenedRepository, whenUnlocked } from "./repository.ts";
@@ -24,26 +25,42 @@ export async function listSnapshot(
   await whenUnlocked(repository, job, () => list(repository, [snapshotId], job.signal, onEntry));
 }
 
-/** What is directly in one directory of a snapshot, or the file of that name alone; empty when there is no such path. */
+/** A page of a snapshot's contents: of one directory, which is all that is fetched then, or of a search. */
 export async function listResticSnapshot(
   { repository }: OpenedRepository,
   snapshotId: string,
-  directory: string,
+  wanted: WantedPage,
   job: Pick<ResticJob, "signal" | "report" | "alive">,
-): Promise<SnapshotEntry[]> {
-  const wanted = directory === "/" ? "/" : directory.replace(/\/+$/, "");
-  const entries: SnapshotEntry[] = [];
-  let file: SnapshotEntry | null = null;
+): Promise<Listing> {
+  const collect = collectPage(wanted);
+  const directory = wanted.name === null ? [wanted.path.replace(/(?<=.)\/+$/, "")] : [];
   await whenUnlocked(repository, job, () =>
-    list(repository, [snapshotId, wanted], job.signal, (entry) => {
-      if (entry.path === wanted) file = entry;
-      else if (entry.path.slice(0, entry.path.lastIndexOf("/")) === (wanted === "/" ? "" : wanted))
-        entries.push(entry);
+    list(repository, [snapshotId, ...directory], job.signal, (entry) => {
+      const type = shownTypes[entry.type];
+      if (type) collect.add({ ...toShown(entry), type });
     }),
   );
-  const self = file as SnapshotEntry | null;
-  return self && self.type !== "dir" ? [self] : entries;
+  return collect.finish();
 }
+
+/** Sockets are in no archive, and nobody can restore one. */
+const shownTypes: Partial<Record<SnapshotEntry["type"], Named["type"]>> = {
+  file: "file",
+  dir: "directory",
+  symlink: "symlink",
+  fifo: "fifo",
+  dev: "block",
+  chardev: "char",
+};
+
+/** restic does not list where a link leads to. */
+const toShown = ({ path, sizeBytes, mode, mtimeNs }: SnapshotEntry) => ({
+  path,
+  size: sizeBytes,
+  mtime: Number(mtimeNs / 1_000_000n),
+  mode,
+  linkPath: null,
+});
 
 async function list(
   repository: Repository,

@@ -115,6 +115,12 @@ describeWith(["restic"], "tasks with restic", () => {
       },
     ]);
 
+    const contents = await world.call(adminApi.recordContents, {
+      params: { id: first.id },
+      query: { path: source, name: "program" },
+    });
+    expect(contents.entries).toMatchObject([{ path: path.join(source, "private/program"), mode: 0o755 }]);
+
     const second = await backUp(taskId);
     expect(second).toMatchObject({
       status: "success",

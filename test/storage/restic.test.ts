@@ -1,3 +1,5 @@
+import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,6 +13,7 @@ import { forgetSnapshot, snapshotKey } from "../../agent-cli/restic/forget.ts";
 import { listResticSnapshot, listSnapshot } from "../../agent-cli/restic/list.ts";
 import { ensureRepository, openRepository, type ResticJob } from "../../agent-cli/restic/repository.ts";
 import { restoreSnapshot } from "../../agent-cli/restic/restore.ts";
+import { makeScratch, removeLeftScratch } from "../../agent-cli/restic/scratch.ts";
 import { verifySnapshot } from "../../agent-cli/restic/verify.ts";
 import { compileExcludes } from "../../agent-cli/sources/excludes.ts";
 import { compareTrees } from "../../scripts/compare-trees.ts";
@@ -51,14 +54,14 @@ async function room(): Promise<{ folder: string; source: string; job: ResticJob;
 const key = "BackupX/restic/task-7";
 const password = "pass word";
 
-async function snapshot(target: Target, source: string, job: ResticJob, excludes: string[] = []) {
+async function snapshot(target: Target, source: string | string[], job: ResticJob, excludes: string[] = []) {
   const opened = await openRepository({ ...target, key, password }, job);
   await ensureRepository(opened, false, job);
   const warnings = new WarningList();
   const made = await makeSnapshot(
     opened,
     {
-      source: { type: "file", paths: [source], excludes, oneFileSystem: false },
+      source: { type: "file", paths: [source].flat(), excludes, oneFileSystem: false },
       tags: ["backupx"],
       leaveOut: [],
       bandwidthBytesPerSecond: null,
@@ -226,19 +229,20 @@ describeWith(["restic"], "a snapshot", () => {
     expect(resticExcludes(["srv", "/srv/cache"], ["/srv"])).toEqual(["/srv/**/srv", "/srv/cache"]);
   });
 
-  it("lists one directory at a time", async () => {
+  it("lists one directory at a time, or what has a name", async () => {
     const { folder, source, job } = await room();
     const { opened, made } = await snapshot(local(folder), source, job);
-    const found = await listResticSnapshot(opened, made.id, source, job);
-    expect(found.map(({ path, type, sizeBytes }) => [path, type, sizeBytes])).toEqual([
-      [join(source, "deep"), "dir", 0],
-      [join(source, "file"), "file", 7],
-    ]);
-    expect(await listResticSnapshot(opened, made.id, "/", job)).toMatchObject([{ type: "dir" }]);
-    expect(await listResticSnapshot(opened, made.id, join(source, "file"), job)).toMatchObject([
-      { sizeBytes: 7 },
-    ]);
-    expect(await listResticSnapshot(opened, made.id, join(source, "absent"), job)).toEqual([]);
+    const page = { path: source, name: null, after: null, limit: 1 };
+    const first = await listResticSnapshot(opened, made.id, page, job);
+    expect(first).toMatchObject({ entries: [{ name: "deep", type: "directory" }], next: "deep" });
+    const second = await listResticSnapshot(opened, made.id, { ...page, after: "deep" }, job);
+    expect(second).toMatchObject({ entries: [{ name: "file", type: "file", size: 7 }], next: null });
+    const top = await listResticSnapshot(opened, made.id, { ...page, path: "/" }, job);
+    expect(top).toMatchObject({ entries: [{ type: "directory" }] });
+    const search = await listResticSnapshot(opened, made.id, { ...page, path: "/", name: "ODD" }, job);
+    expect(search.entries.map(({ path }) => path)).toEqual([join(source, "deep/[odd] *name")]);
+    const absent = { ...page, path: join(source, "absent") };
+    await expect(listResticSnapshot(opened, made.id, absent, job)).rejects.toThrow(/there is no directory/);
   });
 
   it("is verified by grades, none of which a damaged one reaches", async () => {
@@ -270,4 +274,42 @@ describeWith(["restic"], "a snapshot", () => {
     const gone = await verifySnapshot(opened, { snapshotId: made.id, grade: 1, sourceBytes: 0 }, job);
     expect(gone.checks).toMatchObject([{ grade: 1, outcome: "damaged" }]);
   }, 120_000);
+
+  const canReachTwoDisks = process.getuid?.() === 0 && existsSync("/dev/shm");
+  it.skipIf(!canReachTwoDisks)("comes back in place to several file systems", async () => {
+    const { folder, source, job } = await room();
+    const other = await mkdtemp("/dev/shm/restic-");
+    made.push(other);
+    await mkdir(join(other, "dïr"));
+    await writeFile(join(other, "dïr/fïle"), "on another disk", { mode: 0o640 });
+    const paths = [source, other];
+    const { opened, made: snapshotMade } = await snapshot(local(folder), paths, job);
+    const before = join(folder, "before");
+    execFileSync("cp", ["-a", other, before]);
+    await rm(join(other, "dïr"), { recursive: true });
+    await writeFile(join(source, "file"), "changed");
+    const wanted = {
+      snapshotId: snapshotMade.id,
+      destination: null,
+      selectedPaths: null,
+      sourcePaths: paths,
+    };
+    const result = await restoreSnapshot(opened, { ...wanted, conflict: "overwrite" }, job);
+    expect(result.warningCount).toBe(0);
+    expect(compareTrees(before, other, []).differences).toEqual([]);
+    expect(await readFile(join(source, "file"), "utf8")).toBe("content");
+    expect((await readdir("/")).filter((name) => name.startsWith(".backupx"))).toEqual([]);
+  });
+
+  it("that was being restored when the agent died leaves nothing once the agent is back", async () => {
+    const { folder, source, job } = await room();
+    const scratch = makeScratch(folder, job.stateDir);
+    await mkdir(join(scratch.path, "read only"), { mode: 0o500 });
+    const forged = join(job.stateDir, "restic/restores/.backupx-restore-forged");
+    await writeFile(forged, source);
+    await removeLeftScratch(job.stateDir);
+    expect(existsSync(scratch.path)).toBe(false);
+    expect(existsSync(source)).toBe(true);
+    expect(await readdir(join(job.stateDir, "restic/restores"))).toEqual([]);
+  });
 });

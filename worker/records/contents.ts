@@ -5,7 +5,7 @@ import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 import type { AgentNode } from "../nodes/authenticate.ts";
 import { chooseCopy } from "../restores/choose-copy.ts";
-import { type Able, isGoAgent, whyItCannotEncrypt } from "../tasks/can-run.ts";
+import { type Able, isGoAgent, whyItCannotEncrypt, whyItHasNoRestic } from "../tasks/can-run.ts";
 import { openArtifact } from "../vault/download.ts";
 
 type Query = z.output<typeof adminApi.recordContents.query>;
@@ -29,7 +29,7 @@ export async function readContents(
   query: Query,
 ): Promise<z.output<typeof objects.contents>> {
   const record = await listableRecord(deps, recordId);
-  const node = await listingNode(deps, query.nodeId ?? record.nodeId, record.encrypted === 1);
+  const node = await listingNode(deps, query.nodeId ?? record.nodeId, record);
   const copy = await chooseCopy(deps, { recordId, recordNodeId: record.nodeId, node });
   const { path, name, after, limit, identityFile } = query;
   const payload = {
@@ -84,14 +84,14 @@ async function listableRecord({ db }: Deps, id: number): Promise<Row> {
     .bind(id)
     .first<Row>();
   if (!record) throw new DomainError("BACKUP_RECORD_NOT_FOUND", `there is no record ${id}`);
-  if (record.type !== "file" || record.engine !== "archive")
-    throw new DomainError("INVALID_INPUT", `record ${id} is no archive of files: it has no contents to list`);
+  if (record.type !== "file")
+    throw new DomainError("INVALID_INPUT", `record ${id} is no backup of files: it has no contents to list`);
   if (record.status === "success" && record.deletedAt === null) return record;
   const state = record.deletedAt === null ? record.status : "being deleted";
   throw new DomainError("RECORD_NOT_RESTORABLE", `record ${id} cannot be read: it is ${state}`);
 }
 
-async function listingNode({ db }: Deps, id: number | null, encrypted: boolean) {
+async function listingNode({ db }: Deps, id: number | null, { encrypted, engine }: Row) {
   const node = await db
     .prepare(
       `select id, name, last_seen as lastSeen, protocol_version as protocolVersion, capabilities
@@ -106,7 +106,9 @@ async function listingNode({ db }: Deps, id: number | null, encrypted: boolean) 
       "NODE_CANNOT_RUN_TASK",
       `${node.name} runs a BackupX Go agent, which cannot list an archive: name another node`,
     );
-  const locked = encrypted ? whyItCannotEncrypt(node) : null;
+  const unopened = engine === "restic" ? whyItHasNoRestic(node) : null;
+  if (unopened) throw new DomainError("NODE_CANNOT_RUN_TASK", `restic has made this backup: ${unopened}`);
+  const locked = encrypted === 1 ? whyItCannotEncrypt(node) : null;
   if (locked) throw new DomainError("NODE_CANNOT_RUN_TASK", `this backup is encrypted: ${locked}`);
   return node;
 }
