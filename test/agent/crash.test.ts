@@ -56,8 +56,9 @@ describe("kill -9", () => {
     expect(second.journal()).toEqual([]);
     expect(readdirSync(join(stateDir, "work"))).toEqual([]);
     expect(master.commands.get(command.id)?.attempt).toBe(1);
-    const boots = new Set(master.callsTo("poll").map(({ body }) => (body as { bootId: string }).bootId));
-    expect(boots.size).toBe(2);
+    const boots = () =>
+      new Set(master.callsTo("poll").map(({ body }) => (body as { bootId: string }).bootId)).size;
+    await until(() => boots() === 2, "a poll of the second start, as another boot", second.output);
   });
 
   test("after the work, before the master knew: the result is sent by the next start, nothing runs twice", async () => {
