@@ -234,6 +234,8 @@ describeWith(["restic"], "tasks with restic", () => {
     const first = await backUp(taskId);
     writeFileSync(path.join(source, "later"), "x".repeat(100_000));
     const second = await backUp(taskId);
+    expect((await restored(machine, first.id, "older")).status).toBe("success");
+    expect(readdirSync(path.join(machine.folder, "older", source))).not.toContain("later");
 
     await world.call(adminApi.deleteRecord, { params: { id: first.id } });
     await gone(first.id);
