@@ -8,12 +8,11 @@ import {
   makeAzureSend,
   notAzure,
 } from "./azure-request.ts";
-import { checkRoundTrip } from "./check-round-trip.ts";
 import { exactly, type HttpAnswer, isPage, readText } from "./exchange.ts";
-import { checkKey, checkPrefix } from "./key.ts";
-import { paced, type TokenBucket } from "./limited.ts";
+import type { TokenBucket } from "./limited.ts";
+import { beginningOf, type ObjectCalls, objectStorage } from "./object-storage.ts";
 import { cutParts, joined, type Part, sendParts } from "./parts.ts";
-import { checkRange, checkRangeWithin } from "./range.ts";
+import { checkRangeWithin } from "./range.ts";
 import { childText, readXml, type XmlElement } from "./read-xml.ts";
 import { defaultRetryPolicy, type RetryPolicy, retry } from "./retry.ts";
 import { defaultStallMs } from "./stall.ts";
@@ -51,9 +50,7 @@ type Upload = { name: string; id: string; signal: AbortSignal };
  * them is accepted. Blocks of a put that failed are nobody's, and Azure drops them after a week.
  */
 export function azure(config: AzureConfig, options: AzureOptions = {}): Storage {
-  const prefix = (config.prefix ?? "").replace(/^\/+|\/+$/g, "");
-  if (prefix !== "") checkKey(prefix);
-  const below = prefix === "" ? "" : `${prefix}/`;
+  const below = beginningOf(config.prefix);
   const { bucket, dispatcher, stallMs = defaultStallMs } = options;
   const send = makeAzureSend(config, {
     stallMs,
@@ -61,31 +58,14 @@ export function azure(config: AzureConfig, options: AzureOptions = {}): Storage 
     ...(bucket === undefined ? {} : { bucket }),
   });
   const account: Azure = { send, retryPolicy: options.retryPolicy ?? defaultRetryPolicy };
-  const nameOf = (key: string) => below + checkKey(key);
-
-  const storage: Omit<Storage, "check"> = {
-    put: (key, body, putOptions) => put(account, nameOf(key), body, putOptions),
-
-    async get(key, { signal, range }) {
-      const name = nameOf(key);
-      if (range) checkRange(range);
-      const body = await read(account, name, range, signal);
-      return bucket ? paced(body, bucket, signal) : body;
-    },
-
-    stat: (key, { signal }) =>
-      head(account, nameOf(key), signal).then((found) => found && { sizeBytes: found.sizeBytes }),
-
-    async *list(keyPrefix, { signal }) {
-      checkPrefix(keyPrefix);
-      for await (const { key, sizeBytes } of listPages(account, below + keyPrefix, signal)) {
-        yield { key: key.slice(below.length), sizeBytes };
-      }
-    },
-
-    delete: (key, { signal }) => remove(account, nameOf(key), signal),
+  const calls: ObjectCalls = {
+    put: (name, body, putOptions) => put(account, name, body, putOptions),
+    read: (name, range, signal) => read(account, name, range, signal),
+    look: (name, signal) => head(account, name, signal),
+    listPages: (prefix, signal) => listPages(account, prefix, signal),
+    remove: (name, signal) => remove(account, name, signal),
   };
-  return { ...storage, check: (checkOptions) => checkRoundTrip(storage, checkOptions) };
+  return objectStorage(below, calls, bucket);
 }
 
 /** 50,000 blocks are allowed, so they grow: 10,000 of 8 MiB and 40,000 of 64 make 2.5 TiB. */

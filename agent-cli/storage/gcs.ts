@@ -1,13 +1,12 @@
 import { createHash } from "node:crypto";
 import type { Dispatcher } from "undici";
 import { abortable, abortScope } from "./abortable.ts";
-import { checkRoundTrip } from "./check-round-trip.ts";
 import { exactly, type HttpAnswer, isPage, readText } from "./exchange.ts";
 import { type GcsConfig, type GcsSend, makeGcsSend, notGoogle, readJson } from "./gcs-request.ts";
-import { checkKey, checkPrefix } from "./key.ts";
-import { paced, type TokenBucket } from "./limited.ts";
+import type { TokenBucket } from "./limited.ts";
+import { beginningOf, type ObjectCalls, objectStorage } from "./object-storage.ts";
 import { cutParts, type Part, sendParts } from "./parts.ts";
-import { checkRange, checkRangeWithin } from "./range.ts";
+import { checkRangeWithin } from "./range.ts";
 import { defaultRetryPolicy, type RetryPolicy, retry } from "./retry.ts";
 import { defaultStallMs } from "./stall.ts";
 import {
@@ -47,9 +46,7 @@ type GcsObject = { sizeBytes: number; md5: string; generation: string };
  * accepted; that piece carries the MD5 of the whole, and the object's own is compared again afterwards.
  */
 export function gcs(config: GcsConfig, options: GcsOptions = {}): Storage {
-  const prefix = (config.prefix ?? "").replace(/^\/+|\/+$/g, "");
-  if (prefix !== "") checkKey(prefix);
-  const below = prefix === "" ? "" : `${prefix}/`;
+  const below = beginningOf(config.prefix);
   const { bucket: limit, dispatcher, stallMs = defaultStallMs } = options;
   const send = makeGcsSend(config, {
     stallMs,
@@ -61,31 +58,14 @@ export function gcs(config: GcsConfig, options: GcsOptions = {}): Storage {
     name: config.bucket,
     retryPolicy: options.retryPolicy ?? defaultRetryPolicy,
   };
-  const nameOf = (key: string) => below + checkKey(key);
-
-  const storage: Omit<Storage, "check"> = {
-    put: (key, body, putOptions) => put(bucket, nameOf(key), body, putOptions),
-
-    async get(key, { signal, range }) {
-      const name = nameOf(key);
-      if (range) checkRange(range);
-      const body = await read(bucket, name, range, signal);
-      return limit ? paced(body, limit, signal) : body;
-    },
-
-    stat: (key, { signal }) =>
-      look(bucket, nameOf(key), signal).then((found) => found && { sizeBytes: found.sizeBytes }),
-
-    async *list(keyPrefix, { signal }) {
-      checkPrefix(keyPrefix);
-      for await (const { key, sizeBytes } of listPages(bucket, below + keyPrefix, signal)) {
-        yield { key: key.slice(below.length), sizeBytes };
-      }
-    },
-
-    delete: (key, { signal }) => remove(bucket, nameOf(key), {}, signal),
+  const calls: ObjectCalls = {
+    put: (name, body, putOptions) => put(bucket, name, body, putOptions),
+    read: (name, range, signal) => read(bucket, name, range, signal),
+    look: (name, signal) => look(bucket, name, signal),
+    listPages: (prefix, signal) => listPages(bucket, prefix, signal),
+    remove: (name, signal) => remove(bucket, name, {}, signal),
   };
-  return { ...storage, check: (checkOptions) => checkRoundTrip(storage, checkOptions) };
+  return objectStorage(below, calls, limit);
 }
 
 const objectPath = ({ name }: Bucket, object: string) =>

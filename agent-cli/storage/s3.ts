@@ -1,12 +1,11 @@
 import { createHash } from "node:crypto";
 import type { Dispatcher } from "undici";
 import { type AbortScope, abortable, abortScope } from "./abortable.ts";
-import { checkRoundTrip } from "./check-round-trip.ts";
 import { exactly, isPage, readText } from "./exchange.ts";
-import { checkKey, checkPrefix } from "./key.ts";
-import { paced, type TokenBucket } from "./limited.ts";
+import type { TokenBucket } from "./limited.ts";
+import { beginningOf, type ObjectCalls, objectStorage } from "./object-storage.ts";
 import { cutParts, joined, type Part, sendParts } from "./parts.ts";
-import { beyondEnd, checkRange, type Range } from "./range.ts";
+import { beyondEnd, type Range } from "./range.ts";
 import { childText, escapeXml, type XmlElement } from "./read-xml.ts";
 import { defaultRetryPolicy, type RetryPolicy, retry } from "./retry.ts";
 import { makeS3Send, notS3, readXmlAnswer, type S3Answer, type S3Config, type S3Send } from "./s3-request.ts";
@@ -40,7 +39,7 @@ const cleanUpMs = 10_000;
 const maxPlainAnswerBytes = 64 * 1024;
 
 /** What the functions below work with. */
-type S3 = { send: S3Send; retryPolicy: RetryPolicy; fullKey(key: string): string };
+type S3 = { send: S3Send; retryPolicy: RetryPolicy };
 
 /**
  * A bucket of any service that speaks S3. Small objects go in one request, larger ones in parts; each request
@@ -48,44 +47,25 @@ type S3 = { send: S3Send; retryPolicy: RetryPolicy; fullKey(key: string): string
  * the unfinished uploads that a killed process left under it.
  */
 export function s3(config: S3Config, options: S3Options = {}): Storage {
-  const prefix = (config.prefix ?? "").replace(/^\/+|\/+$/g, "");
-  if (prefix !== "") checkKey(prefix);
-  const below = prefix === "" ? "" : `${prefix}/`;
+  const below = beginningOf(config.prefix);
   const { dispatcher, bucket, stallMs = defaultStallMs } = options;
   const send = makeS3Send(config, {
     stallMs,
     ...(dispatcher === undefined ? {} : { dispatcher }),
     ...(bucket === undefined ? {} : { bucket }),
   });
-  const retryPolicy = options.retryPolicy ?? defaultRetryPolicy;
-  const s3: S3 = { send, retryPolicy, fullKey: (key) => below + checkKey(key) };
-
-  const storage: Omit<Storage, "check"> = {
-    put: (key, body, putOptions) => put(s3, s3.fullKey(key), body, putOptions),
-
-    async get(key, { signal, range }) {
-      const fullKey = s3.fullKey(key);
-      const body = range ? await getRange(s3, fullKey, range, signal) : await getWhole(s3, fullKey, signal);
-      return bucket ? paced(body, bucket, signal) : body;
-    },
-
-    stat: (key, { signal }) =>
-      head(s3, s3.fullKey(key), signal).then((found) => found && { sizeBytes: found.sizeBytes }),
-
-    async *list(keyPrefix, { signal }) {
-      checkPrefix(keyPrefix);
-      for await (const found of listPages(s3, below + keyPrefix, signal)) {
-        yield { key: found.key.slice(below.length), sizeBytes: found.sizeBytes };
-      }
-    },
-
-    async delete(key, { signal }) {
-      const fullKey = s3.fullKey(key);
-      await remove(s3, fullKey, signal);
-      await abortLeftUploads(s3, fullKey, signal);
+  const s3: S3 = { send, retryPolicy: options.retryPolicy ?? defaultRetryPolicy };
+  const calls: ObjectCalls = {
+    put: (name, body, putOptions) => put(s3, name, body, putOptions),
+    read: (name, range, signal) => (range ? getRange(s3, name, range, signal) : getWhole(s3, name, signal)),
+    look: (name, signal) => head(s3, name, signal),
+    listPages: (prefix, signal) => listPages(s3, prefix, signal),
+    async remove(name, signal) {
+      await remove(s3, name, signal);
+      await abortLeftUploads(s3, name, signal);
     },
   };
-  return { ...storage, check: (checkOptions) => checkRoundTrip(storage, checkOptions) };
+  return objectStorage(below, calls, bucket);
 }
 
 async function put(
@@ -312,7 +292,6 @@ async function getRange(
   range: Range,
   signal: AbortSignal,
 ): Promise<AsyncIterable<Uint8Array>> {
-  checkRange(range);
   // HTTP has no way to ask for nothing at all.
   if (range.length === 0) return nothingOf(s3, key, range, signal);
   const headers = { range: `bytes=${range.offset}-${range.offset + range.length - 1}` };
