@@ -5,7 +5,8 @@ import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 import type { AgentNode } from "../nodes/authenticate.ts";
 import { chooseCopy } from "../restores/choose-copy.ts";
-import { type Able, isGoAgent, whyItCannotEncrypt, whyItHasNoRestic } from "../tasks/can-run.ts";
+import { type ReadingNode, readingNode, requireOpener } from "../restores/reading-node.ts";
+import { isGoAgent } from "../tasks/can-run.ts";
 import { openArtifact } from "../vault/download.ts";
 
 type Query = z.output<typeof adminApi.recordContents.query>;
@@ -29,7 +30,8 @@ export async function readContents(
   query: Query,
 ): Promise<z.output<typeof objects.contents>> {
   const record = await listableRecord(deps, recordId);
-  const node = await listingNode(deps, query.nodeId ?? record.nodeId, record);
+  const node = await readingNode(deps, query.nodeId ?? record.nodeId);
+  requireLister(node, record);
   const copy = await chooseCopy(deps, { recordId, recordNodeId: record.nodeId, node });
   const { path, name, after, limit, identityFile } = query;
   const payload = {
@@ -91,24 +93,11 @@ async function listableRecord({ db }: Deps, id: number): Promise<Row> {
   throw new DomainError("RECORD_NOT_RESTORABLE", `record ${id} cannot be read: it is ${state}`);
 }
 
-async function listingNode({ db }: Deps, id: number | null, { encrypted, engine }: Row) {
-  const node = await db
-    .prepare(
-      `select id, name, last_seen as lastSeen, protocol_version as protocolVersion, capabilities
-       from nodes where id = ?`,
-    )
-    .bind(id)
-    .first<Able & { id: number }>();
-  if (!node)
-    throw new DomainError("NODE_NOT_FOUND", `there is no node ${id ?? "of this record any more"}: name one`);
+function requireLister(node: ReadingNode, { encrypted, engine }: Row): void {
   if (isGoAgent(node))
     throw new DomainError(
       "NODE_CANNOT_RUN_TASK",
       `${node.name} runs a BackupX Go agent, which cannot list an archive: name another node`,
     );
-  const unopened = engine === "restic" ? whyItHasNoRestic(node) : null;
-  if (unopened) throw new DomainError("NODE_CANNOT_RUN_TASK", `restic has made this backup: ${unopened}`);
-  const locked = encrypted === 1 ? whyItCannotEncrypt(node) : null;
-  if (locked) throw new DomainError("NODE_CANNOT_RUN_TASK", `this backup is encrypted: ${locked}`);
-  return node;
+  requireOpener(node, { encrypted: encrypted === 1, byRestic: engine === "restic" });
 }

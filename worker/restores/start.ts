@@ -4,15 +4,10 @@ import { auditIfChanged } from "../audit/entry.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 import { isPackedByOurs } from "../records/object-key.ts";
-import {
-  type Able,
-  isGoAgent,
-  whyItCannotEncrypt,
-  whyItCannotRead,
-  whyItHasNoRestic,
-} from "../tasks/can-run.ts";
+import { isGoAgent, whyItCannotRead } from "../tasks/can-run.ts";
 import type { Actor } from "../users/actor.ts";
 import { chooseCopy } from "./choose-copy.ts";
+import { type ReadingNode, readingNode, requireOpener } from "./reading-node.ts";
 
 type Request = z.output<typeof adminApi.restoreRecord.body>;
 type Restorable = {
@@ -27,7 +22,6 @@ type Restorable = {
   fileName: string;
   source: string;
 };
-type Node = Able & { id: number };
 
 /**
  * Starts a restore: its row, command and audit entry in one batch. The copy is the one asked for, or the one that the
@@ -40,7 +34,7 @@ export async function startRestore(
   request: Request,
 ): Promise<{ restoreId: number; commandId: number; nodeId: number }> {
   const record = await restorableRecord(deps, recordId);
-  const node = await restoringNode(deps, request.nodeId ?? record.nodeId);
+  const node = await readingNode(deps, request.nodeId ?? record.nodeId);
   requireAbleAgent(node, record, request);
   const place = { node, recordNodeId: record.nodeId };
   const copy = await chooseCopy(deps, { recordId, targetId: request.targetId, ...place });
@@ -85,28 +79,12 @@ async function restorableRecord({ db }: Deps, id: number): Promise<Restorable> {
   return record;
 }
 
-async function restoringNode({ db }: Deps, id: number | null): Promise<Node> {
-  const node = await db
-    .prepare(
-      `select id, name, last_seen as lastSeen, protocol_version as protocolVersion, capabilities
-       from nodes where id = ?`,
-    )
-    .bind(id)
-    .first<Node>();
-  if (!node)
-    throw new DomainError("NODE_NOT_FOUND", `there is no node ${id ?? "of this record any more"}: name one`);
-  return node;
-}
-
 /**
  * Both kinds of agent pack the same files under other names: ours by their absolute paths, a Go agent from the parent
  * of each source path. What one has packed, the other would put into the wrong place.
  */
-function requireAbleAgent(node: Node, record: Restorable, request: Request): void {
-  const locked = record.encrypted === 1 ? whyItCannotEncrypt(node) : null;
-  if (locked) throw new DomainError("NODE_CANNOT_RUN_TASK", `this backup is encrypted: ${locked}`);
-  const unopened = record.engine === "restic" ? whyItHasNoRestic(node) : null;
-  if (unopened) throw new DomainError("NODE_CANNOT_RUN_TASK", `restic has made this backup: ${unopened}`);
+function requireAbleAgent(node: ReadingNode, record: Restorable, request: Request): void {
+  requireOpener(node, { encrypted: record.encrypted === 1, byRestic: record.engine === "restic" });
   const source = objects.source.parse(JSON.parse(record.source));
   if (request.dryRun && (source.type !== "file" || record.engine === "restic"))
     throw new DomainError(

@@ -4,7 +4,8 @@ import type { Grade } from "../../protocol/verification.ts";
 import { auditIfChanged } from "../audit/entry.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError, violates } from "../errors.ts";
-import { type Able, isGoAgent, whyItCannotEncrypt, whyItHasNoRestic } from "../tasks/can-run.ts";
+import { type ReadingNode, readingNode, requireOpener } from "../restores/reading-node.ts";
+import { isGoAgent } from "../tasks/can-run.ts";
 import type { Actor } from "../users/actor.ts";
 
 type Request = z.output<typeof adminApi.verifyRecord.body>;
@@ -18,7 +19,6 @@ type Verifiable = {
   engine: string | null;
   deletedAt: number | null;
 };
-type Node = Able & { id: number };
 type Copy = { targetId: number; targetName: string; type: string };
 type VerifyDue = { expected: number; next: number | null };
 /** The schedule's turn that this takes: it starts only if `next_verify_at` still is `expected`, and sets it to `next`. */
@@ -40,7 +40,7 @@ export async function startVerification(
   turn?: Turn,
 ): Promise<Started | null> {
   const record = await verifiableRecord(deps, recordId);
-  const node = await verifyingNode(deps, request.nodeId ?? record.nodeId);
+  const node = await readingNode(deps, request.nodeId ?? record.nodeId);
   requireAbleAgent(node, record, request.grade);
   const { reachable, unreachable } = await copiesFor(deps, record, node, request.targetId);
   const results = await deps.db
@@ -89,36 +89,24 @@ async function verifiableRecord({ db }: Deps, id: number): Promise<Verifiable> {
   return record;
 }
 
-async function verifyingNode({ db }: Deps, id: number | null): Promise<Node> {
-  const node = await db
-    .prepare(
-      `select id, name, last_seen as lastSeen, protocol_version as protocolVersion, capabilities
-       from nodes where id = ?`,
-    )
-    .bind(id)
-    .first<Node>();
-  if (node) return node;
-  throw new DomainError("NODE_NOT_FOUND", `there is no node ${id ?? "of this record any more"}: name one`);
-}
-
-function requireAbleAgent(node: Node, record: Verifiable, grade: Grade): void {
+function requireAbleAgent(node: ReadingNode, record: Verifiable, grade: Grade): void {
   if (isGoAgent(node)) {
     throw new DomainError(
       "NODE_CANNOT_RUN_TASK",
       `${node.name} runs a BackupX Go agent, which verifies nothing: name another node, or install backupx-agent on it`,
     );
   }
-  const unopened = record.engine === "restic" ? whyItHasNoRestic(node) : null;
-  if (unopened) throw new DomainError("NODE_CANNOT_RUN_TASK", `restic has made this backup: ${unopened}`);
-  const locked = record.encrypted === 1 && grade > READABLE_BY_ALL ? whyItCannotEncrypt(node) : null;
-  if (locked) throw new DomainError("NODE_CANNOT_RUN_TASK", `this backup is encrypted: ${locked}`);
+  requireOpener(node, {
+    encrypted: record.encrypted === 1 && grade > READABLE_BY_ALL,
+    byRestic: record.engine === "restic",
+  });
 }
 
 /** What lies on a node's own disk is there for that node alone. */
 async function copiesFor(
   { db }: Deps,
   record: Verifiable,
-  node: Node,
+  node: ReadingNode,
   targetId: number | undefined,
 ): Promise<{ reachable: Copy[]; unreachable: { targetId: number; targetName: string }[] }> {
   const { results } = await db
