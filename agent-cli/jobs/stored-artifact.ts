@@ -15,6 +15,10 @@ type Described = {
   archiveIndex: IndexPlace | null;
 };
 
+/** Whether it is read through the master. */
+export const isVault = ({ type, transferMode }: Described["storage"]): boolean =>
+  transferMode !== "direct" || type === "vault";
+
 /** Opens the storage that an artifact is read from; the vault is reached through the master. */
 export async function openStored(
   { storage: target, storagePath, checksum, fileSize, archiveIndex }: Described,
@@ -22,7 +26,7 @@ export async function openStored(
   call: ArtifactCall,
   env: StorageEnv,
 ): Promise<StoredArtifact> {
-  const direct = target.transferMode === "direct" && target.type !== "vault";
+  const direct = !isVault(target);
   return {
     storage: direct
       ? await openStorage(target.type, target.config, env)
@@ -36,10 +40,14 @@ export async function openStored(
 }
 
 /** The keys of this machine that may open the backup. None of them is ever told to anybody. */
-export async function identitiesFrom(file: string | null, report: Reporter): Promise<Identities> {
+export async function identitiesFrom(
+  file: string | null,
+  report: Reporter,
+  purpose: "restore" | "verification" = "restore",
+): Promise<Identities> {
   if (file === null) {
     throw new Error(
-      "this backup is encrypted, and this agent has no key: set identityFile in its configuration, or name a file with the private key for this restore",
+      `this backup is encrypted, and this agent has no key: set identityFile in its configuration, or name a file with the private key for this ${purpose}`,
     );
   }
   const { readIdentities } = await import("../pipeline/identities.ts");
