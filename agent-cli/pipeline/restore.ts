@@ -1,5 +1,5 @@
 import { isAbsolute, join } from "node:path";
-import { looksLikeSqlite } from "../sources/sqlite-file.ts";
+import { looksLikeSqlite, sqliteMagicBytes } from "../sources/sqlite-file.ts";
 import type { IndexBase } from "./archive-index.ts";
 import { contentOf } from "./artifact-content.ts";
 import { DamagedArtifact } from "./damaged.ts";
@@ -8,12 +8,14 @@ import { Extractor } from "./extract.ts";
 import { type Artifact, openArtifact } from "./fetch-artifact.ts";
 import { type IndexedArchive, openIndexed } from "./indexed-archive.ts";
 import { Selection } from "./member-path.ts";
+import { peek } from "./peek.ts";
 import type { Progress, RestoreJob, RestoreResult, StoredArtifact } from "./pipeline.ts";
 import { Planner } from "./plan-extraction.ts";
 import { reportEvery } from "./report-every.ts";
 import { restoreIndexed, surveyByIndex } from "./restore-indexed.ts";
 import { approveDatabase, restoreDatabase } from "./restore-sqlite.ts";
 import { restoreToSource } from "./restore-to-source.ts";
+import { startProgress } from "./start-progress.ts";
 import { type TarHandler, TarReader } from "./untar.ts";
 import { WarningList } from "./warnings.ts";
 
@@ -85,7 +87,8 @@ async function restoreByKind(restoring: Restoring): Promise<{ entries: number; b
     return await restoreArchive(restoring, content);
   }
   if (job.sourceType !== "sqlite") return await restoreToSource(restoring, content);
-  const { start, all } = await peek(content);
+  const { start, all } = await peek(content, sqliteMagicBytes);
+  if (start.length === 0) throw new DamagedArtifact("it holds nothing");
   return looksLikeSqlite(start)
     ? await restoreDatabase(restoring, all)
     : await restoreArchive(restoring, all);
@@ -193,38 +196,3 @@ async function readArchive(
   }
   reader.end();
 }
-
-/** The first bytes of a stream, and the whole stream with them. */
-async function peek(
-  content: AsyncIterable<Uint8Array>,
-): Promise<{ start: Buffer; all: AsyncIterable<Uint8Array> }> {
-  const chunks = content[Symbol.asyncIterator]();
-  const read: Uint8Array[] = [];
-  let bytes = 0;
-  while (bytes < 16) {
-    const { done, value } = await chunks.next();
-    if (done) break;
-    read.push(value);
-    bytes += value.length;
-  }
-  if (bytes === 0) throw new DamagedArtifact("it holds nothing");
-  async function* all() {
-    try {
-      yield* read;
-      for (let next = await chunks.next(); !next.done; next = await chunks.next()) yield next.value;
-    } finally {
-      await chunks.return?.();
-    }
-  }
-  return { start: Buffer.concat(read), all: all() };
-}
-
-const startProgress = (): Progress => ({
-  phase: "verifying",
-  sourceBytes: 0,
-  entries: 0,
-  artifactBytes: 0,
-  totalSourceBytes: null,
-  totalEntries: null,
-  currentPath: null,
-});

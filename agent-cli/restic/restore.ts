@@ -5,6 +5,7 @@ import { type MemberPath, pathKey, Selection, splitMemberPath } from "../pipelin
 import type { Progress, RestoreJob, RestoreResult } from "../pipeline/pipeline.ts";
 import { RestoreConflict } from "../pipeline/plan-extraction.ts";
 import { reportEvery } from "../pipeline/report-every.ts";
+import { startProgress } from "../pipeline/start-progress.ts";
 import { WarningList } from "../pipeline/warnings.ts";
 import { literally } from "./excludes.ts";
 import { listSnapshot, type SnapshotEntry } from "./list.ts";
@@ -179,13 +180,3 @@ function followWrites(pid: number, progress: Progress): string {
     return "";
   }
 }
-
-export const startProgress = (): Progress => ({
-  phase: "verifying",
-  sourceBytes: 0,
-  entries: 0,
-  artifactBytes: 0,
-  totalSourceBytes: null,
-  totalEntries: null,
-  currentPath: null,
-});

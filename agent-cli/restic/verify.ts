@@ -1,5 +1,6 @@
 import { type BigIntStats, lstatSync } from "node:fs";
 import { join } from "node:path";
+import { startProgress } from "../pipeline/start-progress.ts";
 import {
   damaged,
   type Grade,
@@ -13,7 +14,7 @@ import { snapshotKey } from "./forget.ts";
 import { listSnapshot, type SnapshotEntry } from "./list.ts";
 import { ResticError, runRestic } from "./program.ts";
 import { type OpenedRepository, type ResticJob, whenUnlocked } from "./repository.ts";
-import { restoreInto, startProgress } from "./restore.ts";
+import { restoreInto } from "./restore.ts";
 import { makeScratch } from "./scratch.ts";
 
 const maxDifferences = 200;

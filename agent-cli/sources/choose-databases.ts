@@ -5,11 +5,15 @@ type Choice = { databases: string[]; excludeDatabases: string[] };
 const shownAtMost = 100;
 
 /** The databases that a source asks for, of those that its server has. Throws when one is not there, or none is left. */
-export function choose({ databases, excludeDatabases }: Choice, found: readonly string[]): string[] {
-  const missing = databases.filter((name) => !found.includes(name));
+export function choose(
+  { databases, excludeDatabases }: Choice,
+  found: readonly { name: string }[],
+): string[] {
+  const names = found.map(({ name }) => name);
+  const missing = databases.filter((name) => !names.includes(name));
   if (missing.length > 0)
     throw new Error(`the server has no database ${missing.map((name) => `"${name}"`).join(", ")}`);
-  const asked = databases.length === 0 ? found : [...new Set(databases)];
+  const asked = databases.length === 0 ? names : [...new Set(databases)];
   const chosen = asked.filter((name) => !excludeDatabases.includes(name));
   if (chosen.length === 0) throw new Error("there is no database to back up on this server");
   return chosen;

@@ -1,4 +1,5 @@
 import { DamagedArtifact } from "../pipeline/damaged.ts";
+import { peek } from "../pipeline/peek.ts";
 import type { SlabPool } from "../pipeline/slabs.ts";
 import { TarWriter } from "../pipeline/tar.ts";
 import type { TarEntry } from "../pipeline/tar-entry.ts";
@@ -127,7 +128,7 @@ export async function readDumps(
   content: AsyncIterable<Uint8Array>,
   { suffix, only, open }: Reading,
 ): Promise<void> {
-  const { start, all } = await beginningOf(content);
+  const { start, all } = await peek(content, tarMagicAt + 5);
   if (only === null || isTar(start)) return await readArchive(all, suffix, open);
   const sink = await open({ kind: "dump", database: only });
   try {
@@ -140,29 +141,6 @@ export async function readDumps(
 
 const tarMagicAt = 257;
 const isTar = (start: Buffer): boolean => start.toString("latin1", tarMagicAt, tarMagicAt + 5) === "ustar";
-
-/** The first bytes of a stream, and the whole stream with them. */
-async function beginningOf(
-  content: AsyncIterable<Uint8Array>,
-): Promise<{ start: Buffer; all: AsyncIterable<Uint8Array> }> {
-  const chunks = content[Symbol.asyncIterator]();
-  const read: Uint8Array[] = [];
-  for (let bytes = 0; bytes < tarMagicAt + 5; ) {
-    const { done, value } = await chunks.next();
-    if (done) break;
-    read.push(value);
-    bytes += value.length;
-  }
-  async function* all() {
-    try {
-      yield* read;
-      for (let next = await chunks.next(); !next.done; next = await chunks.next()) yield next.value;
-    } finally {
-      await chunks.return?.();
-    }
-  }
-  return { start: Buffer.concat(read), all: all() };
-}
 
 async function readArchive(
   content: AsyncIterable<Uint8Array>,

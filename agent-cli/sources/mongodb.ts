@@ -1,5 +1,6 @@
 import type { SourceSpec } from "../pipeline/pipeline.ts";
 import { choose, previewOf } from "./choose-databases.ts";
+import { closeAfter } from "./close-after.ts";
 import { DumpArchive, memberOf } from "./dump-archive.ts";
 import { wholeArchive } from "./mongodb-archive.ts";
 import { isOneArchive, isWhole, type MongodbSession, openMongodb } from "./mongodb-session.ts";
@@ -24,7 +25,7 @@ export const mongodbSource: Source<MongodbSpec> = {
       const bytes = isOneArchive(spec)
         ? dump(session, isWhole(spec) ? null : (spec.databases[0] ?? null), spec, tally)
         : archive(session, await wanted(session, spec), spec, context, tally);
-      return { bytes: closing(bytes, session), tally };
+      return { bytes: closeAfter(bytes, session), tally };
     } catch (error) {
       await session.close();
       throw error;
@@ -35,14 +36,7 @@ export const mongodbSource: Source<MongodbSpec> = {
     const session = await openMongodb(spec, access);
     try {
       const found = await listOrTell(session);
-      return previewOf(
-        choose(
-          spec,
-          found.map(({ name }) => name),
-        ),
-        found,
-        spec,
-      );
+      return previewOf(choose(spec, found), found, spec);
     } finally {
       await session.close();
     }
@@ -62,12 +56,12 @@ export const mongodbSource: Source<MongodbSpec> = {
 
 async function wanted(session: MongodbSession, spec: MongodbSpec): Promise<string[]> {
   const found = await session.list();
-  if (found !== null)
+  if (found !== null) return choose(spec, found);
+  if (spec.databases.length > 0)
     return choose(
       spec,
-      found.map(({ name }) => name),
+      spec.databases.map((name) => ({ name })),
     );
-  if (spec.databases.length > 0) return choose(spec, spec.databases);
   throw new Error(cannotList);
 }
 
@@ -78,14 +72,6 @@ async function listOrTell(session: MongodbSession) {
   const found = await session.list();
   if (found === null) throw new Error(cannotList);
   return found;
-}
-
-async function* closing<T>(bytes: AsyncIterable<T>, session: MongodbSession): AsyncGenerator<T> {
-  try {
-    yield* bytes;
-  } finally {
-    await session.close();
-  }
 }
 
 async function* archive(

@@ -1,4 +1,5 @@
 import type { SourceSpec } from "../pipeline/pipeline.ts";
+import { aboutDatabase } from "./about-database.ts";
 import { choose, previewOf } from "./choose-databases.ts";
 import { closeAfter } from "./close-after.ts";
 import { DumpArchive, memberOf } from "./dump-archive.ts";
@@ -36,10 +37,7 @@ export const mysqlSource: Source<MysqlSpec> = {
     const session = await openMysql(spec, access);
     try {
       const found = await listMysql(session);
-      const chosen = choose(
-        spec,
-        found.map(({ name }) => name),
-      );
+      const chosen = choose(spec, found);
       return previewOf(chosen, found, spec);
     } finally {
       await session.close();
@@ -62,10 +60,7 @@ const isPlain = ({ databases }: MysqlSpec): boolean => new Set(databases).size =
 
 async function wanted(session: MysqlSession, spec: MysqlSpec): Promise<MysqlDatabase[]> {
   const found = await listMysql(session);
-  const names = choose(
-    spec,
-    found.map(({ name }) => name),
-  );
+  const names = choose(spec, found);
   return names.flatMap((name) => found.find((database) => database.name === name) ?? []);
 }
 
@@ -113,7 +108,10 @@ class Dumps {
     this.#tally.currentPath = database.name;
     yield preamble(database);
     const dump = outputOf(this.#session.dump([...this.#options(database.name), "--", database.name]));
-    for await (const chunk of endsAsDump(about(dump, database.name), database.name)) {
+    for await (const chunk of endsAsDump(
+      aboutDatabase(dump, database.name, hintAbout(database.name)),
+      database.name,
+    )) {
       this.#tally.sourceBytes += chunk.length;
       yield chunk;
     }
@@ -164,16 +162,8 @@ function preamble({ name, charset, collation }: MysqlDatabase): Buffer {
   );
 }
 
-async function* about(dump: AsyncIterable<Buffer>, database: string): AsyncGenerator<Buffer> {
-  try {
-    yield* dump;
-  } catch (error) {
-    if (!(error instanceof ProgramFailed)) throw error;
-    // It looks for their database under the name as it would be escaped inside of a string.
-    const isItsFault = /when selecting the database/.test(error.message) && /['"\\]/.test(database);
-    const hint = isItsFault
-      ? " (the program cannot dump the events of a database with a quote or a backslash in its name)"
-      : "";
-    throw new Error(`database ${database}: ${error.message}${hint}`, { cause: error });
-  }
-}
+/** The program looks for the events' database under the name as it would be escaped inside of a string. */
+const hintAbout = (database: string) => (message: string) =>
+  /when selecting the database/.test(message) && /['"\\]/.test(database)
+    ? " (the program cannot dump the events of a database with a quote or a backslash in its name)"
+    : "";

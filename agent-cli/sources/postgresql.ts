@@ -1,4 +1,5 @@
 import type { SourceSpec } from "../pipeline/pipeline.ts";
+import { aboutDatabase } from "./about-database.ts";
 import { choose, previewOf } from "./choose-databases.ts";
 import { closeAfter } from "./close-after.ts";
 import { DumpArchive, memberOf } from "./dump-archive.ts";
@@ -80,8 +81,7 @@ async function wanted(
   spec: PostgresqlSpec,
   found?: { name: string }[],
 ): Promise<string[]> {
-  const names = (found ?? (await listPostgresql(session))).map(({ name }) => name);
-  const databases = choose(spec, names);
+  const databases = choose(spec, found ?? (await listPostgresql(session)));
   const isUnused =
     spec.databases.length === 0 && databases.includes("postgres") && (await isEmpty(session, "postgres"));
   return isUnused ? databases.filter((name) => name !== "postgres") : databases;
@@ -140,7 +140,7 @@ class Dumps {
     ];
     const dump = outputOf(this.#session.run("pg_dump", args, database));
     const parse = this.#session.run("pg_restore", ["--file=/dev/null"]);
-    for await (const chunk of checkedBy(about(dump, database), parse)) {
+    for await (const chunk of checkedBy(aboutDatabase(dump, database), parse)) {
       this.#tally.sourceBytes += chunk.length;
       yield chunk;
     }
@@ -160,15 +160,6 @@ class Dumps {
       const without = [...args, "--no-role-passwords"];
       return complete(await textOf(this.#session.run("pg_dumpall", without, maintenanceDatabase)));
     }
-  }
-}
-
-async function* about(dump: AsyncIterable<Buffer>, database: string): AsyncGenerator<Buffer> {
-  try {
-    yield* dump;
-  } catch (error) {
-    if (!(error instanceof ProgramFailed)) throw error;
-    throw new Error(`database ${database}: ${error.message}`, { cause: error });
   }
 }
 

@@ -6,7 +6,7 @@ import type { SourceSpec } from "../pipeline/pipeline.ts";
 import { choose, previewOf } from "./choose-databases.ts";
 import { DumpArchive } from "./dump-archive.ts";
 import { quoteHanaName, type SaphanaQuery, saphanaQuery } from "./saphana-session.ts";
-import { newTally, type Source, type SourceContext, type Tally } from "./source.ts";
+import { type FoundDatabase, newTally, type Source, type SourceContext, type Tally } from "./source.ts";
 
 type SaphanaSpec = Extract<SourceSpec, { type: "saphana" }>;
 
@@ -29,24 +29,21 @@ export const saphanaSource: Source<SaphanaSpec> = {
   },
 
   async preview(spec, access) {
-    const found = (await list(saphanaQuery(spec, access))).map((name) => ({ name, sizeBytes: null }));
-    return previewOf(
-      choose(
-        spec,
-        found.map(({ name }) => name),
-      ),
-      found,
-      spec,
-    );
+    const found = await list(saphanaQuery(spec, access));
+    return previewOf(choose(spec, found), found, spec);
   },
 
   async discover(server, access) {
-    return (await list(saphanaQuery(server, access))).map((name) => ({ name, sizeBytes: null }));
+    return await list(saphanaQuery(server, access));
   },
 };
 
-const list = (query: SaphanaQuery): Promise<string[]> =>
-  query("SELECT DATABASE_NAME FROM SYS.M_DATABASES WHERE ACTIVE_STATUS = 'YES' ORDER BY DATABASE_NAME;");
+async function list(query: SaphanaQuery): Promise<FoundDatabase[]> {
+  const names = await query(
+    "SELECT DATABASE_NAME FROM SYS.M_DATABASES WHERE ACTIVE_STATUS = 'YES' ORDER BY DATABASE_NAME;",
+  );
+  return names.map((name) => ({ name, sizeBytes: null }));
+}
 
 async function* archive(
   databases: string[],

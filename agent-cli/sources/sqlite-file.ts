@@ -2,6 +2,8 @@ import { rmSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 
 const firstBytes = "SQLite format 3\0";
+/** How much of a file tells whether it is a SQLite database. */
+export const sqliteMagicBytes = firstBytes.length;
 
 /** Whether a file that begins so is a SQLite database. */
 export const looksLikeSqlite = (start: Buffer): boolean =>
