@@ -1,8 +1,8 @@
-import { existsSync, statfsSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { statfsSync } from "node:fs";
 import type { Config } from "./config.ts";
 import { resticVersion } from "./restic/version.ts";
 import { availableSources } from "./sources/available.ts";
+import { findProgram } from "./sources/find-program.ts";
 import { storageTypes } from "./storage/open-storage.ts";
 
 export type Capabilities = {
@@ -27,17 +27,11 @@ export async function capabilities(config: Pick<Config, "commands" | "hooks">): 
     // Without a single command that is allowed there is none to back up.
     sources: sources.filter((type) => type !== "command" || commands.length > 0),
     // What a driver needs a program for is there only with that program.
-    storages: storageTypes.filter((type) => type !== "rclone" || hasProgram("rclone")),
+    storages: storageTypes.filter((type) => type !== "rclone" || findProgram(["rclone"]) !== null),
     engines,
     commands,
     hooks: Object.keys(config.hooks),
   };
-}
-
-function hasProgram(name: string): boolean {
-  const file = process.platform === "win32" ? `${name}.exe` : name;
-  const folders = (process.env["PATH"] ?? "").split(delimiter);
-  return folders.some((folder) => folder !== "" && existsSync(join(folder, file)));
 }
 
 /** Bytes that this user may still write below a directory; null where that cannot be told. */

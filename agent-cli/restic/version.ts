@@ -1,12 +1,7 @@
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
+import { versionOf } from "../sources/find-program.ts";
 
 /** The version of this machine's restic; null where there is none, or none that answers. */
 export async function resticVersion(): Promise<string | null> {
-  try {
-    const { stdout } = await promisify(execFile)("restic", ["version"], { timeout: 10_000 });
-    return /^restic (\S+)/.exec(stdout)?.[1] ?? null;
-  } catch {
-    return null;
-  }
+  const told = await versionOf("restic", "version");
+  return /^restic (\S+)/.exec(told ?? "")?.[1] ?? null;
 }

@@ -16,8 +16,9 @@ export function findProgram(names: readonly string[], folders: readonly string[]
   const places = [...(process.env["PATH"] ?? "").split(delimiter), ...folders].filter(
     (folder) => folder !== "",
   );
+  const suffix = process.platform === "win32" ? ".exe" : "";
   for (const name of names) {
-    const found = places.map((folder) => join(folder, name)).find(isExecutable);
+    const found = places.map((folder) => join(folder, name + suffix)).find(isExecutable);
     if (found) return found;
   }
   return null;
