@@ -50,42 +50,29 @@ const isFinal = (error: unknown): error is MasterError =>
     error.status === 413 ||
     forbidden.test(error.code));
 
+/** Where a report goes, by what it is about. */
+const reportCalls = {
+  record: agentApi.updateRecord,
+  restore: agentApi.updateRestore,
+  copy: agentApi.updateCopy,
+  verification: agentApi.updateVerification,
+} as const;
+
 function send(agent: Agent, { entry }: Held, delivery: Delivery): Promise<unknown> {
   // The lease is filled in now and not when the work ended: the command may have been handed out again since.
   const lease = entry.leaseToken === null ? {} : { leaseToken: entry.leaseToken };
   const signal = agent.stopped;
-  switch (delivery.kind) {
-    case "record":
-      return agent.client.call(agentApi.updateRecord, {
-        params: { id: delivery.id },
-        body: { ...delivery.body, ...lease },
-        signal,
-      });
-    case "restore":
-      return agent.client.call(agentApi.updateRestore, {
-        params: { id: delivery.id },
-        body: { ...delivery.body, ...lease },
-        signal,
-      });
-    case "copy":
-      return agent.client.call(agentApi.updateCopy, {
-        params: { id: delivery.id },
-        body: { ...delivery.body, ...lease },
-        signal,
-      });
-    case "verification":
-      return agent.client.call(agentApi.updateVerification, {
-        params: { id: delivery.id },
-        body: { ...delivery.body, ...lease },
-        signal,
-      });
-    case "result": {
-      const attempt = entry.attempt === null ? {} : { attempt: entry.attempt };
-      return agent.client.call(agentApi.commandResult, {
-        params: { id: entry.id },
-        body: { ...delivery.body, ...attempt, ...lease } as never,
-        signal,
-      });
-    }
+  if (delivery.kind === "result") {
+    const attempt = entry.attempt === null ? {} : { attempt: entry.attempt };
+    return agent.client.call(agentApi.commandResult, {
+      params: { id: entry.id },
+      body: { ...delivery.body, ...attempt, ...lease } as never,
+      signal,
+    });
   }
+  return agent.client.call(reportCalls[delivery.kind], {
+    params: { id: delivery.id },
+    body: { ...delivery.body, ...lease },
+    signal,
+  });
 }
