@@ -142,7 +142,9 @@ describe("the way to the master", () => {
 
   test("a proxy of the environment, unless NO_PROXY names the master", async () => {
     const proxy = await closing(startHttpProxy());
-    await backsUpThrough(proxy, { env: { HTTP_PROXY: proxy.url } });
+    const { agent } = await backsUpThrough(proxy, { env: { HTTP_PROXY: proxy.url } });
+    // It goes on polling, through the proxy.
+    await agent.kill("SIGTERM");
     const seen = proxy.seen.length;
     await backsUpThrough(null, { env: { HTTP_PROXY: proxy.url, NO_PROXY: "127.0.0.1" } });
     expect(proxy.seen.length).toBe(seen);
