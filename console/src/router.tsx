@@ -1,0 +1,16 @@
+import { createBrowserRouter } from "react-router";
+import { NotFound } from "./pages/not-found.tsx";
+import { Shell } from "./shell/shell.tsx";
+
+/** Each page is loaded when it is first gone to. */
+export const router = createBrowserRouter([
+  {
+    Component: Shell,
+    HydrateFallback: () => null,
+    children: [
+      { index: true, lazy: async () => ({ Component: (await import("./pages/dashboard.tsx")).Dashboard }) },
+      { path: "nodes", lazy: async () => ({ Component: (await import("./pages/nodes.tsx")).Nodes }) },
+      { path: "*", Component: NotFound },
+    ],
+  },
+]);

@@ -1,0 +1,90 @@
+import { Alert, AppShell, Burger, Button, Group, Image, NavLink, ScrollArea, Text } from "@mantine/core";
+import { useDisclosure } from "@mantine/hooks";
+import { spotlight } from "@mantine/spotlight";
+import { IconPlugConnectedX, IconSearch } from "@tabler/icons-react";
+import { Suspense } from "react";
+import { useTranslation } from "react-i18next";
+import { Link, Outlet, useLocation } from "react-router";
+import { adminApi } from "../../../protocol/admin-api.ts";
+import { useAnswer } from "../api/queries.ts";
+import { Waiting } from "../components/waiting.tsx";
+import { useMe } from "../session.tsx";
+import { AccountMenu } from "./account-menu.tsx";
+import { Palette } from "./palette.tsx";
+import { places } from "./places.ts";
+
+/** What surrounds every page: where one is, where one can go, who one is. */
+export function Shell() {
+  const { t } = useTranslation();
+  const [open, { toggle, close }] = useDisclosure();
+  return (
+    <AppShell
+      header={{ height: 56 }}
+      navbar={{ width: 220, breakpoint: "sm", collapsed: { mobile: !open } }}
+      padding="lg"
+    >
+      <AppShell.Header>
+        <Group h="100%" px="md" gap="sm" wrap="nowrap">
+          <Burger opened={open} onClick={toggle} hiddenFrom="sm" size="sm" aria-label={t("nav.menu")} />
+          <Image src="/icon.svg" alt="" w={28} h={28} />
+          <Text fw={600} visibleFrom="xs">
+            BackupX Edge
+          </Text>
+          <Button
+            ml="auto"
+            variant="default"
+            size="xs"
+            leftSection={<IconSearch size={14} aria-hidden />}
+            onClick={spotlight.open}
+          >
+            {t("nav.search")}
+          </Button>
+          <AccountMenu />
+        </Group>
+      </AppShell.Header>
+      <AppShell.Navbar p="sm">
+        <ScrollArea component="nav" aria-label={t("nav.menu")}>
+          <Places onGo={close} />
+        </ScrollArea>
+      </AppShell.Navbar>
+      <AppShell.Main>
+        <Unreachable />
+        <Suspense fallback={<Waiting />}>
+          <Outlet />
+        </Suspense>
+      </AppShell.Main>
+      <Palette />
+    </AppShell>
+  );
+}
+
+function Places({ onGo }: { onGo(): void }) {
+  const { t } = useTranslation();
+  const { pathname } = useLocation();
+  const me = useMe();
+  return places
+    .filter(({ role }) => me.may(role))
+    .map(({ path, label, icon: Shape }) => (
+      <NavLink
+        key={path}
+        component={Link}
+        to={path}
+        label={t(label)}
+        leftSection={<Shape size={18} aria-hidden />}
+        active={path === "/" ? pathname === "/" : pathname.startsWith(path)}
+        onClick={onGo}
+      />
+    ));
+}
+
+/** Says so while the master cannot be reached; every page goes on by itself when it answers again. */
+function Unreachable() {
+  const { t } = useTranslation();
+  const health = useAnswer(adminApi.health, {}, { everyMs: 30_000 });
+  if (health.error?.code !== "UNREACHABLE" && health.failureReason?.code !== "UNREACHABLE") return null;
+  return (
+    <Alert mb="md" color="orange" icon={<IconPlugConnectedX aria-hidden />} role="alert">
+      {t("common.offline")}
+    </Alert>
+  );
+}
