@@ -1,6 +1,7 @@
 import { type Dispatcher, request, WebSocket } from "undici";
 import type { z } from "zod";
-import { type Endpoint, fillPath, type Params } from "../protocol/endpoint.ts";
+import type { Endpoint } from "../protocol/endpoint.ts";
+import { fillPath, type Params } from "../protocol/path.ts";
 import { agentVersion } from "./version.ts";
 
 /** A call that did not succeed, in words for people, and whether the same call can succeed later. */

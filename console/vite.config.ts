@@ -1,10 +1,11 @@
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
+import { endpoints } from "./endpoints-plugin.ts";
 
 // `npm run build` puts the page beside the agent's package into what the Worker serves as static assets.
 export default defineConfig({
   root: import.meta.dirname,
-  plugins: [react()],
+  plugins: [endpoints(), react()],
   build: {
     outDir: "../dist/assets",
     // The agent's package lies there, too.

@@ -4,6 +4,7 @@ export * from "./doorbell.ts";
 export * from "./endpoint.ts";
 export * from "./errors.ts";
 export * as objects from "./objects.ts";
+export * from "./path.ts";
 export * as states from "./states.ts";
 export { protocolRange, timing } from "./states.ts";
 export * as verification from "./verification.ts";

@@ -1,6 +1,6 @@
 import { createContext, type ReactNode, useContext, useEffect } from "react";
-import { adminApi } from "../../protocol/admin-api.ts";
 import type { Role } from "../../protocol/states.ts";
+import { adminApi } from "./api/admin-api.ts";
 import { whenSignedOut } from "./api/call.ts";
 import { queryClient, useAnswer } from "./api/queries.ts";
 import { Waiting } from "./components/waiting.tsx";

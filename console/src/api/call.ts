@@ -1,6 +1,7 @@
 import type { z } from "zod";
-import { type Endpoint, type Envelope, fillPath, type Params } from "../../../protocol/endpoint.ts";
+import type { Endpoint, Envelope } from "../../../protocol/endpoint.ts";
 import type { ErrorCode } from "../../../protocol/errors.ts";
+import { fillPath, type Params } from "../../../protocol/path.ts";
 
 /** An answer that is none: what the master said, or that it could not be asked. */
 export class ApiError extends Error {
@@ -14,7 +15,9 @@ export class ApiError extends Error {
   }
 }
 
-type ParamsOf<E extends Endpoint> = keyof Params<E["path"]> extends never ? unknown : { params: Params<E["path"]> };
+type ParamsOf<E extends Endpoint> = keyof Params<E["path"]> extends never
+  ? unknown
+  : { params: Params<E["path"]> };
 export type CallInput<E extends Endpoint> = ParamsOf<E> & {
   query?: z.input<E["query"]>;
   body?: z.input<E["body"]>;

@@ -63,7 +63,10 @@ export function usePages<Item, E extends Endpoint<`/${string}`, z.ZodType, z.Zod
   >({
     queryKey: keyOf(endpoint, query),
     queryFn: ({ pageParam, signal }) =>
-      call(endpoint, { query: { ...(query as object), before: pageParam }, signal } as unknown as CallInput<E>),
+      call(endpoint, {
+        query: { ...(query as object), before: pageParam },
+        signal,
+      } as unknown as CallInput<E>),
     initialPageParam: undefined,
     getNextPageParam: ({ next }) => next ?? undefined,
     enabled,

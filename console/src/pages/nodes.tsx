@@ -3,7 +3,7 @@ import { IconServer } from "@tabler/icons-react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import type { z } from "zod";
-import { adminApi } from "../../../protocol/admin-api.ts";
+import { adminApi } from "../api/admin-api.ts";
 import { usePages } from "../api/queries.ts";
 import { EmptyState } from "../components/empty-state.tsx";
 import { Page } from "../components/page.tsx";
@@ -27,9 +27,14 @@ export function Nodes() {
     { label: t("nodes.status"), cell: (node) => <NodeStatus node={node} /> },
     {
       label: t("nodes.host"),
-      cell: ({ hostname, ipAddress }) => <Text size="sm">{[hostname, ipAddress].filter(Boolean).join(" · ")}</Text>,
+      cell: ({ hostname, ipAddress }) => (
+        <Text size="sm">{[hostname, ipAddress].filter(Boolean).join(" · ")}</Text>
+      ),
     },
-    { label: t("nodes.system"), cell: ({ os, arch }) => <Text size="sm">{[os, arch].filter(Boolean).join(" ")}</Text> },
+    {
+      label: t("nodes.system"),
+      cell: ({ os, arch }) => <Text size="sm">{[os, arch].filter(Boolean).join(" ")}</Text>,
+    },
     { label: t("nodes.version"), cell: ({ agentVersion }) => agentVersion },
     { label: t("nodes.lastSeen"), cell: ({ lastSeen }) => <When at={lastSeen} /> },
   ];

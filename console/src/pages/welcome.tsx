@@ -13,7 +13,7 @@ import {
 import { useForm } from "@mantine/form";
 import { useDocumentTitle } from "@mantine/hooks";
 import { useTranslation } from "react-i18next";
-import { adminApi } from "../../../protocol/admin-api.ts";
+import { adminApi } from "../api/admin-api.ts";
 import type { ApiError } from "../api/call.ts";
 import { useAnswer, useChange } from "../api/queries.ts";
 import { ErrorNotice } from "../components/error-notice.tsx";

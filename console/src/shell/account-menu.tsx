@@ -2,7 +2,7 @@ import { ActionIcon, Menu, useComputedColorScheme, useMantineColorScheme } from 
 import { IconLanguage, IconLogout, IconMoon, IconSun, IconUser } from "@tabler/icons-react";
 import { useTranslation } from "react-i18next";
 import { useNavigate } from "react-router";
-import { adminApi } from "../../../protocol/admin-api.ts";
+import { adminApi } from "../api/admin-api.ts";
 import { queryClient, useChange } from "../api/queries.ts";
 import { chooseLanguage, type Language, languages } from "../i18n/i18n.ts";
 import { useMe } from "../session.tsx";

@@ -1,9 +1,9 @@
 import {
+  type Icon,
   IconArchive,
   IconDatabase,
   IconGauge,
   IconHistory,
-  type Icon,
   IconListCheck,
   IconRotateClockwise,
   IconServer,

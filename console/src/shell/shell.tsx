@@ -5,7 +5,7 @@ import { IconPlugConnectedX, IconSearch } from "@tabler/icons-react";
 import { Suspense } from "react";
 import { useTranslation } from "react-i18next";
 import { Link, Outlet, useLocation } from "react-router";
-import { adminApi } from "../../../protocol/admin-api.ts";
+import { adminApi } from "../api/admin-api.ts";
 import { useAnswer } from "../api/queries.ts";
 import { Waiting } from "../components/waiting.tsx";
 import { useMe } from "../session.tsx";
