@@ -6,11 +6,11 @@ import { RouterProvider } from "react-router/dom";
 import { queryClient } from "./api/queries.ts";
 import { router } from "./router.tsx";
 import { Session } from "./session.tsx";
-import { theme } from "./theme.ts";
+import { cssVariables, theme } from "./theme.ts";
 
 export function App() {
   return (
-    <MantineProvider theme={theme} defaultColorScheme="auto">
+    <MantineProvider theme={theme} cssVariablesResolver={cssVariables} defaultColorScheme="auto">
       <QueryClientProvider client={queryClient}>
         <Notifications position="bottom-right" limit={4} />
         <Session>

@@ -20,7 +20,12 @@ export function useMe(): Person {
 /** Shows its children to who is signed in, and the way in to everybody else. */
 export function Session({ children }: { children: ReactNode }) {
   const me = useAnswer(adminApi.me, {});
-  useEffect(() => whenSignedOut(() => queryClient.resetQueries({ queryKey: ["/api/auth"] })), []);
+  const isKnown = me.data !== undefined;
+  // Only who was signed in can be signed out: a stranger's refusal is no news.
+  useEffect(
+    () => whenSignedOut(() => (isKnown ? queryClient.resetQueries({ queryKey: ["/api/auth"] }) : undefined)),
+    [isKnown],
+  );
   if (me.isPending) return <Waiting />;
   if (!me.data) return <Welcome reason={me.error?.code === "UNAUTHENTICATED" ? null : me.error} />;
   const { name, role } = me.data;

@@ -25,8 +25,8 @@ export type CallInput<E extends Endpoint> = ParamsOf<E> & {
 };
 
 /** Somebody who must know that the session has ended. */
-let onSignedOut: () => void = () => {};
-export const whenSignedOut = (listener: () => void): void => {
+let onSignedOut: () => unknown = () => {};
+export const whenSignedOut = (listener: () => unknown): void => {
   onSignedOut = listener;
 };
 

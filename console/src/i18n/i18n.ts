@@ -1,6 +1,6 @@
 import i18next, { type TFunction } from "i18next";
 import { initReactI18next } from "react-i18next";
-import { en } from "./en.ts";
+import { en } from "./en/en.ts";
 
 export const languages = { en: "English", zh: "中文" } as const;
 export type Language = keyof typeof languages;
@@ -42,7 +42,7 @@ export async function chooseLanguage(language: Language): Promise<void> {
 /** Chinese is loaded only by who reads it. */
 async function show(language: Language): Promise<void> {
   if (language === "zh" && !i18next.hasResourceBundle("zh", "translation")) {
-    const { zh } = await import("./zh.ts");
+    const { zh } = await import("./zh/zh.ts");
     i18next.addResourceBundle("zh", "translation", zh);
   }
   await i18next.changeLanguage(language);

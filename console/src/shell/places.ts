@@ -11,7 +11,7 @@ import {
   IconUsers,
 } from "@tabler/icons-react";
 import type { Role } from "../../../protocol/states.ts";
-import type { en } from "../i18n/en.ts";
+import type { en } from "../i18n/en/en.ts";
 
 type Place = { path: string; label: `nav.${keyof (typeof en)["nav"]}`; icon: Icon; role: Role };
 

@@ -1,0 +1,18 @@
+export const common = {
+  loading: "Loading",
+  unreachable: "The master cannot be reached. Check the network; this page goes on by itself.",
+  retry: "Try again",
+  more: "Show more",
+  cancel: "Cancel",
+  save: "Save",
+  close: "Close",
+  delete: "Delete",
+  copy: "Copy",
+  copied: "Copied",
+  name: "Name",
+  never: "never",
+  none: "none",
+  language: "Language",
+  details: "Details",
+  offline: "The master cannot be reached. What you see may be old; it is asked again by itself.",
+};

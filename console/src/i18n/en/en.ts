@@ -1,0 +1,8 @@
+import { common } from "./common.ts";
+import { nav } from "./nav.ts";
+import { nodes } from "./nodes.ts";
+import { notFound } from "./not-found.ts";
+import { welcome } from "./welcome.ts";
+
+/** Every text of the console in English, a file for each page; `zh/` holds the same keys. */
+export const en = { common, welcome, nav, nodes, notFound };

@@ -1,0 +1,17 @@
+export const nodes = {
+  title: "Nodes",
+  lead: "The servers that are backed up. Each runs an agent, which connects to this master.",
+  add: "Add a node",
+  emptyTitle: "No servers yet",
+  emptyText: "Add a server: you get one command to run on it, and it appears here by itself.",
+  host: "Host",
+  system: "System",
+  version: "Agent",
+  labels: "Labels",
+  lastSeen: "Last seen",
+  status: "Status",
+  online: "online",
+  offlineStatus: "offline",
+  pending: "not connected yet",
+  paused: "paused",
+};

@@ -1,0 +1,4 @@
+export const notFound = {
+  title: "There is no such page",
+  back: "To the dashboard",
+};
