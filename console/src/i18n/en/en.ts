@@ -1,8 +1,10 @@
 import { common } from "./common.ts";
+import { log } from "./log.ts";
 import { nav } from "./nav.ts";
 import { nodes } from "./nodes.ts";
 import { notFound } from "./not-found.ts";
+import { states } from "./states.ts";
 import { welcome } from "./welcome.ts";
 
 /** Every text of the console in English, a file for each page; `zh/` holds the same keys. */
-export const en = { common, welcome, nav, nodes, notFound };
+export const en = { common, states, log, welcome, nav, nodes, notFound };

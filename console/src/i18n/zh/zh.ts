@@ -1,8 +1,10 @@
 import type { Messages } from "../i18n.ts";
 import { common } from "./common.ts";
+import { log } from "./log.ts";
 import { nav } from "./nav.ts";
 import { nodes } from "./nodes.ts";
 import { notFound } from "./not-found.ts";
+import { states } from "./states.ts";
 import { welcome } from "./welcome.ts";
 
-export const zh: Messages = { common, welcome, nav, nodes, notFound };
+export const zh: Messages = { common, states, log, welcome, nav, nodes, notFound };

@@ -1,0 +1,17 @@
+export const states = {
+  queued: "queued",
+  pending: "waiting",
+  running: "running",
+  dispatched: "in hand",
+  copying: "copying",
+  success: "success",
+  succeeded: "done",
+  incomplete: "incomplete",
+  missed: "missed",
+  failed: "failed",
+  timeout: "timed out",
+  damaged: "damaged",
+  delete_failed: "not removed",
+  deleting: "being removed",
+  cancelled: "cancelled",
+};
