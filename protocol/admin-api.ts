@@ -259,7 +259,11 @@ export const adminApi = {
     audience: "operator",
     summary: "List a directory of a node, asked of its agent (15 s)",
     query: z.object({ path: z.string().max(4096).default("/") }),
-    reply: z.object({ entries: z.array(o.directoryEntry) }),
+    reply: z.object({
+      entries: z.array(o.directoryEntry),
+      /** There is more in it than an agent's answer holds. */
+      truncated: z.boolean(),
+    }),
   }),
 
   discoverDatabases: endpoint({

@@ -300,7 +300,7 @@ describe("browsing a node", () => {
   it("takes null for an empty directory, and nothing else for a listing", async () => {
     const { id, headers } = await aNode({ ours: true });
     const [empty] = await Promise.all([browse(id), answerOnce(headers, { entries: null })]);
-    expect(empty.data).toEqual({ entries: [] });
+    expect(empty.data).toEqual({ entries: [], truncated: false });
     const [odd] = await Promise.all([browse(id), answerOnce(headers, { entries: [{ name: 7 }] })]);
     expect(odd).toMatchObject({ status: 502, code: "NODE_COMMAND_FAILED" });
   });

@@ -29,18 +29,25 @@ export const queryClient = new QueryClient({
 const keyOf = (endpoint: Endpoint, input: unknown) => [nounOf(endpoint.path), endpoint.path, input];
 const nounOf = (path: string) => path.split("/").slice(0, 3).join("/");
 
-type Options = { enabled?: boolean; everyMs?: number };
+type Options = {
+  enabled?: boolean;
+  everyMs?: number;
+  /** The answer costs an agent work: neither a look away and back nor a change on the master asks for it again. */
+  fromAgent?: boolean;
+};
+const AGENT_ANSWER_FRESH_MS = 60_000;
 
 /** What a call answers, kept and shown again at once; `everyMs` asks again while the page is looked at. */
 export function useAnswer<E extends Endpoint>(
   endpoint: E,
   input: CallInput<E>,
-  { enabled = true, everyMs }: Options = {},
+  { enabled = true, everyMs, fromAgent = false }: Options = {},
 ): UseQueryResult<Reply<E>, ApiError> {
   return useQuery<Reply<E>, ApiError>({
-    queryKey: keyOf(endpoint, input),
+    queryKey: fromAgent ? ["from agents", ...keyOf(endpoint, input)] : keyOf(endpoint, input),
     queryFn: ({ signal }) => call(endpoint, { ...input, signal }),
     enabled,
+    ...(fromAgent ? { staleTime: AGENT_ANSWER_FRESH_MS, refetchOnWindowFocus: false } : {}),
     ...(everyMs === undefined ? {} : { refetchInterval: everyMs }),
   });
 }

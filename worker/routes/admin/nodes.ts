@@ -42,9 +42,7 @@ export function mountNodeRoutes(app: App): void {
     databases: await discoverDatabases(deps, params.id, body),
   }));
   serveUser(app, adminApi.previewSource, ({ deps, params, body }) => previewSource(deps, params.id, body));
-  serveUser(app, adminApi.browseNode, async ({ deps, params, query }) => ({
-    entries: await browseNode(deps, params.id, query.path),
-  }));
+  serveUser(app, adminApi.browseNode, ({ deps, params, query }) => browseNode(deps, params.id, query.path));
 }
 
 const withCommand = (c: Call<typeof adminApi.createNodeCode>["c"], made: NewCode) => ({

@@ -1,4 +1,5 @@
 import { common } from "./common.ts";
+import { directories } from "./directories.ts";
 import { log } from "./log.ts";
 import { nav } from "./nav.ts";
 import { nodes } from "./nodes.ts";
@@ -7,4 +8,4 @@ import { states } from "./states.ts";
 import { welcome } from "./welcome.ts";
 
 /** Every text of the console in English, a file for each page; `zh/` holds the same keys. */
-export const en = { common, states, log, welcome, nav, nodes, notFound };
+export const en = { common, directories, log, nav, nodes, notFound, states, welcome };

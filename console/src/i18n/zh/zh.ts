@@ -1,5 +1,6 @@
 import type { Messages } from "../i18n.ts";
 import { common } from "./common.ts";
+import { directories } from "./directories.ts";
 import { log } from "./log.ts";
 import { nav } from "./nav.ts";
 import { nodes } from "./nodes.ts";
@@ -7,4 +8,4 @@ import { notFound } from "./not-found.ts";
 import { states } from "./states.ts";
 import { welcome } from "./welcome.ts";
 
-export const zh: Messages = { common, states, log, welcome, nav, nodes, notFound };
+export const zh: Messages = { common, directories, log, nav, nodes, notFound, states, welcome };

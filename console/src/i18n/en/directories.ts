@@ -1,0 +1,17 @@
+export const directories = {
+  up: "To the directory above",
+  refresh: "Ask the agent again",
+  filter: "Filter, or type a path and press Enter",
+  go: "Go there",
+  where: "Where you are",
+  contents: "What is in {{path}}",
+  choose: "Choose {{path}}",
+  chooseHere: "Choose this directory",
+  hereChosen: "This directory is chosen",
+  hidden: "Hidden files",
+  empty: "This directory is empty.",
+  nothingMatches: "Nothing here matches. Hidden files may be switched off.",
+  count_one: "{{count}} entry",
+  count_other: "{{count}} entries",
+  truncated: "there are more than the agent lists; type a path to go deeper",
+};
