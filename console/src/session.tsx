@@ -1,10 +1,11 @@
-import { createContext, type ReactNode, useContext, useEffect } from "react";
+import { createContext, type ReactNode, useContext, useEffect, useState } from "react";
 import type { Role } from "../../protocol/states.ts";
 import { adminApi } from "./api/admin-api.ts";
 import { whenSignedOut } from "./api/call.ts";
 import { queryClient, useAnswer } from "./api/queries.ts";
 import { Waiting } from "./components/waiting.tsx";
-import { Welcome } from "./pages/welcome.tsx";
+import { SessionEnded } from "./pages/welcome/session-ended.tsx";
+import { Welcome } from "./pages/welcome/welcome.tsx";
 
 type Person = { name: string; role: Role; may(role: Role): boolean };
 const ranks: Record<Role, number> = { viewer: 0, operator: 1, admin: 2 };
@@ -17,18 +18,28 @@ export function useMe(): Person {
   return me;
 }
 
-/** Shows its children to who is signed in, and the way in to everybody else. */
+/**
+ * Shows its children to who is signed in, and the way in to everybody else. When a session ends, the page stays as it
+ * is under a dialog, so that nothing that was typed is lost.
+ */
 export function Session({ children }: { children: ReactNode }) {
   const me = useAnswer(adminApi.me, {});
+  const [hasEnded, setHasEnded] = useState(false);
   const isKnown = me.data !== undefined;
   // Only who was signed in can be signed out: a stranger's refusal is no news.
-  useEffect(
-    () => whenSignedOut(() => (isKnown ? queryClient.resetQueries({ queryKey: ["/api/auth"] }) : undefined)),
-    [isKnown],
-  );
+  useEffect(() => whenSignedOut(() => setHasEnded(isKnown)), [isKnown]);
   if (me.isPending) return <Waiting />;
   if (!me.data) return <Welcome reason={me.error?.code === "UNAUTHENTICATED" ? null : me.error} />;
   const { name, role } = me.data;
   const person = { name, role, may: (needed: Role) => ranks[role] >= ranks[needed] };
-  return <Me value={person}>{children}</Me>;
+  const goOn = async () => {
+    setHasEnded(false);
+    await queryClient.invalidateQueries();
+  };
+  return (
+    <Me value={person}>
+      {children}
+      {hasEnded ? <SessionEnded name={name} onBack={goOn} /> : null}
+    </Me>
+  );
 }

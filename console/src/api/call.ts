@@ -7,11 +7,19 @@ import { fillPath, type Params } from "../../../protocol/path.ts";
 export class ApiError extends Error {
   readonly code: ErrorCode | "UNREACHABLE";
   readonly details: Record<string, number>;
+  /** How long the master wants to be left alone with this. */
+  readonly retryAfterSeconds: number | null;
 
-  constructor(code: ApiError["code"], message: string, details: Record<string, number> = {}) {
+  constructor(
+    code: ApiError["code"],
+    message: string,
+    details: Record<string, number> = {},
+    retryAfterSeconds: number | null = null,
+  ) {
     super(message);
     this.code = code;
     this.details = details;
+    this.retryAfterSeconds = retryAfterSeconds;
   }
 }
 
@@ -50,6 +58,7 @@ export async function call<E extends Endpoint>(
     (answer?.code ?? "INTERNAL_ERROR") as ErrorCode,
     answer ? withRequestId(answer) : `The master answered ${response.status} ${response.statusText}`,
     answer?.details,
+    Number(response.headers.get("retry-after")) || null,
   );
 }
 

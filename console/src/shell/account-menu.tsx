@@ -1,9 +1,11 @@
 import { ActionIcon, Menu, useComputedColorScheme, useMantineColorScheme } from "@mantine/core";
+import { notifications } from "@mantine/notifications";
 import { IconLanguage, IconLogout, IconMoon, IconSun, IconUser } from "@tabler/icons-react";
 import { useTranslation } from "react-i18next";
 import { useNavigate } from "react-router";
 import { adminApi } from "../api/admin-api.ts";
-import { queryClient, useChange } from "../api/queries.ts";
+import { ApiError, call } from "../api/call.ts";
+import { queryClient } from "../api/queries.ts";
 import { chooseLanguage, type Language, languages } from "../i18n/i18n.ts";
 import { useMe } from "../session.tsx";
 
@@ -12,11 +14,18 @@ export function AccountMenu() {
   const { t, i18n } = useTranslation();
   const me = useMe();
   const navigate = useNavigate();
-  const signOut = useChange(adminApi.logout);
   const { setColorScheme } = useMantineColorScheme();
   const isDark = useComputedColorScheme("light") === "dark";
   const leave = async () => {
-    await signOut.mutateAsync({});
+    try {
+      await call(adminApi.logout, {});
+    } catch (error) {
+      // Who has no session any more has what was asked for.
+      if (!(error instanceof ApiError) || error.code !== "UNAUTHENTICATED") {
+        notifications.show({ color: "red", message: (error as Error).message });
+        return;
+      }
+    }
     // Nothing that was shown to one person may be shown to the next.
     queryClient.clear();
     location.assign("/");
@@ -30,7 +39,7 @@ export function AccountMenu() {
       </Menu.Target>
       <Menu.Dropdown>
         <Menu.Label>
-          {me.name} · {me.role}
+          {me.name} · {t(`roles.${me.role}`)}
         </Menu.Label>
         <Menu.Item leftSection={<IconUser size={16} aria-hidden />} onClick={() => navigate("/profile")}>
           {t("nav.profile")}

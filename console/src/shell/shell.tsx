@@ -1,4 +1,4 @@
-import { Alert, AppShell, Burger, Button, Group, Image, NavLink, ScrollArea, Text } from "@mantine/core";
+import { Alert, AppShell, Box, Burger, Button, Group, Image, NavLink, ScrollArea, Text } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { spotlight } from "@mantine/spotlight";
 import { IconPlugConnectedX, IconSearch } from "@tabler/icons-react";
@@ -11,7 +11,7 @@ import { Waiting } from "../components/waiting.tsx";
 import { useMe } from "../session.tsx";
 import { AccountMenu } from "./account-menu.tsx";
 import { Palette } from "./palette.tsx";
-import { places } from "./places.ts";
+import { type Place, placeGroups } from "./places.ts";
 
 /** What surrounds every page: where one is, where one can go, who one is. */
 export function Shell() {
@@ -23,9 +23,19 @@ export function Shell() {
       navbar={{ width: 220, breakpoint: "sm", collapsed: { mobile: !open } }}
       padding="lg"
     >
+      <a href="#content" className="skip-link">
+        {t("nav.skip")}
+      </a>
       <AppShell.Header>
         <Group h="100%" px="md" gap="sm" wrap="nowrap">
-          <Burger opened={open} onClick={toggle} hiddenFrom="sm" size="sm" aria-label={t("nav.menu")} />
+          <Burger
+            opened={open}
+            onClick={toggle}
+            hiddenFrom="sm"
+            size="sm"
+            aria-label={t("nav.menu")}
+            aria-expanded={open}
+          />
           <Image src="/icon.svg" alt="" w={28} h={28} />
           <Text fw={600} visibleFrom="xs">
             BackupX Edge
@@ -42,12 +52,12 @@ export function Shell() {
           <AccountMenu />
         </Group>
       </AppShell.Header>
-      <AppShell.Navbar p="sm">
+      <AppShell.Navbar p="sm" className="shell-nav" data-closed={!open}>
         <ScrollArea component="nav" aria-label={t("nav.menu")}>
           <Places onGo={close} />
         </ScrollArea>
       </AppShell.Navbar>
-      <AppShell.Main>
+      <AppShell.Main id="content" tabIndex={-1}>
         <Unreachable />
         <Suspense fallback={<Waiting />}>
           <Outlet />
@@ -60,21 +70,46 @@ export function Shell() {
 
 function Places({ onGo }: { onGo(): void }) {
   const { t } = useTranslation();
-  const { pathname } = useLocation();
   const me = useMe();
-  return places
-    .filter(({ role }) => me.may(role))
-    .map(({ path, label, icon: Shape }) => (
-      <NavLink
-        key={path}
-        component={Link}
-        to={path}
-        label={t(label)}
-        leftSection={<Shape size={18} aria-hidden />}
-        active={path === "/" ? pathname === "/" : pathname.startsWith(path)}
-        onClick={onGo}
-      />
-    ));
+  return placeGroups.map(({ label, places }) => {
+    const allowed = places.filter(({ role }) => me.may(role));
+    if (allowed.length === 0) return null;
+    return (
+      <Box
+        key={label ?? ""}
+        mb="md"
+        role={label ? "group" : undefined}
+        aria-label={label ? t(label) : undefined}
+      >
+        {label ? (
+          <Text size="xs" fw={600} c="dimmed" px="sm" mb={4} aria-hidden>
+            {t(label)}
+          </Text>
+        ) : null}
+        {allowed.map((place) => (
+          <PlaceLink key={place.path} place={place} onGo={onGo} />
+        ))}
+      </Box>
+    );
+  });
+}
+
+function PlaceLink({ place: { path, label, icon: Shape }, onGo }: { place: Place; onGo(): void }) {
+  const { t } = useTranslation();
+  const { pathname } = useLocation();
+  const isHere = path === "/" ? pathname === "/" : pathname === path || pathname.startsWith(`${path}/`);
+  return (
+    <NavLink
+      component={Link}
+      to={path}
+      label={t(label)}
+      leftSection={<Shape size={18} stroke={1.75} aria-hidden />}
+      active={isHere}
+      aria-current={isHere ? "page" : undefined}
+      onClick={onGo}
+      className="place"
+    />
+  );
 }
 
 /** Says so while the master cannot be reached; every page goes on by itself when it answers again. */

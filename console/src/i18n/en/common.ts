@@ -14,5 +14,6 @@ export const common = {
   none: "none",
   language: "Language",
   details: "Details",
+  passwordRule: "At least {{count}} characters",
   offline: "The master cannot be reached. What you see may be old; it is asked again by itself.",
 };

@@ -4,8 +4,9 @@ import { log } from "./log.ts";
 import { nav } from "./nav.ts";
 import { nodes } from "./nodes.ts";
 import { notFound } from "./not-found.ts";
+import { roles } from "./roles.ts";
 import { states } from "./states.ts";
 import { welcome } from "./welcome.ts";
 
 /** Every text of the console in English, a file for each page; `zh/` holds the same keys. */
-export const en = { common, directories, log, nav, nodes, notFound, states, welcome };
+export const en = { common, directories, log, nav, nodes, notFound, roles, states, welcome };

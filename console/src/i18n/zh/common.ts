@@ -16,5 +16,6 @@ export const common: Messages["common"] = {
   none: "无",
   language: "语言",
   details: "详情",
+  passwordRule: "至少 {{count}} 个字符",
   offline: "无法连接主控端。您看到的内容可能已过时；系统会自动重新查询。",
 };

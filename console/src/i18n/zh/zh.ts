@@ -5,7 +5,8 @@ import { log } from "./log.ts";
 import { nav } from "./nav.ts";
 import { nodes } from "./nodes.ts";
 import { notFound } from "./not-found.ts";
+import { roles } from "./roles.ts";
 import { states } from "./states.ts";
 import { welcome } from "./welcome.ts";
 
-export const zh: Messages = { common, directories, log, nav, nodes, notFound, states, welcome };
+export const zh: Messages = { common, directories, log, nav, nodes, notFound, roles, states, welcome };

@@ -1,0 +1,9 @@
+export const roles = {
+  viewer: "Viewer",
+  operator: "Operator",
+  admin: "Administrator",
+  viewerMay: "Sees servers, tasks, records and storage. Changes nothing, and cannot look into backups.",
+  operatorMay:
+    "Also makes and changes tasks, runs, verifies, restores, locks and deletes backups, and browses servers.",
+  adminMay: "Also manages servers, storage, users and API keys, and reads the audit log.",
+};
