@@ -38,7 +38,11 @@ const taskFields = {
   verification: o.taskVerification.nullable(),
   retention: o.retention.nullable(),
   enabled: z.boolean(),
+  tags: o.tags,
 };
+
+const boolQuery = z.enum(["true", "false"]).transform((text) => text === "true");
+const keptQuery = z.coerce.number().int().min(1).max(10_000).optional();
 
 /** A source's secrets: sent with the call, or those that are sealed with a task of the same server. */
 const fromTaskOrSent = { secrets: settings.default({}), taskId: o.id.nullable().default(null) };
@@ -51,10 +55,7 @@ const logReply = z.object({ lines: z.array(o.logLine), next: z.int() });
 
 /** For a target that is gone for good: what lies there is no longer asked for. */
 const forgetQuery = z.object({
-  forget: z
-    .enum(["true", "false"])
-    .default("false")
-    .transform((text) => text === "true"),
+  forget: boolQuery.default(false),
 });
 
 const recordDetail = o.record.extend({
@@ -348,10 +349,16 @@ export const adminApi = {
     query: z.object({
       ...page,
       nodeId: intQuery.optional(),
+      tag: o.tag.optional(),
+      enabled: boolQuery.optional(),
+      /** How the last run went; `never`: it has not run yet. */
+      last: z.enum([...s.recordStatus.options, "never"]).optional(),
+      /** Part of a name; case does not matter in ASCII. */
+      text: z.string().trim().min(1).max(100).optional(),
       /** `never`: those of which no record has ever been verified. */
       verified: z.enum(["never"]).optional(),
     }),
-    reply: pageOf(o.task),
+    reply: pageOf(o.task.extend(o.taskSurroundings.shape)),
   }),
   createTask: endpoint({
     method: "POST",
@@ -370,8 +377,16 @@ export const adminApi = {
       verification: taskFields.verification.default(null),
       retention: taskFields.retention.default(null),
       enabled: taskFields.enabled.default(true),
+      tags: taskFields.tags.default([]),
     }),
     reply: o.task,
+  }),
+  listTaskTags: endpoint({
+    method: "GET",
+    path: "/api/task-tags",
+    audience: "viewer",
+    summary: "The tags that tasks have, by name; the first 500",
+    reply: z.object({ items: z.array(z.string()) }),
   }),
   getTask: endpoint({
     method: "GET",
@@ -379,6 +394,7 @@ export const adminApi = {
     audience: "viewer",
     summary: "One backup task and how its last 30 runs went",
     reply: o.task.extend({
+      ...o.taskSurroundings.shape,
       recent: z.object({
         runs: z.int(),
         succeeded: z.int(),
@@ -413,7 +429,17 @@ export const adminApi = {
     method: "GET",
     path: "/api/tasks/:id/retention-preview",
     audience: "viewer",
-    summary: "What a task's retention would keep and remove now, newest first, and why; changes nothing",
+    summary:
+      "What a task's retention, or the one that is asked about, would keep and remove now, newest first, and why; changes nothing",
+    query: z.object({
+      /** Rules as a task has them: given any, they stand in for the task's own. */
+      keepLast: keptQuery,
+      keepDaily: keptQuery,
+      keepWeekly: keptQuery,
+      keepMonthly: keptQuery,
+      keepYearly: keptQuery,
+      keepDays: keptQuery,
+    }),
     reply: z.object({
       retention: o.retention.nullable(),
       records: z.array(

@@ -21,6 +21,12 @@ export const label = z
   .string()
   .regex(/^[a-z0-9][a-z0-9._=-]{0,62}$/, "must be lower-case letters, digits, . _ = -");
 export const labels = z.array(label).max(32);
+/** What people sort their tasks by; agents know nothing of them. */
+export const tag = printable(32);
+export const tags = z
+  .array(tag)
+  .max(16)
+  .refine((list) => new Set(list).size === list.length, "one of them is there twice");
 
 /** An absolute path on a node: Unix, or a Windows drive. NUL can be in no path and would end it early. */
 export const absolutePath = z
@@ -507,8 +513,24 @@ export const task = z.object({
   verifiedGrade: v.grade.nullable(),
   retention: retention.nullable(),
   enabled: z.boolean(),
+  tags: z.array(z.string()),
   createdAt: time,
   updatedAt: time,
+});
+/** What is around a task: its node's name, and how it went the last time; null: it never ran. */
+export const taskSurroundings = z.object({
+  nodeName: z.string().nullable(),
+  lastRecord: z
+    .object({
+      id,
+      status: s.recordStatus,
+      errorMessage: z.string(),
+      warningCount: z.int(),
+      sizeBytes: z.int(),
+      createdAt: time,
+      finishedAt: time.nullable(),
+    })
+    .nullable(),
 });
 
 export const copy = z.object({

@@ -162,6 +162,12 @@ describe("retention", () => {
     );
     expect(data.records.at(-1)?.reasons).toEqual(["kept by none of keepLast 2"]);
     expect(await left(taskId)).toEqual(records);
+    const asked = await call(run.operator, adminApi.previewRetention, {
+      params: { id: taskId },
+      query: { keepLast: 1, keepDaily: 3 },
+    });
+    expect(asked.data.retention).toEqual({ keepLast: 1, keepDaily: 3 });
+    expect(asked.data.records.filter(({ keep }) => keep)).toHaveLength(3);
     const none = await call(run.operator, adminApi.previewRetention, { params: { id: 999_999 } });
     expect(none).toMatchObject({ status: 404, code: "BACKUP_TASK_NOT_FOUND" });
   });

@@ -2,7 +2,9 @@ import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 import { adminApi } from "../../protocol/index.ts";
 import { createTask } from "../../worker/tasks/create.ts";
+import { listTasks } from "../../worker/tasks/list.ts";
 import { system } from "../../worker/users/actor.ts";
+import { counting } from "./counting.ts";
 import { aNode, asRole, call, deps } from "./master.ts";
 import { copyRow, count, recordRow, set, targetRow, unique } from "./rows.ts";
 
@@ -298,6 +300,90 @@ describe("a task's recent runs", () => {
       .bind(id, nodeId)
       .run();
     expect((await get(id)).recent).toEqual({ runs: 30, succeeded: 30, successRate: 1, verified: 0 });
+  });
+});
+
+describe("finding tasks", () => {
+  const page = async (query: Record<string, string | number>) =>
+    (await call(await asRole("viewer"), adminApi.listTasks, { query })).data;
+  const found = async (query: Record<string, string | number>) =>
+    (await page(query)).items.map(({ id }) => id);
+
+  it("by tag, alone and of one node; tags follow every change of the task", async () => {
+    const tag = unique("数据库");
+    const one = await made({ tags: [tag, "nightly"] });
+    const two = await made({ tags: [tag] });
+    await made();
+    expect(one.tags).toEqual([tag, "nightly"]);
+    expect(await found({ tag })).toEqual([two.id, one.id]);
+    expect(await found({ tag, limit: 1, before: two.id })).toEqual([one.id]);
+    expect(await found({ tag, nodeId: one.nodeId ?? 0 })).toEqual([one.id]);
+    const tags = async () => (await call(await asRole("viewer"), adminApi.listTaskTags, {})).data.items;
+    expect((await tags()).filter((name) => name === tag)).toEqual([tag]);
+    await change(one.id, { tags: ["weekly"] });
+    await change(two.id, { name: unique("renamed") });
+    expect(await found({ tag })).toEqual([two.id]);
+    await remove(two.id);
+    expect(await tags()).not.toContain(tag);
+    expect(await create(await aTaskBody({ tags: ["a", "a"] }))).toMatchObject({ code: "INVALID_INPUT" });
+  });
+
+  it("by name, by whether they are enabled and by how the last run went", async () => {
+    const node = await aNode({ ours: true });
+    const name = unique("Shop 100%");
+    const failing = await made({ nodeId: node.id, name });
+    const paused = await made({ nodeId: node.id, enabled: false });
+    await recordRow(failing.id, node.id);
+    const last = await recordRow(failing.id, node.id, { status: "failed", error_message: "disk full" });
+    const of = { nodeId: node.id };
+    expect(await found({ text: name.toLowerCase().slice(1) })).toEqual([failing.id]);
+    expect(await found({ ...of, text: "_" })).toEqual([]);
+    expect(await found({ ...of, enabled: "false" })).toEqual([paused.id]);
+    expect(await found({ ...of, last: "failed" })).toEqual([failing.id]);
+    expect(await found({ ...of, last: "success" })).toEqual([]);
+    expect(await found({ ...of, last: "never" })).toEqual([paused.id]);
+    const [shown] = (await page({ ...of, last: "failed" })).items;
+    const { name: nodeName } = (
+      await call(await asRole("viewer"), adminApi.getNode, { params: { id: node.id } })
+    ).data;
+    expect(shown).toMatchObject({
+      nodeName,
+      lastRecord: { id: last, status: "failed", errorMessage: "disk full" },
+    });
+    expect(await get(paused.id)).toMatchObject({ nodeName, lastRecord: null });
+  });
+
+  it("reads a bounded number of rows, however many tasks there are", async () => {
+    const node = await aNode({ ours: true });
+    const tag = unique("tag");
+    await env.DB.prepare(
+      `insert into backup_tasks (name, source, pipeline, node_id, tags, created_at, updated_at)
+       with recursive n(i) as (select 1 union all select i + 1 from n where i < 3000)
+       select 'bulk ' || i || ?1, '{"type":"file","paths":["/etc"]}', '{}', ?2, json_array(?1), 1, 1 from n`,
+    )
+      .bind(tag, node.id)
+      .run();
+    await env.DB.prepare(
+      "insert into task_tags (tag, task_id) select ?1, id from backup_tasks where node_id = ?2",
+    )
+      .bind(tag, node.id)
+      .run();
+    const queries = [{}, { nodeId: node.id }, { tag }, { tag, last: "failed" }, { text: "nobody" }] as const;
+    for (const query of queries) {
+      const { deps: counted, count: rows } = counting(deps);
+      const { next } = await listTasks(counted, adminApi.listTasks.query.parse(query));
+      expect(next).not.toBeNull();
+      const isScan = "last" in query || "text" in query;
+      expect(rows.rowsRead, JSON.stringify(query)).toBeLessThan(isScan ? 8000 : 700);
+    }
+    let before: number | null | undefined;
+    let hits = 0;
+    do {
+      const { items, next } = await page({ text: `bulk 7${tag}`, ...(before ? { before } : {}) });
+      hits += items.length;
+      before = next;
+    } while (before);
+    expect(hits).toBe(1);
   });
 });
 

@@ -106,6 +106,8 @@ export const backupTasks = sqliteTable(
     verifiedGrade: integer("verified_grade"),
     verifiedAt: time("verified_at"),
     enabled: integer("enabled", { mode: "boolean" }).notNull().default(true),
+    /** As JSON, in the order they were given; `task_tags` has them to search by. */
+    tags: text("tags").notNull().default("[]"),
     createdAt: time("created_at").notNull(),
     updatedAt: time("updated_at").notNull(),
   },
@@ -142,6 +144,13 @@ export const storageTargets = sqliteTable("storage_targets", {
   createdAt: time("created_at").notNull(),
   updatedAt: time("updated_at").notNull(),
 });
+
+/** The tags of `backup_tasks`, the other way round. */
+export const taskTags = sqliteTable(
+  "task_tags",
+  { tag: text("tag").notNull(), taskId: integer("task_id").notNull() },
+  (t) => [primaryKey({ columns: [t.tag, t.taskId] }), index("task_tags_of_task").on(t.taskId)],
+);
 
 export const backupRecords = sqliteTable(
   "backup_records",

@@ -22,6 +22,7 @@ export type TaskSettings = {
   verification: objects.TaskVerification | null;
   retention: objects.Retention | null;
   enabled: boolean;
+  tags: string[];
 };
 
 const GZIP_LEVELS = 9;

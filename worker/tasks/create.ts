@@ -45,6 +45,12 @@ export async function createTask(
            where changes() > 0 and t.name = ?1`,
         )
         .bind(task.name, JSON.stringify(task.targetIds)),
+      deps.db
+        .prepare(
+          `insert into task_tags (tag, task_id)
+           select tag.value, t.id from backup_tasks t, json_each(t.tags) tag where changes() > 0 and t.name = ?`,
+        )
+        .bind(task.name),
     ])
     .catch((error: unknown) => {
       throw violates(error, "backup_tasks.name") ? taskNameTaken(task.name) : error;
@@ -68,8 +74,8 @@ function insertStatement({ db, now }: Deps, task: TaskSettings, sealed: SealedTa
     .prepare(
       `insert into backup_tasks (node_id, name, source, pipeline, pool_label, schedule, time_zone, next_run_at,
          enabled, created_at, updated_at, secrets, secret_names, seal_id, hooks, verification, next_verify_at,
-         retention)
-       select ?1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18
+         retention, tags)
+       select ?1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19
        where ${surroundingsAreThere} returning id`,
     )
     .bind(
@@ -91,5 +97,6 @@ function insertStatement({ db, now }: Deps, task: TaskSettings, sealed: SealedTa
       task.verification && JSON.stringify(task.verification),
       nextVerifyOf(task, now()),
       task.retention && JSON.stringify(task.retention),
+      JSON.stringify(task.tags),
     );
 }

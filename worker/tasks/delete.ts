@@ -3,6 +3,7 @@ import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 import type { Actor } from "../users/actor.ts";
 import { noSuchTask, readTask } from "./read.ts";
+import { tagStatements } from "./tags.ts";
 
 const ACTIVE = "select id from backup_records where task_id = ?1 and status in ('queued', 'running')";
 /** A snapshot that is still to be forgotten counts as well: only the task's password opens its repository. */
@@ -33,6 +34,7 @@ export async function deleteTask(deps: Deps, actor: Actor, id: number): Promise<
         "delete from task_targets where task_id = ?1 and not exists (select 1 from backup_tasks where id = ?1)",
       )
       .bind(id),
+    ...tagStatements(deps, id),
   ]);
   if (deleted?.meta.changes !== 1) throw await whyNot(deps, id, before.name);
 }

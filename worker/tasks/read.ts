@@ -1,46 +1,20 @@
-import { and, desc, eq, isNull, lt } from "drizzle-orm";
+import { desc, eq } from "drizzle-orm";
 import { backupRecords, backupTasks } from "../db/schema.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 import type { SealedTask } from "./secrets.ts";
 import { type ShownTask, showTasks } from "./shown.ts";
+import { type SurroundedTask, withSurroundings } from "./surroundings.ts";
 
-type Page = {
-  before?: number | undefined;
-  limit: number;
-  nodeId?: number | undefined;
-  verified?: "never" | undefined;
-};
 type Recent = { runs: number; succeeded: number; successRate: number | null; verified: number };
 
 const RECENT_RECORDS = 30;
 
-/** A page of tasks, newest first. */
-export async function listTasks(
-  deps: Deps,
-  page: Page,
-): Promise<{ items: ShownTask[]; next: number | null }> {
-  const rows = await deps.orm
-    .select()
-    .from(backupTasks)
-    .where(
-      and(
-        lt(backupTasks.id, page.before ?? Number.MAX_SAFE_INTEGER),
-        page.nodeId === undefined ? undefined : eq(backupTasks.nodeId, page.nodeId),
-        page.verified === "never" ? isNull(backupTasks.verifiedAt) : undefined,
-      ),
-    )
-    .orderBy(desc(backupTasks.id))
-    .limit(page.limit);
-  return {
-    items: await showTasks(deps, rows),
-    next: rows.length === page.limit ? (rows.at(-1)?.id ?? null) : null,
-  };
-}
-
 /** One task and how its last runs went. */
-export async function getTask(deps: Deps, id: number): Promise<ShownTask & { recent: Recent }> {
-  return { ...(await readTask(deps, id)), recent: await recentRuns(deps, id) };
+export async function getTask(deps: Deps, id: number): Promise<SurroundedTask & { recent: Recent }> {
+  const task = await readTask(deps, id);
+  const [surrounded] = await withSurroundings(deps, [task]);
+  return { nodeName: null, lastRecord: null, ...task, ...surrounded, recent: await recentRuns(deps, id) };
 }
 
 /** One task. Throws BACKUP_TASK_NOT_FOUND. */

@@ -36,6 +36,7 @@ export async function showTasks({ db }: Deps, rows: TaskRow[]): Promise<ShownTas
     verifiedGrade: row.verifiedGrade as ShownTask["verifiedGrade"],
     retention: row.retention === null ? null : objects.retention.parse(JSON.parse(row.retention)),
     enabled: row.enabled,
+    tags: JSON.parse(row.tags),
     createdAt: row.createdAt,
     updatedAt: row.updatedAt,
   }));

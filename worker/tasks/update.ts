@@ -15,6 +15,7 @@ import { readSealed, readTask } from "./read.ts";
 import { requireResticPassword } from "./restic.ts";
 import { type SealedTask, sealChanged } from "./secrets.ts";
 import type { ShownTask } from "./shown.ts";
+import { tagStatements } from "./tags.ts";
 
 export type TaskChanges = { [K in keyof TaskSettings]?: TaskSettings[K] | undefined } & {
   secrets?: Record<string, unknown> | undefined;
@@ -88,6 +89,7 @@ async function write(
            select ?1, value, key from json_each(?2) where changes() > 0`,
         )
         .bind(before.id, JSON.stringify(next.targetIds)),
+      ...tagStatements(deps, before.id),
     ])
     .catch((error: unknown) => {
       throw violates(error, "backup_tasks.name") ? taskNameTaken(next.name) : error;
@@ -113,7 +115,7 @@ function updateStatement(
          time_zone = ?8, next_run_at = case when ?9 then ?10 else next_run_at end, enabled = ?11, updated_at = ?12,
          secrets = ?15, secret_names = ?16, seal_id = ?17, hooks = ?18,
          verification = ?19, next_verify_at = case when ?20 then ?21 else next_verify_at end,
-         retention = ?22
+         retention = ?22, tags = ?23
        where id = ?13 and updated_at = ?14 and ${surroundingsAreThere}`,
     )
     .bind(
@@ -140,6 +142,7 @@ function updateStatement(
       Number(reverify),
       nextVerifyOf(next, now()),
       next.retention && JSON.stringify(next.retention),
+      JSON.stringify(next.tags),
     );
 }
 
@@ -156,6 +159,7 @@ const settingsOf = (task: ShownTask): TaskSettings => ({
   verification: task.verification as TaskSettings["verification"],
   retention: task.retention as TaskSettings["retention"],
   enabled: task.enabled,
+  tags: task.tags,
 });
 
 const touches = (changes: TaskChanges, fields: readonly (keyof TaskSettings)[]) =>
