@@ -12,7 +12,7 @@ export default defineConfig({
       {
         test: {
           name: "node",
-          include: ["test/{unit,engine,storage,agent,e2e}/**/*.test.ts"],
+          include: ["test/{unit,engine,storage,agent,e2e,browser}/**/*.test.ts"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

@@ -7,22 +7,8 @@ import type { z } from "zod";
 import { adminApi, type Endpoint, type Envelope, fillPath, type Params } from "../../protocol/index.ts";
 import { installAgent } from "./installed-agent.ts";
 import { type Machine, makeMachine } from "./machine.ts";
+import { startMaster, type VaultObject } from "./master.ts";
 import { until } from "./until.ts";
-
-// Wrangler asks and tells nobody, and logs beside what matters, only if it is told so before it is loaded.
-Object.assign(process.env, {
-  WRANGLER_SEND_METRICS: "false",
-  WRANGLER_WRITE_LOGS: "false",
-  WRANGLER_LOG: "error",
-  CLOUDFLARE_CF_FETCH_ENABLED: "false",
-  X_LOCAL_OBSERVABILITY: "false",
-  X_LOCAL_EXPLORER: "false",
-});
-const { createTestHarness } = await import("wrangler");
-
-const root = path.resolve(import.meta.dirname, "../..");
-/** The last of the four sweeps of a minute is made at once when the minute is over already. */
-const OVER_MS = 60_000;
 
 type Options<E extends Endpoint> = {
   params?: Params<E["path"]>;
@@ -31,16 +17,6 @@ type Options<E extends Endpoint> = {
 };
 type ReplyOf<E extends Endpoint> = z.output<E["reply"]>;
 export type Answer<T> = { status: number; code: string; message: string; data: T };
-type Statement = {
-  bind(...values: unknown[]): Statement;
-  all<T>(): Promise<{ results: T[] }>;
-  run(): Promise<unknown>;
-};
-type VaultObject = { key: string; size: number };
-type Bindings = {
-  DB: { prepare(sql: string): Statement };
-  VAULT: { list(options?: { prefix: string }): Promise<{ objects: VaultObject[] }> };
-};
 type OnEnd = (cleanUp: () => Promise<void>) => void;
 
 /** One real master for a file of tests, and as many machines with real agents as its tests want. */
@@ -85,15 +61,8 @@ export async function startWorld(): Promise<World> {
     rmSync(folder, { recursive: true, force: true });
     throw error;
   });
-  const secrets = { MASTER_KEY: randomBytes(32).toString("base64") };
-  const harness = createTestHarness({
-    root,
-    workers: [{ configPath: path.join(root, "wrangler.toml"), secrets }],
-  });
-  const { url } = await harness.listen();
-  const worker = harness.getWorker<Bindings>();
-  await worker.applyD1Migrations("DB" as never);
-  const { DB, VAULT } = await worker.getEnv();
+  const master = await startMaster();
+  const { url, DB, VAULT } = master;
   const { ask, call } = await administrator(url);
   let names = 0;
 
@@ -114,9 +83,7 @@ export async function startWorld(): Promise<World> {
         .bind(...values)
         .run();
     },
-    async sweep() {
-      await worker.scheduled({ cron: "* * * * *", scheduledTime: new Date(Date.now() - OVER_MS) });
-    },
+    sweep: master.sweep,
     vaultKeys: async () => (await VAULT.list()).objects.map(({ key }) => key),
     vaultObjects: async (prefix) => (await VAULT.list({ prefix })).objects,
     async machine(onEnd, node) {
@@ -165,7 +132,7 @@ export async function startWorld(): Promise<World> {
       );
     },
     async close() {
-      await harness.close();
+      await master.close();
       rmSync(folder, { recursive: true, force: true });
     },
   };

@@ -52,8 +52,8 @@ export function Shell() {
           <AccountMenu />
         </Group>
       </AppShell.Header>
-      <AppShell.Navbar p="sm" className="shell-nav" data-closed={!open}>
-        <ScrollArea component="nav" aria-label={t("nav.menu")}>
+      <AppShell.Navbar p="sm" className="shell-nav" data-closed={!open} aria-label={t("nav.menu")}>
+        <ScrollArea>
           <Places onGo={close} />
         </ScrollArea>
       </AppShell.Navbar>

@@ -1,0 +1,68 @@
+import { spawnSync } from "node:child_process";
+import path from "node:path";
+import type { Cookie, Page } from "playwright-core";
+import { adminApi } from "../../protocol/index.ts";
+import type { Role } from "../../protocol/states.ts";
+import { launchChromium } from "../../scripts/chromium.ts";
+import { isOlder, oneAtATime } from "../e2e/builds.ts";
+import { startWorld, type World } from "../e2e/world.ts";
+import { type Look, visit } from "./visit.ts";
+
+const root = path.resolve(import.meta.dirname, "../..");
+
+export const PASSWORD = "a password of tests";
+
+/** The console of a real master, looked at with a real browser; `world` is its back door, for what a test needs. */
+export type Console = {
+  world: World;
+  /** Opens a page as somebody with this role, or as a stranger, and fails on whatever the browser complains of. */
+  visit(as: Role | null, look: Look, act: (page: Page) => Promise<void>): Promise<void>;
+  close(): Promise<void>;
+};
+
+/** Each role has one person, who is named after it. */
+export async function startConsole(): Promise<Console> {
+  await buildConsole();
+  const [world, browser] = await Promise.all([startWorld(), launchChromium()]);
+  const known = new Map<Role, Promise<Cookie[]>>();
+  const cookiesOf = (role: Role) => {
+    const cookies = known.get(role) ?? signInAs(world, role);
+    known.set(role, cookies);
+    return cookies;
+  };
+  return {
+    world,
+    visit: async (as, look, act) =>
+      visit(browser, world.url, as === null ? [] : await cookiesOf(as), look, act),
+    async close() {
+      await browser.close();
+      await world.close();
+    },
+  };
+}
+
+/** What the master serves, as the sources are now; `npm test` has built it already. */
+export async function buildConsole(): Promise<void> {
+  await oneAtATime(() => {
+    if (!isOlder(path.join(root, "dist/assets/index.html"), "{console,protocol}/**/*.{ts,tsx,css,html}"))
+      return;
+    const vite = path.join(root, "node_modules/vite/bin/vite.js");
+    const done = spawnSync(process.execPath, [vite, "build", path.join(root, "console")], {
+      encoding: "utf8",
+    });
+    if (done.status !== 0) throw new Error(`the console could not be built:\n${done.stderr}${done.stdout}`);
+  });
+}
+
+async function signInAs(world: World, role: Role): Promise<Cookie[]> {
+  const username = `the-${role}`;
+  await world.call(adminApi.createUser, { body: { username, password: PASSWORD, role } });
+  const answer = await fetch(new URL(adminApi.login.path, world.url), {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ username, password: PASSWORD }),
+  });
+  const [name = "", value = ""] = answer.headers.getSetCookie()[0]?.split(";")[0]?.split("=") ?? [];
+  const cookie = { name, value, domain: world.url.hostname, path: "/", expires: -1 };
+  return [{ ...cookie, httpOnly: true, secure: false, sameSite: "Strict" }];
+}
