@@ -132,6 +132,14 @@ export const adminApi = {
     body: z.object({ current: z.string().min(1).max(1024), next: password }),
   }),
 
+  live: endpoint({
+    method: "GET",
+    path: "/api/live",
+    audience: "viewer",
+    kind: "socket",
+    summary: "Be told what changes, and which runs end, as it happens",
+  }),
+
   listUsers: endpoint({
     method: "GET",
     path: "/api/users",

@@ -3,6 +3,7 @@ export { agentApi, type DeliveredCommand, type Order } from "./agent-api.ts";
 export * from "./doorbell.ts";
 export * from "./endpoint.ts";
 export * from "./errors.ts";
+export * from "./live.ts";
 export * as objects from "./objects.ts";
 export * from "./path.ts";
 export * as states from "./states.ts";

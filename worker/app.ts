@@ -15,6 +15,7 @@ import { mountAgentRoutes } from "./routes/agent.ts";
 import { mountAuthRoutes } from "./routes/auth.ts";
 import { mountDoorbellRoutes } from "./routes/doorbell.ts";
 import { mountEnrollRoutes } from "./routes/enroll.ts";
+import { mountLiveRoutes } from "./routes/live.ts";
 import { mountPublicRoutes } from "./routes/public.ts";
 import { mountVaultRoutes } from "./routes/vault.ts";
 
@@ -27,6 +28,7 @@ export function makeApp(): App {
   mountApiKeyRoutes(app);
   mountAuditRoutes(app);
   mountNotificationRoutes(app);
+  mountLiveRoutes(app);
   mountDoorbellRoutes(app);
   mountAgentRoutes(app);
   mountVaultRoutes(app);

@@ -2,18 +2,21 @@ import { type DrizzleD1Database, drizzle } from "drizzle-orm/d1";
 import { type Config, readConfig } from "./config.ts";
 import type { Bell } from "./doorbell/bell.ts";
 import { connectBell } from "./doorbell/connect.ts";
+import { type Board, connectBoard } from "./live/board.ts";
+import { watchDatabase } from "./live/watch-database.ts";
 import { randomHex } from "./secrets/hash.ts";
 import { deriveKeys, type Keys } from "./secrets/keys.ts";
 import { makeSealer, type Sealer } from "./secrets/seal.ts";
 
 /** Everything that a verb may touch of the world outside; the first argument of each. */
 export type Deps = {
-  /** Prepared SQL, for hot paths and conditional statements. */
+  /** Prepared SQL, for hot paths and conditional statements; open consoles are told what it changes. */
   db: D1Database;
   /** The same database through drizzle, for people's queries. */
   orm: DrizzleD1Database;
   vault: R2Bucket;
   bell: Bell;
+  board: Board;
   sealer: Sealer;
   keys: Keys;
   config: Config;
@@ -30,11 +33,14 @@ export type Deps = {
 export function makeDeps(env: Env): Deps {
   const config = readConfig(env);
   const keys = deriveKeys(config);
+  const board = connectBoard(env.NOTICEBOARD);
+  const db = watchDatabase(env.DB, board.tell);
   return {
-    db: env.DB,
-    orm: drizzle(env.DB),
+    db,
+    orm: drizzle(db),
     vault: env.VAULT,
     bell: connectBell(env.DOORBELL, config.doorbellShards),
+    board,
     sealer: makeSealer(keys),
     keys,
     config,

@@ -3,6 +3,7 @@ import { makeDeps } from "./deps.ts";
 import { sweepForAMinute } from "./sweeps/sweep.ts";
 
 export { Doorbell } from "./doorbell/doorbell.ts";
+export { Noticeboard } from "./live/noticeboard.ts";
 
 const app = makeApp();
 

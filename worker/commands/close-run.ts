@@ -1,5 +1,7 @@
+import type { EndedRun } from "../../protocol/index.ts";
 import { closeCopyStatement } from "../copies/close.ts";
 import type { Deps } from "../deps.ts";
+import { tellingEnd } from "../live/news.ts";
 
 type Ending = "succeeded" | "failed" | "cancelled" | "timeout";
 type Run = {
@@ -10,7 +12,7 @@ type Run = {
   type: string;
 };
 /** What a command works on. `silence`: why its success counts for nothing while what it made was not told. */
-type Work = { table: string; id: number | null; silence: string | null };
+type Work = { table: string; kind: EndedRun["kind"]; id: number | null; silence: string | null };
 
 const outcomes = { succeeded: "success", failed: "failed", cancelled: "cancelled", timeout: "failed" };
 
@@ -35,7 +37,8 @@ export function closeRunStatements(
     deps.db
       .prepare(
         `update ${work.table} set status = ?1, error_message = ?2, progress = null, finished_at = ?3
-         where changes() > 0 and id = ?4 and status in ('queued', 'running')`,
+         where changes() > 0 and id = ?4 and status in ('queued', 'running')
+         ${tellingEnd(work.kind)}`,
       )
       .bind(status, reason, deps.now(), work.id),
   ];
@@ -46,6 +49,7 @@ function workOf({ type, recordId, restoreId, verificationId }: Run): Work | null
     case "run_task":
       return {
         table: "backup_records",
+        kind: "backup",
         id: recordId,
         silence:
           "the agent reported success, but what it stored (file, checksum, copies) never reached the master",
@@ -53,11 +57,12 @@ function workOf({ type, recordId, restoreId, verificationId }: Run): Work | null
     case "verify_record":
       return {
         table: "verifications",
+        kind: "verification",
         id: verificationId,
         silence: "the agent reported success, but what it found never reached the master",
       };
     case "restore_record":
-      return { table: "restore_records", id: restoreId, silence: null };
+      return { table: "restore_records", kind: "restore", id: restoreId, silence: null };
     default:
       return null;
   }

@@ -1,5 +1,6 @@
 import { type objects, timing } from "../../protocol/index.ts";
 import type { Deps } from "../deps.ts";
+import { noNews } from "../live/news.ts";
 import type { AgentNode } from "../nodes/authenticate.ts";
 import { explainLostLease } from "./explain.ts";
 
@@ -22,10 +23,12 @@ export async function renewLease(
   const { db, now } = deps;
   const row = await db
     .prepare(
-      `update agent_commands set lease_expires_at = ?1, updated_at = ?2
-       where id = ?3 and node_id = ?4 and status = 'dispatched' and lease_token = ?5
-       returning id, type, record_id as recordId, restore_id as restoreId, verification_id as verificationId,
-         cancel_requested_at as cancelRequestedAt`,
+      noNews(
+        `update agent_commands set lease_expires_at = ?1, updated_at = ?2
+         where id = ?3 and node_id = ?4 and status = 'dispatched' and lease_token = ?5
+         returning id, type, record_id as recordId, restore_id as restoreId, verification_id as verificationId,
+           cancel_requested_at as cancelRequestedAt`,
+      ),
     )
     .bind(now() + timing.leaseSeconds * 1000, now(), commandId, node.id, renewal.leaseToken)
     .first<Renewed>();
@@ -33,7 +36,7 @@ export async function renewLease(
   const moving = renewal.progress === undefined ? null : movingRow(row);
   if (moving !== null) {
     await db
-      .prepare(`update ${moving.row} set progress = ?1 where ${moving.is}`)
+      .prepare(noNews(`update ${moving.row} set progress = ?1 where ${moving.is}`))
       .bind(JSON.stringify(renewal.progress), ...moving.ids)
       .run();
   }

@@ -3,6 +3,7 @@ import type { agentApi } from "../../protocol/index.ts";
 import { enqueueStatement } from "../commands/enqueue.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
+import { noNews } from "../live/news.ts";
 import type { AgentNode } from "../nodes/authenticate.ts";
 import { appendLogStatements } from "../records/log.ts";
 import { requireLease } from "../records/of-node.ts";
@@ -52,13 +53,12 @@ function logStatements(deps: Deps, held: HeldCopy, { log = [] }: Report): D1Prep
 
 /** A copy that is tried again by itself shows its old failure until its agent has begun. */
 function movingStatement({ db, now }: Deps, held: HeldCopy, report: Report): D1PreparedStatement {
+  const moving = `update record_copies set status = 'copying', error = '', progress = coalesce(?1, progress),
+      updated_at = ?2, storage_path = ?6
+    where record_id = ?3 and target_id = ?4 and command_id = ?5 and status in ('copying', 'failed')
+      and (select status from agent_commands where id = ?5) = 'dispatched'`;
   return db
-    .prepare(
-      `update record_copies set status = 'copying', error = '', progress = coalesce(?1, progress), updated_at = ?2,
-         storage_path = ?6
-       where record_id = ?3 and target_id = ?4 and command_id = ?5 and status in ('copying', 'failed')
-         and (select status from agent_commands where id = ?5) = 'dispatched'`,
-    )
+    .prepare(held.status === "copying" ? noNews(moving) : moving)
     .bind(
       report.progress ? JSON.stringify(report.progress) : null,
       now(),

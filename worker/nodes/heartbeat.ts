@@ -2,6 +2,7 @@ import type { z } from "zod";
 import { type agentApi, protocolRange } from "../../protocol/index.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
+import { noNews } from "../live/news.ts";
 import { cameOnlineStatement } from "../notify/came-online.ts";
 import type { AgentNode } from "./authenticate.ts";
 
@@ -54,8 +55,9 @@ function updateStatement({ db, now }: Deps, node: AgentNode, report: Report): D1
     "connection = case connection when 'never' then 'poll' else connection end",
     ...columns.map(([column], index) => `${column} = ?${index + 3}`),
   ];
+  const update = `update nodes set ${sets.join(", ")} where id = ?2`;
   return db
-    .prepare(`update nodes set ${sets.join(", ")} where id = ?2`)
+    .prepare(node.status === "online" ? noNews(update) : update)
     .bind(now(), node.id, ...columns.map(([, value]) => value));
 }
 

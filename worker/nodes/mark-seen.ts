@@ -1,9 +1,13 @@
 import { timing } from "../../protocol/index.ts";
 import type { Deps } from "../deps.ts";
+import { noNews } from "../live/news.ts";
 import { cameOnlineStatement } from "../notify/came-online.ts";
 import type { AgentNode } from "./authenticate.ts";
 
 const HOUR_MS = 3_600_000;
+const SEEN = `update nodes set last_seen = ?1, status = 'online',
+    connection = case connection when 'never' then 'poll' else connection end
+  where id = ?2`;
 
 /**
  * Notes a poll as a sign of life. A polling node is written at most once per heartbeat interval, so that a poll
@@ -18,12 +22,6 @@ export async function markPolled(deps: Deps, node: AgentNode): Promise<void> {
   if (node.status === "online" && now - (node.lastSeen ?? 0) < enoughMs) return;
   await deps.db.batch([
     ...(node.status === "online" ? [] : [cameOnlineStatement(deps, node.id)]),
-    deps.db
-      .prepare(
-        `update nodes set last_seen = ?1, status = 'online',
-           connection = case connection when 'never' then 'poll' else connection end
-         where id = ?2`,
-      )
-      .bind(now, node.id),
+    deps.db.prepare(node.status === "online" ? noNews(SEEN) : SEEN).bind(now, node.id),
   ]);
 }

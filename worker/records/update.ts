@@ -4,6 +4,7 @@ import { keepAliveStatements } from "../commands/keep-alive.ts";
 import { retryCopyStatements } from "../copies/retry.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
+import { noNews, tellingEnd } from "../live/news.ts";
 import type { AgentNode } from "../nodes/authenticate.ts";
 import { expireAfterRun } from "../retention/expire.ts";
 import { abortUploads } from "../vault/abort-uploads.ts";
@@ -68,14 +69,13 @@ function requireValid(report: Report, held: HeldRecord): void {
 }
 
 function progressStatement({ db, now }: Deps, held: HeldRecord, report: Report): D1PreparedStatement {
+  const moving = `update backup_records set status = 'running', started_at = coalesce(started_at, ?1),
+      attempt = coalesce((select attempt from agent_commands where id = command_id), attempt),
+      progress = coalesce(?2, progress), file_name = coalesce(?3, file_name),
+      size_bytes = coalesce(?4, size_bytes), checksum = coalesce(?5, checksum)
+    where id = ?6 and status in ('queued', 'running')`;
   return db
-    .prepare(
-      `update backup_records set status = 'running', started_at = coalesce(started_at, ?1),
-         attempt = coalesce((select attempt from agent_commands where id = command_id), attempt),
-         progress = coalesce(?2, progress), file_name = coalesce(?3, file_name),
-         size_bytes = coalesce(?4, size_bytes), checksum = coalesce(?5, checksum)
-       where id = ?6 and status in ('queued', 'running')`,
-    )
+    .prepare(held.status === "running" ? noNews(moving) : moving)
     .bind(
       now(),
       report.progress ? JSON.stringify(report.progress) : null,
@@ -135,7 +135,7 @@ function closeStatement(
          archive_index = coalesce(?14, archive_index), snapshot_id = coalesce(?15, snapshot_id),
          ${kindAsReported(outcome, report)}
        where id = ?13 and status in (${late ? "'failed'" : "'queued', 'running'"})
-         ${late ? baseIsThere : ""}`,
+         ${late ? baseIsThere : ""} ${tellingEnd("backup")}`,
     )
     .bind(
       outcome,

@@ -2,11 +2,12 @@ import type { z } from "zod";
 import type { agentApi } from "../../protocol/index.ts";
 import { keepAliveStatements } from "../commands/keep-alive.ts";
 import type { Deps } from "../deps.ts";
+import { noNews, tellingEnd } from "../live/news.ts";
 import type { AgentNode } from "../nodes/authenticate.ts";
 import { appendLogStatements } from "../records/log.ts";
 import { requireLease } from "../records/of-node.ts";
 import { parseReportedStatus, type ReportedStatus } from "../records/reported-status.ts";
-import { restoreOfNode } from "./of-node.ts";
+import { type HeldRestore, restoreOfNode } from "./of-node.ts";
 
 type Report = z.output<typeof agentApi.updateRestore.body>;
 
@@ -18,7 +19,7 @@ export async function updateRestore(deps: Deps, node: AgentNode, id: number, rep
   const lateSuccess = held.status === "failed" && held.commandStatus === "timeout" && status === "success";
   const open = held.status === "queued" || held.status === "running" || lateSuccess;
   const statements = [
-    ...(open ? [updateStatement(deps, id, status ?? "running", report)] : []),
+    ...(open ? [updateStatement(deps, held, status ?? "running", report)] : []),
     ...appendLogStatements(deps, "restore", id, report),
     ...(open ? keepAliveStatements(deps, node, held) : []),
   ];
@@ -27,22 +28,21 @@ export async function updateRestore(deps: Deps, node: AgentNode, id: number, rep
 
 function updateStatement(
   { db, now }: Deps,
-  id: number,
+  held: HeldRestore,
   status: ReportedStatus,
   report: Report,
 ): D1PreparedStatement {
   const ended = status !== "running";
+  const update = `update restore_records set status = ?1, started_at = coalesce(started_at, ?2),
+     finished_at = case when ?3 then ?2 end, error_message = ?4,
+     progress = case when ?3 then null else coalesce(?5, progress) end,
+     entries = coalesce(?6, entries), bytes = coalesce(?7, bytes),
+     warnings = coalesce(?8, warnings), warning_count = coalesce(?9, warning_count),
+     outcome = coalesce(?10, outcome)
+   where id = ?11 and (status in ('queued', 'running') or (?1 = 'success' and status = 'failed'
+     and (select status from agent_commands where id = command_id) = 'timeout')) ${tellingEnd("restore")}`;
   return db
-    .prepare(
-      `update restore_records set status = ?1, started_at = coalesce(started_at, ?2),
-         finished_at = case when ?3 then ?2 end, error_message = ?4,
-         progress = case when ?3 then null else coalesce(?5, progress) end,
-         entries = coalesce(?6, entries), bytes = coalesce(?7, bytes),
-         warnings = coalesce(?8, warnings), warning_count = coalesce(?9, warning_count),
-         outcome = coalesce(?10, outcome)
-       where id = ?11 and (status in ('queued', 'running') or (?1 = 'success' and status = 'failed'
-         and (select status from agent_commands where id = command_id) = 'timeout'))`,
-    )
+    .prepare(!ended && held.status === "running" ? noNews(update) : update)
     .bind(
       status,
       now(),
@@ -54,6 +54,6 @@ function updateStatement(
       report.warnings ? JSON.stringify(report.warnings) : null,
       report.warningCount ?? report.warnings?.length ?? null,
       report.outcome ? JSON.stringify(report.outcome) : null,
-      id,
+      held.id,
     );
 }

@@ -1,5 +1,6 @@
 import type { states } from "../../protocol/index.ts";
 import type { Deps } from "../deps.ts";
+import { noNews } from "../live/news.ts";
 import { hashToken } from "../secrets/hash.ts";
 
 export type Identity = { kind: "user" | "api_key"; id: number; name: string; role: states.Role };
@@ -32,7 +33,7 @@ export async function identityOfApiKey({ db, now }: Deps, key: string): Promise<
     .first<Omit<Identity, "kind"> & { lastUsedAt: number | null }>();
   if (!row) return null;
   if ((row.lastUsedAt ?? 0) < now() - HOUR_MS) {
-    await db.prepare("update api_keys set last_used_at = ? where id = ?").bind(now(), row.id).run();
+    await db.prepare(noNews("update api_keys set last_used_at = ? where id = ?")).bind(now(), row.id).run();
   }
   return { kind: "api_key", id: row.id, name: row.name, role: row.role };
 }

@@ -1,6 +1,7 @@
 import { auditIfChanged } from "../audit/entry.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
+import { noNews } from "../live/news.ts";
 import { hashToken } from "../secrets/hash.ts";
 import { passwordMatches } from "../secrets/password.ts";
 import { countAttempt, forgiveStatements } from "./attempts.ts";
@@ -42,7 +43,7 @@ export async function login(
       { action: "user.login", entity: "user", entityId: user.id },
     ),
     deps.db
-      .prepare("update users set last_login_at = ? where id = ? and changes() > 0")
+      .prepare(noNews("update users set last_login_at = ? where id = ? and changes() > 0"))
       .bind(deps.now(), account.id),
   ]);
   if (session?.meta.changes !== 1) throw loginFailed();

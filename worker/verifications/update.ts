@@ -3,6 +3,7 @@ import { type agentApi, verification } from "../../protocol/index.ts";
 import { keepAliveStatements } from "../commands/keep-alive.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
+import { noNews, tellingEnd } from "../live/news.ts";
 import type { AgentNode } from "../nodes/authenticate.ts";
 import { appendLogStatements } from "../records/log.ts";
 import { requireLease } from "../records/of-node.ts";
@@ -38,7 +39,7 @@ export async function updateVerification(
   const ended = status === "success" || status === "failed";
   const statements = [
     ...(open && ended ? endStatements(deps, held, verdictOf(held, report), report) : []),
-    ...(open && !ended ? [progressStatement(deps, id, report)] : []),
+    ...(open && !ended ? [progressStatement(deps, held, report)] : []),
     ...appendLogStatements(deps, "verification", id, report),
     ...(open ? keepAliveStatements(deps, node, held) : []),
   ];
@@ -72,15 +73,14 @@ function verdictOf({ grade }: HeldVerification, { status, report, errorMessage }
   };
 }
 
-function progressStatement({ db, now }: Deps, id: number, report: Report): D1PreparedStatement {
+function progressStatement({ db, now }: Deps, held: HeldVerification, report: Report): D1PreparedStatement {
+  const moving = `update verifications set status = 'running', started_at = coalesce(started_at, ?1),
+      attempt = coalesce((select attempt from agent_commands where id = command_id), attempt),
+      progress = coalesce(?2, progress)
+    where id = ?3 and status in ('queued', 'running')`;
   return db
-    .prepare(
-      `update verifications set status = 'running', started_at = coalesce(started_at, ?1),
-         attempt = coalesce((select attempt from agent_commands where id = command_id), attempt),
-         progress = coalesce(?2, progress)
-       where id = ?3 and status in ('queued', 'running')`,
-    )
-    .bind(now(), report.progress ? JSON.stringify(report.progress) : null, id);
+    .prepare(held.status === "running" ? noNews(moving) : moving)
+    .bind(now(), report.progress ? JSON.stringify(report.progress) : null, held.id);
 }
 
 const MAX_REASON = 4000;
@@ -106,7 +106,8 @@ function endStatements(
            started_at = coalesce(started_at, ?5), finished_at = ?5,
            attempt = coalesce((select attempt from agent_commands where id = command_id), attempt)
          where id = ?6 and (status in ('queued', 'running') or (status = 'failed' and report is null
-           and (select status from agent_commands where id = command_id) = 'timeout'))`,
+           and (select status from agent_commands where id = command_id) = 'timeout'))
+         ${tellingEnd("verification")}`,
       )
       .bind(
         verdict.status,
