@@ -10,6 +10,7 @@ export const router = createBrowserRouter([
     children: [
       { index: true, lazy: async () => ({ Component: (await import("./pages/dashboard.tsx")).Dashboard }) },
       { path: "nodes", lazy: async () => ({ Component: (await import("./pages/nodes.tsx")).Nodes }) },
+      { path: "tasks", lazy: async () => ({ Component: (await import("./pages/tasks.tsx")).Tasks }) },
       { path: "*", Component: NotFound },
     ],
   },

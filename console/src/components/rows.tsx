@@ -1,5 +1,5 @@
 import { Button, Center, Paper, Table } from "@mantine/core";
-import type { ReactNode } from "react";
+import { type ReactNode, useEffect } from "react";
 import { useTranslation } from "react-i18next";
 import type { Paged } from "../api/queries.ts";
 import { ErrorNotice } from "./error-notice.tsx";
@@ -48,10 +48,11 @@ type PagedProps<Item> = Omit<Props<Item>, "items"> & { pages: Paged<Item>; empty
 /** A list of the master, page after page as it is asked for. */
 export function PagedRows<Item>({ pages, empty, ...rows }: PagedProps<Item>) {
   const { t } = useTranslation();
+  const items = pages.data?.pages.flatMap((page) => page.items) ?? [];
+  useFilled(pages, items.length);
   if (pages.isPending) return <Waiting />;
   if (!pages.data) return <ErrorNotice error={pages.error} retry={() => pages.refetch()} />;
-  const items = pages.data.pages.flatMap((page) => page.items);
-  if (items.length === 0) return empty;
+  if (items.length === 0) return pages.hasNextPage ? <Waiting /> : empty;
   return (
     <>
       <Rows {...rows} items={items} />
@@ -64,4 +65,13 @@ export function PagedRows<Item>({ pages, empty, ...rows }: PagedProps<Item>) {
       ) : null}
     </>
   );
+}
+
+const FEW = 20;
+
+/** The master looks for what no index knows in one part of a list at a time: parts that hold little are followed by more. */
+function useFilled({ hasNextPage, isFetching, isError, fetchNextPage }: Paged<unknown>, found: number): void {
+  useEffect(() => {
+    if (hasNextPage && !isFetching && !isError && found < FEW) fetchNextPage();
+  }, [hasNextPage, isFetching, isError, fetchNextPage, found]);
 }

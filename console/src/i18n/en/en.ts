@@ -5,8 +5,10 @@ import { nav } from "./nav.ts";
 import { nodes } from "./nodes.ts";
 import { notFound } from "./not-found.ts";
 import { roles } from "./roles.ts";
+import { sources } from "./sources.ts";
 import { states } from "./states.ts";
+import { tasks } from "./tasks.ts";
 import { welcome } from "./welcome.ts";
 
 /** Every text of the console in English, a file for each page; `zh/` holds the same keys. */
-export const en = { common, directories, log, nav, nodes, notFound, roles, states, welcome };
+export const en = { common, directories, log, nav, nodes, notFound, roles, sources, states, tasks, welcome };

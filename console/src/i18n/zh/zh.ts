@@ -6,7 +6,21 @@ import { nav } from "./nav.ts";
 import { nodes } from "./nodes.ts";
 import { notFound } from "./not-found.ts";
 import { roles } from "./roles.ts";
+import { sources } from "./sources.ts";
 import { states } from "./states.ts";
+import { tasks } from "./tasks.ts";
 import { welcome } from "./welcome.ts";
 
-export const zh: Messages = { common, directories, log, nav, nodes, notFound, roles, states, welcome };
+export const zh: Messages = {
+  common,
+  directories,
+  log,
+  nav,
+  nodes,
+  notFound,
+  roles,
+  sources,
+  states,
+  tasks,
+  welcome,
+};
