@@ -200,8 +200,14 @@ export const adminApi = {
     path: "/api/nodes",
     audience: "viewer",
     summary: "Nodes by id, newest first",
-    query: z.object({ ...page, label: o.label.optional() }),
-    reply: pageOf(o.node),
+    query: z.object({
+      ...page,
+      label: o.label.optional(),
+      status: s.nodeStatus.optional(),
+      /** Part of a name, a host name or an address; case does not matter in ASCII. */
+      text: z.string().trim().min(1).max(100).optional(),
+    }),
+    reply: pageOf(o.node.extend(o.nodeQueue.shape)),
   }),
   createNode: endpoint({
     method: "POST",
@@ -216,7 +222,7 @@ export const adminApi = {
     path: "/api/nodes/batch",
     audience: "admin",
     summary: "Add 1 to 50 nodes, all or none",
-    body: z.object({ names: z.array(o.name).min(1).max(50) }),
+    body: z.object({ names: z.array(o.name).min(1).max(50), labels: o.labels.default([]) }),
     reply: z.object({ items: z.array(withToken) }),
   }),
   getNode: endpoint({
@@ -683,7 +689,12 @@ export const adminApi = {
     path: "/api/commands",
     audience: "operator",
     summary: "The queue and its history, newest first",
-    query: z.object({ ...page, nodeId: intQuery.optional() }),
+    query: z.object({
+      ...page,
+      nodeId: intQuery.optional(),
+      status: s.commandStatus.optional(),
+      type: s.commandType.optional(),
+    }),
     reply: pageOf(o.command),
   }),
   listAudit: endpoint({

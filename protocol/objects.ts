@@ -358,6 +358,8 @@ export const node = z.object({
   cloneSuspectedAt: time.nullable(),
   createdAt: time,
 });
+/** In a list: what waits for the node and what it runs, together counted to 100 at most. */
+export const nodeQueue = z.object({ queuedCount: z.int(), runningCount: z.int() });
 export const nodeActivity = z.object({
   queued: z.int(),
   running: z.array(z.object({ commandId: id, type: s.commandType, recordId: id.nullable(), since: time })),
@@ -645,6 +647,8 @@ export const verification = z.object({
 export const command = z.object({
   id,
   nodeId: id,
+  /** Null once the node is deleted. */
+  nodeName: z.string().nullable(),
   type: s.commandType,
   status: s.commandStatus,
   attempt: z.int(),

@@ -20,7 +20,7 @@ const bodies: Record<string, Record<string, unknown>> = {
   updateUser: { role: "viewer", disabled: true, password: "long enough" },
   createApiKey: { name: "new", role: "viewer", expiresAt: null },
   createNode: { name: "new", labels: ["a"], maxConcurrent: 2, bandwidthBytesPerSecond: 4096 },
-  createNodes: { names: ["new-1", "new-2"] },
+  createNodes: { names: ["new-1", "new-2"], labels: ["a"] },
   updateNode: { name: "new", paused: true, labels: ["a"], maxConcurrent: 2, bandwidthBytesPerSecond: null },
   createEnrollmentCode: { name: "new", labels: ["a"] },
   createTarget: { name: "new", type: "local_disk", config: { path: "/b" }, secrets: {}, quotaBytes: 5000 },

@@ -83,11 +83,11 @@ async function fill(from: number, to: number, nodesTo: number): Promise<void> {
 
 /** The lists that people page through, and how many rows a page of ten reads at most: the ten, and what names them. */
 const pages: [name: string, e: Endpoint, query: Record<string, number>, most: number][] = [
-  ["nodes", adminApi.listNodes, {}, 11],
+  ["nodes", adminApi.listNodes, {}, 21],
   ["records", adminApi.listRecords, {}, 22],
   ["records of a task", adminApi.listRecords, { taskId: 7 }, 32],
   ["records of a node", adminApi.listRecords, { nodeId: 1 }, 32],
-  ["commands", adminApi.listCommands, {}, 11],
+  ["commands", adminApi.listCommands, {}, 21],
   ["commands of a node", adminApi.listCommands, { nodeId: 1 }, 32],
   ["restores", adminApi.listRestores, {}, 32],
   ["verifications", adminApi.listVerifications, {}, 32],

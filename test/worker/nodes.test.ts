@@ -70,8 +70,9 @@ describe("adding nodes", () => {
   it("adds 50 at once, each with its own token and audit entry", async () => {
     const admin = await asRole("admin");
     const names = Array.from({ length: 50 }, (_, i) => unique(`n${i}`));
-    const made = await call(admin, adminApi.createNodes, { body: { names } });
+    const made = await call(admin, adminApi.createNodes, { body: { names, labels: ["rack-1"] } });
     expect(made.status).toBe(200);
+    expect(made.data.items[49]?.node.labels).toEqual(["rack-1"]);
     expect(made.data.items.map(({ node }) => node.name)).toEqual(names);
     expect(new Set(made.data.items.map(({ token }) => token)).size).toBe(50);
     const last = made.data.items[49];
@@ -351,6 +352,58 @@ describe("listing nodes", () => {
     });
     expect(second.data.items.map((node) => node.id)).toEqual([id]);
     expect(second.data.next).toBeNull();
+  });
+});
+
+describe("finding nodes", () => {
+  const found = async (query: Record<string, string | number>) =>
+    (await call(await asRole("viewer"), adminApi.listNodes, { query })).data.items.map(({ id }) => id);
+
+  it("goes by a part of the name, the host name or the address", async () => {
+    const { id } = await aNode();
+    const mark = randomHex(5);
+    await set("nodes", id, { hostname: `web-${mark}.lan`, ip_address: "192.0.2.77" });
+    expect(await found({ text: `WEB-${mark}` })).toEqual([id]);
+    expect(await found({ text: "192.0.2.77" })).toEqual([id]);
+    expect(await found({ text: "%" })).toEqual([]);
+  });
+
+  it("goes by what each node is now, not by what was last written of it", async () => {
+    const label = `s${randomHex(4)}`;
+    const [up, down, late, never] = [await aNode(), await aNode(), await aNode(), await aNode()];
+    for (const { id } of [up, down, late, never])
+      await set("nodes", id, { labels: JSON.stringify([label]), status: "online" });
+    await set("nodes", down.id, { last_seen: 1, status: "offline" });
+    await set("nodes", late.id, { last_seen: 1 });
+    await set("nodes", never.id, { last_seen: null, connection: "never", status: "pending" });
+    expect(await found({ label, status: "online" })).toEqual([up.id]);
+    expect(await found({ label, status: "offline" })).toEqual([down.id]);
+    expect(await found({ label, status: "pending" })).toEqual([never.id]);
+  });
+
+  it("reads those that are away along their index", async () => {
+    const { results } = await env.DB.prepare(
+      "explain query plan select * from nodes where id < 9 and status <> 'online' and status = ? order by id desc limit 5",
+    )
+      .bind("offline")
+      .all<{ detail: string }>();
+    expect(results.map(({ detail }) => detail).join()).toContain("nodes_away");
+  });
+
+  it("tells what waits for each and what it runs", async () => {
+    const { id } = await aNode();
+    for (const status of ["pending", "pending", "dispatched"])
+      await insert("agent_commands", {
+        node_id: id,
+        type: "run_task",
+        lane: "work",
+        status,
+        payload: "{}",
+        created_at: 1,
+        updated_at: 1,
+      });
+    const { items } = (await call(await asRole("viewer"), adminApi.listNodes, { query: { limit: 1 } })).data;
+    expect(items).toMatchObject([{ id, queuedCount: 2, runningCount: 1 }]);
   });
 });
 

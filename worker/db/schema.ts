@@ -44,6 +44,8 @@ export const nodes = sqliteTable(
   (t) => [
     // The offline sweep reads only nodes whose signs of life have stopped arriving.
     index("nodes_polling").on(t.lastSeen).where(sql`status = 'online' and connection = 'poll'`),
+    // Few of many: a sign of life of who is online anyway writes nothing here.
+    index("nodes_away").on(t.status).where(sql`status <> 'online'`),
   ],
 );
 

@@ -6,8 +6,9 @@ import { browseNode } from "../../nodes/browse.ts";
 import { type CreatedNode, createNodes } from "../../nodes/create.ts";
 import { deleteNode } from "../../nodes/delete.ts";
 import { discoverDatabases } from "../../nodes/discover-databases.ts";
+import { listNodes } from "../../nodes/list.ts";
 import { previewSource } from "../../nodes/preview-source.ts";
-import { getNode, listNodes } from "../../nodes/read.ts";
+import { getNode } from "../../nodes/read.ts";
 import { rotateNodeToken } from "../../nodes/rotate-token.ts";
 import { updateNode } from "../../nodes/update.ts";
 
@@ -18,7 +19,7 @@ export function mountNodeRoutes(app: App): void {
     return made as CreatedNode;
   });
   serveUser(app, adminApi.createNodes, async ({ deps, actor, body }) => {
-    const wanted = body.names.map((name) => ({ name }));
+    const wanted = body.names.map((name) => ({ name, labels: body.labels }));
     return { items: await createNodes(deps, actor, wanted) };
   });
   serveUser(app, adminApi.getNode, ({ deps, params }) => getNode(deps, params.id));

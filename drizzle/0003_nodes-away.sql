@@ -1,0 +1,1 @@
+CREATE INDEX `nodes_away` ON `nodes` (`status`) WHERE status <> 'online';
