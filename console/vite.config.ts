@@ -17,5 +17,10 @@ export default defineConfig({
     modulePreload: { polyfill: false },
   },
   // For work on the console: `npx vite console`, with a master running beside it.
-  server: { proxy: { "/api": "http://127.0.0.1:8787", "/backupx-agent.tgz": "http://127.0.0.1:8787" } },
+  server: {
+    proxy: {
+      "/api": { target: "http://127.0.0.1:8787", ws: true },
+      "/backupx-agent.tgz": "http://127.0.0.1:8787",
+    },
+  },
 });

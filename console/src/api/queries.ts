@@ -19,9 +19,14 @@ export const queryClient = new QueryClient({
   defaultOptions: {
     queries: {
       staleTime: 5_000,
+      // The socket of news sees to both, see shell/live/; that a browser believes to be offline is not asked about.
+      refetchOnWindowFocus: false,
+      refetchOnReconnect: false,
+      networkMode: "always",
       // What the master has refused it will refuse again; what could not be asked is asked again.
       retry: (failures, error) => error instanceof ApiError && error.code === "UNREACHABLE" && failures < 3,
     },
+    mutations: { networkMode: "always" },
   },
 });
 

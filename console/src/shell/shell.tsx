@@ -1,17 +1,17 @@
-import { Alert, AppShell, Box, Burger, Button, Group, Image, NavLink, ScrollArea, Text } from "@mantine/core";
+import { AppShell, Box, Burger, Button, Group, Image, NavLink, ScrollArea, Text } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { spotlight } from "@mantine/spotlight";
-import { IconPlugConnectedX, IconSearch } from "@tabler/icons-react";
+import { IconSearch } from "@tabler/icons-react";
 import { Suspense } from "react";
 import { useTranslation } from "react-i18next";
 import { Link, Outlet, useLocation } from "react-router";
-import { adminApi } from "../api/admin-api.ts";
-import { useAnswer } from "../api/queries.ts";
 import { Waiting } from "../components/waiting.tsx";
 import { useMe } from "../session.tsx";
 import { AccountMenu } from "./account-menu.tsx";
+import { Live } from "./live/live.tsx";
 import { Palette } from "./palette.tsx";
 import { type Place, placeGroups } from "./places.ts";
+import { Unreachable } from "./unreachable.tsx";
 
 /** What surrounds every page: where one is, where one can go, who one is. */
 export function Shell() {
@@ -64,6 +64,7 @@ export function Shell() {
         </Suspense>
       </AppShell.Main>
       <Palette />
+      <Live />
     </AppShell>
   );
 }
@@ -109,17 +110,5 @@ function PlaceLink({ place: { path, label, icon: Shape }, onGo }: { place: Place
       onClick={onGo}
       className="place"
     />
-  );
-}
-
-/** Says so while the master cannot be reached; every page goes on by itself when it answers again. */
-function Unreachable() {
-  const { t } = useTranslation();
-  const health = useAnswer(adminApi.health, {}, { everyMs: 30_000 });
-  if (health.error?.code !== "UNREACHABLE" && health.failureReason?.code !== "UNREACHABLE") return null;
-  return (
-    <Alert mb="md" color="orange" icon={<IconPlugConnectedX aria-hidden />} role="alert">
-      {t("common.offline")}
-    </Alert>
   );
 }

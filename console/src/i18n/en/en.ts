@@ -1,5 +1,6 @@
 import { common } from "./common.ts";
 import { directories } from "./directories.ts";
+import { live } from "./live.ts";
 import { log } from "./log.ts";
 import { nav } from "./nav.ts";
 import { nodes } from "./nodes.ts";
@@ -11,4 +12,17 @@ import { tasks } from "./tasks.ts";
 import { welcome } from "./welcome.ts";
 
 /** Every text of the console in English, a file for each page; `zh/` holds the same keys. */
-export const en = { common, directories, log, nav, nodes, notFound, roles, sources, states, tasks, welcome };
+export const en = {
+  common,
+  directories,
+  live,
+  log,
+  nav,
+  nodes,
+  notFound,
+  roles,
+  sources,
+  states,
+  tasks,
+  welcome,
+};

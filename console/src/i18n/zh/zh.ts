@@ -1,6 +1,7 @@
 import type { Messages } from "../i18n.ts";
 import { common } from "./common.ts";
 import { directories } from "./directories.ts";
+import { live } from "./live.ts";
 import { log } from "./log.ts";
 import { nav } from "./nav.ts";
 import { nodes } from "./nodes.ts";
@@ -14,6 +15,7 @@ import { welcome } from "./welcome.ts";
 export const zh: Messages = {
   common,
   directories,
+  live,
   log,
   nav,
   nodes,
