@@ -9,6 +9,7 @@ const username = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/, "must be
 const credentials = z.object({ username, password: z.string().min(1).max(1024) });
 
 const intQuery = z.coerce.number().int().positive().max(Number.MAX_SAFE_INTEGER);
+const timeQuery = z.coerce.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER);
 /** Lists are paged by key: `before` is the `next` of the page before. */
 const page = { before: intQuery.optional(), limit: z.coerce.number().int().min(1).max(200).default(50) };
 const pageOf = <T extends z.ZodType>(item: T) => z.object({ items: z.array(item), next: z.int().nullable() });
@@ -64,6 +65,11 @@ const recordDetail = o.record.extend({
   lastVerification: o.verification.nullable(),
   warnings: z.array(o.warning),
   timings: z.record(z.string(), z.number()).nullable(),
+  /** What was read, and how it was packed, when it ran: the task may have been changed since. */
+  source: o.source.nullable(),
+  pipeline: o.pipeline.nullable(),
+  /** How many backups cannot be restored without this one. */
+  differentials: z.int(),
 });
 
 export const adminApi = {
@@ -484,6 +490,10 @@ export const adminApi = {
       taskId: intQuery.optional(),
       nodeId: intQuery.optional(),
       status: s.recordStatus.optional(),
+      kind: s.recordKind.optional(),
+      /** Those that were begun at this time or later, and before that one. */
+      from: timeQuery.optional(),
+      until: timeQuery.optional(),
     }),
     reply: pageOf(o.record),
   }),

@@ -61,9 +61,9 @@ async function fill(from: number, to: number, nodesTo: number): Promise<void> {
     `${numbers(from, to)} insert into agent_commands (node_id, type, lane, status, payload, created_at, completed_at, updated_at)
      select 1 + i % 50, 'list_dir', 'control', 'succeeded', '{}', ${NOW}, ${NOW} + i, ${NOW} from n`,
     `${numbers(from, to)} insert into backup_records
-       (task_id, task_name, node_id, status, trigger, source_type, compression, source, target_ids, created_at)
+       (task_id, task_name, node_id, status, trigger, source_type, compression, source, target_ids, created_at, kind)
      select 1 + i % 70, 't', 1 + i % 50, case i % 10 when 0 then 'failed' else 'success' end, 'manual', 'file',
-       'zstd', '{}', '[]', ${NOW} from n`,
+       'zstd', '{}', '[]', ${NOW} + i, case i % 20 when 1 then 'differential' else 'full' end from n`,
     `${numbers(from, to)} insert into audit_logs (at, actor, action, entity) select ${NOW}, 'a', 'b', 'c' from n`,
     `${numbers(from, to)} insert into notifications (at, kind, message) select ${NOW}, 'test', 'm' from n`,
     `${numbers(from, to)} insert into restore_records (record_id, target_id, node_id, status, conflict, created_at)
@@ -82,11 +82,14 @@ async function fill(from: number, to: number, nodesTo: number): Promise<void> {
 }
 
 /** The lists that people page through, and how many rows a page of ten reads at most: the ten, and what names them. */
-const pages: [name: string, e: Endpoint, query: Record<string, number>, most: number][] = [
+const pages: [name: string, e: Endpoint, query: Record<string, number | string>, most: number][] = [
   ["nodes", adminApi.listNodes, {}, 21],
   ["records", adminApi.listRecords, {}, 22],
   ["records of a task", adminApi.listRecords, { taskId: 7 }, 32],
   ["records of a node", adminApi.listRecords, { nodeId: 1 }, 32],
+  ["records that failed", adminApi.listRecords, { status: "failed" }, 32],
+  ["differential records", adminApi.listRecords, { kind: "differential" }, 32],
+  ["full records", adminApi.listRecords, { kind: "full" }, 32],
   ["commands", adminApi.listCommands, {}, 21],
   ["commands of a node", adminApi.listCommands, { nodeId: 1 }, 32],
   ["restores", adminApi.listRestores, {}, 32],
@@ -121,6 +124,15 @@ describe("with 1,000 nodes and 20,000 ended commands, records, restores and log 
       expect(page.rowsWritten).toBe(0);
     },
   );
+
+  it("finds records of a time among all of them without an index", async () => {
+    const query = { from: NOW + 15_001, until: NOW + 15_006, limit: 10 };
+    const page = await measure(admin, adminApi.listRecords, { query });
+    expect((page.data["items"] as { createdAt: number }[]).map(({ createdAt }) => createdAt - NOW)).toEqual([
+      15_005, 15_004, 15_003, 15_002, 15_001,
+    ]);
+    expect(page.rowsRead).toBeLessThanOrEqual(150);
+  });
 
   it.each(pages.filter(([name]) => name !== "nodes"))(
     "and so does one further back in %s",

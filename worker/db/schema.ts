@@ -213,6 +213,8 @@ export const backupRecords = sqliteTable(
     // What is being removed and should be gone by now.
     index("backup_records_leaving").on(t.deletedAt).where(sql`deleted_at is not null`),
     index("backup_records_of_status").on(t.status).where(sql`status <> 'success'`),
+    // Of two kinds only the rarer one needs an index; where most are differential, every few records is a full one.
+    index("backup_records_differential").on(t.kind).where(sql`kind = 'differential'`),
   ],
 );
 

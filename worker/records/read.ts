@@ -1,8 +1,10 @@
 import type { z } from "zod";
-import type { adminApi, objects } from "../../protocol/index.ts";
+import { type adminApi, objects } from "../../protocol/index.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 import { lastVerificationOf } from "../verifications/read.ts";
+import { countDifferentials } from "./base.ts";
+import { firstIdAt } from "./first-id-at.ts";
 
 type Record = z.input<typeof objects.record>;
 type Row = Omit<Record, "progress" | "late" | "encrypted" | "locked"> & {
@@ -25,30 +27,45 @@ const from = "from backup_records r left join nodes n on n.id = r.node_id";
 
 /** A page of records, newest first; each filter follows an index. */
 export async function listRecords(
-  { db }: Deps,
+  deps: Deps,
   filter: Filter,
 ): Promise<{ items: Record[]; next: number | null }> {
+  const { from: since, until } = filter;
+  const first = since === undefined ? 0 : await firstIdAt(deps, since);
+  const end = until === undefined ? Number.MAX_SAFE_INTEGER : await firstIdAt(deps, until);
   const conditions = [
-    "r.id < ?1",
+    "r.id < ?1 and r.id >= ?5",
     ...(filter.taskId === undefined ? [] : ["r.task_id = ?3"]),
     ...(filter.nodeId === undefined ? [] : ["r.node_id = ?4"]),
-    // A literal, because the partial index over what did not succeed is used only when the planner sees it.
+    // Literals, and the partial index's own condition: the planner uses it only when it sees that it fits.
     ...(filter.status === undefined ? [] : [`r.status = '${filter.status}'`]),
+    ...(filter.status === undefined || filter.status === "success" ? [] : ["r.status <> 'success'"]),
+    ...(filter.kind === undefined ? [] : [`r.kind = '${filter.kind}'`]),
   ];
-  const { results } = await db
-    .prepare(`select ${columns} ${from} where ${conditions.join(" and ")} and ?3 is ?3 and ?4 is ?4
+  const { results } = await deps.db
+    .prepare(`select ${columns} from backup_records r ${indexFor(filter)} left join nodes n on n.id = r.node_id
+              where ${conditions.join(" and ")} and ?3 is ?3 and ?4 is ?4
               order by r.id desc limit ?2`)
     .bind(
-      filter.before ?? Number.MAX_SAFE_INTEGER,
+      Math.min(filter.before ?? Number.MAX_SAFE_INTEGER, end),
       filter.limit,
       filter.taskId ?? null,
       filter.nodeId ?? null,
+      first,
     )
     .all<Row>();
   return {
     items: results.map(toRecord),
     next: results.length === filter.limit ? (results.at(-1)?.id ?? null) : null,
   };
+}
+
+/** Named, because the planner would rather walk through a range of ids than follow the index of a filter. */
+function indexFor({ taskId, nodeId, status, kind }: Filter): string {
+  if (taskId !== undefined) return "indexed by backup_records_of_task";
+  if (status !== undefined && status !== "success") return "indexed by backup_records_of_status";
+  if (nodeId !== undefined) return "indexed by backup_records_of_node";
+  return kind === "differential" ? "indexed by backup_records_differential" : "";
 }
 
 /** One record; BACKUP_RECORD_NOT_FOUND when there is none. */
@@ -72,17 +89,23 @@ export async function readRecordDetail(
          from record_copies where record_id = ? order by target_id`,
       )
       .bind(id),
-    deps.db.prepare("select warnings, timings from backup_records where id = ?").bind(id),
+    deps.db.prepare("select warnings, timings, source, pipeline from backup_records where id = ?").bind(id),
   ]);
-  const { warnings, timings } = (more?.results[0] ?? {}) as { warnings?: string; timings?: string | null };
+  const { warnings, timings, source, pipeline } = (more?.results[0] ?? {}) as Partial<MoreRow>;
   return {
     ...record,
     copies: ((copies?.results ?? []) as CopyRow[]).map(toCopy),
     lastVerification: await lastVerificationOf(deps, id),
     warnings: JSON.parse(warnings ?? "[]"),
     timings: timings ? JSON.parse(timings) : null,
+    // An older release may have written them, and a record must stay readable for all that.
+    source: objects.source.safeParse(JSON.parse(source ?? "null")).data ?? null,
+    pipeline: objects.pipeline.safeParse(JSON.parse(pipeline ?? "null")).data ?? null,
+    differentials: await countDifferentials(deps, id),
   };
 }
+
+type MoreRow = { warnings: string; timings: string | null; source: string; pipeline: string };
 
 type CopyRow = Omit<z.input<typeof objects.copy>, "progress"> & { progress: string | null };
 
