@@ -1,4 +1,9 @@
-import { type CSSVariablesResolver, createTheme, type MantineColorsTuple } from "@mantine/core";
+import {
+  type CSSVariablesResolver,
+  createTheme,
+  DEFAULT_THEME,
+  type MantineColorsTuple,
+} from "@mantine/core";
 
 const brand: MantineColorsTuple = [
   "#eff4ff",
@@ -27,8 +32,28 @@ const dark: MantineColorsTuple = [
   "#0e1216",
 ];
 
+/**
+ * Mantine's colours, their two darkest shades darker: white on the one, and the other on its palest shade, then have
+ * the contrast that WCAG AA asks for.
+ */
+const darker = (name: string, filled: string, text: string) =>
+  [
+    ...(DEFAULT_THEME.colors[name] as MantineColorsTuple).slice(0, 8),
+    filled,
+    text,
+  ] as unknown as MantineColorsTuple;
+
 export const theme = createTheme({
-  colors: { brand, dark },
+  colors: {
+    brand,
+    dark,
+    red: darker("red", "#d02626", "#b02020"),
+    orange: darker("orange", "#b5450a", "#9a3a08"),
+    yellow: darker("yellow", "#8f5e00", "#774e00"),
+    green: darker("green", "#22792f", "#1c6627"),
+    teal: darker("teal", "#08734f", "#066143"),
+    cyan: darker("cyan", "#0b7285", "#095f70"),
+  },
   primaryColor: "brand",
   defaultRadius: "md",
   fontFamily: 'system-ui, -apple-system, "Segoe UI", "Noto Sans", "Noto Sans CJK SC", sans-serif',

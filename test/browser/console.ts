@@ -1,14 +1,10 @@
-import { spawnSync } from "node:child_process";
-import path from "node:path";
 import type { Cookie, Page } from "playwright-core";
 import { adminApi } from "../../protocol/index.ts";
 import type { Role } from "../../protocol/states.ts";
 import { launchChromium } from "../../scripts/chromium.ts";
-import { isOlder, oneAtATime } from "../e2e/builds.ts";
 import { startWorld, type World } from "../e2e/world.ts";
+import { buildConsole } from "./built-console.ts";
 import { type Look, visit } from "./visit.ts";
-
-const root = path.resolve(import.meta.dirname, "../..");
 
 export const PASSWORD = "a password of tests";
 
@@ -39,19 +35,6 @@ export async function startConsole(): Promise<Console> {
       await world.close();
     },
   };
-}
-
-/** What the master serves, as the sources are now; `npm test` has built it already. */
-export async function buildConsole(): Promise<void> {
-  await oneAtATime(() => {
-    if (!isOlder(path.join(root, "dist/assets/index.html"), "{console,protocol}/**/*.{ts,tsx,css,html}"))
-      return;
-    const vite = path.join(root, "node_modules/vite/bin/vite.js");
-    const done = spawnSync(process.execPath, [vite, "build", path.join(root, "console")], {
-      encoding: "utf8",
-    });
-    if (done.status !== 0) throw new Error(`the console could not be built:\n${done.stderr}${done.stdout}`);
-  });
 }
 
 async function signInAs(world: World, role: Role): Promise<Cookie[]> {

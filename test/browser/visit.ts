@@ -2,7 +2,11 @@ import { mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import type { Browser, BrowserContext, Cookie, Page } from "playwright-core";
-import { expect } from "vitest";
+import { expect, vi } from "vitest";
+import { TEST_MS } from "../e2e/until.ts";
+
+// A browser beside a master and agents, on a machine that is busy with other tests.
+vi.setConfig({ testTimeout: TEST_MS });
 
 export type Look = {
   path?: string;
