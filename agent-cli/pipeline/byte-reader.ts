@@ -22,22 +22,19 @@ export class ByteReader {
     return this.#cut(Math.min(count, have));
   }
 
-  /** The same in memory of its own, which can be handed to another thread. */
-  async takeAlone(count: number): Promise<Buffer> {
-    const bytes = Buffer.allocUnsafeSlow(count);
-    let used = 0;
-    while (used < count) {
+  /** Puts as many bytes as there is room for into `target`; false when the stream ends before. */
+  async fill(target: Buffer): Promise<boolean> {
+    for (let used = 0; used < target.length; ) {
       if (this.#rest.length === 0) {
         const chunk = await this.#next();
-        if (!chunk) break;
+        if (!chunk) return false;
         this.#rest = chunk;
       }
-      const part = this.#rest.subarray(0, count - used);
-      bytes.set(part, used);
+      const part = this.#cut(Math.min(this.#rest.length, target.length - used));
+      target.set(part, used);
       used += part.length;
-      this.#rest = this.#rest.subarray(part.length);
     }
-    return bytes.subarray(0, used);
+    return true;
   }
 
   /** Drops `count` bytes without holding them; says how many were there. */

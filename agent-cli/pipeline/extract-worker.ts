@@ -1,5 +1,4 @@
 import { parentPort, workerData } from "node:worker_threads";
-import { release } from "./age-payload.ts";
 import { DamagedArtifact } from "./damaged.ts";
 import type { FromExtractor, ToExtractor } from "./extraction-lane.ts";
 import { type ExtractionPart, SegmentExtractor } from "./segment-extractor.ts";
@@ -9,7 +8,7 @@ import { WarningList } from "./warnings.ts";
 if (parentPort) serve(parentPort, workerData as ExtractionPart);
 
 function serve(port: NonNullable<typeof parentPort>, part: ExtractionPart): void {
-  const say = (message: FromExtractor) => port.postMessage(message);
+  const say = (message: FromExtractor, given: ArrayBuffer[] = []) => port.postMessage(message, given);
   const warnings = new WarningList((warning) => say({ type: "warning", warning }));
   const extractor = new SegmentExtractor(part, warnings);
   let failed = false;
@@ -30,7 +29,7 @@ function serve(port: NonNullable<typeof parentPort>, part: ExtractionPart): void
 function perform(
   extractor: SegmentExtractor,
   message: Exclude<ToExtractor, { type: "close" }>,
-  say: (message: FromExtractor) => void,
+  say: (message: FromExtractor, given?: ArrayBuffer[]) => void,
 ): void {
   switch (message.type) {
     case "begin":
@@ -38,8 +37,9 @@ function perform(
       return;
     case "frame":
       extractor.frame(message.frame, asBuffer(message.compressed));
-      release(message.compressed);
-      say({ type: "written", tally: extractor.tally });
+      say({ type: "written", tally: extractor.tally, room: message.compressed.buffer }, [
+        message.compressed.buffer,
+      ]);
       return;
     case "end":
       extractor.end();

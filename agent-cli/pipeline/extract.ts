@@ -31,6 +31,7 @@ import {
 import type { RestoreJob } from "./pipeline.ts";
 import { type Plan, RestoreConflict } from "./plan-extraction.ts";
 import type { TarEntry } from "./tar-entry.ts";
+import { isUnfinished, unfinishedMode } from "./unfinished-file.ts";
 import type { TarHandler } from "./untar.ts";
 import type { WarningList } from "./warnings.ts";
 
@@ -52,18 +53,25 @@ export type ExtractOptions = {
   fresh?: boolean;
 };
 
+/** What is at the place where a member is to go, and may it be replaced? */
+type Standing = "nothing" | "replaceable" | "kept";
 type OpenFile = {
   entry: TarEntry;
   path: MemberPath;
-  fd: number;
-  temporary: Buffer;
+  standing: Standing;
   check: ContentCheck | null;
+  /** Set when it is written under another name. */
+  temporary: Buffer | null;
+  fd: number;
 };
+/** What a new file in a directory is like before anything was done to it. Some pass their group on, some know no modes. */
+type Newborn = { parent: MemberPath; uid: number; gid: number; marked: boolean };
 type Attributes = Pick<TarEntry, "mode" | "uid" | "gid" | "mtimeNs">;
 
 /**
- * Writes an archive's members below the destination, and nowhere else. A file is written under a temporary name and
- * takes its own only when it is complete. Directories get their modes and times at the end, in `finish`.
+ * Writes an archive's members below the destination, and nowhere else. A file whose content is at hand in one piece, and is
+ * what it must be, is made under its own name, marked as unfinished until all of it is written. Any other is written under
+ * a temporary name and takes its own when it is complete. Directories get their modes and times at the end, in `finish`.
  */
 export class Extractor implements TarHandler {
   entries = 0;
@@ -76,8 +84,8 @@ export class Extractor implements TarHandler {
   readonly #ownUid = process.geteuid?.();
   readonly #ownGid = process.getegid?.();
   readonly #isRoot = this.#ownUid === 0;
-  #lastParent: MemberPath | null = null;
-  #parentHasOwnGroup = false;
+  #fresh: boolean;
+  #newborn: Newborn | null = null;
   readonly #directories: { path: MemberPath; attributes: Attributes }[] = [];
   /** Members that were linked to and where their content really is. */
   readonly restoredTargets = new Map<string, MemberPath>();
@@ -89,6 +97,7 @@ export class Extractor implements TarHandler {
 
   constructor(options: ExtractOptions) {
     this.#options = options;
+    this.#fresh = options.fresh ?? false;
     this.#tree = ConfinedTree.create(options.destination);
   }
 
@@ -110,25 +119,30 @@ export class Extractor implements TarHandler {
   }
 
   data(bytes: Buffer, offset: number): void {
-    if (!this.#file) return;
-    this.#file.check?.add(bytes);
-    this.#writing(this.#file.path, () => writeFully(this.#file?.fd ?? -1, bytes, offset));
+    const file = this.#file;
+    if (!file) return;
+    file.check?.add(bytes);
     this.bytes += bytes.length;
+    if (file.fd < 0 && bytes.length === file.entry.size && this.#writeAtOnce(file, bytes)) return;
+    if (file.fd < 0) this.#openTemporary(file);
+    this.#writing(file.path, () => writeFully(file.fd, bytes, offset));
   }
 
   endEntry(): void {
     const file = this.#file;
     if (!file) return;
-    if (file.check?.fits() === false)
-      throw new DamagedArtifact(`the content of ${this.#tree.display(file.path)} is not what was backed up`);
+    if (file.entry.size === 0 && this.#writeAtOnce(file, nothing)) return;
+    this.#requireFit(file);
+    if (file.fd < 0) this.#openTemporary(file);
     this.#writing(file.path, () => {
       if (file.entry.sparse) ftruncateSync(file.fd, file.entry.sparse.realSize);
       this.#applyTo(file.fd, file.entry, file.path);
     });
     closeSync(file.fd);
-    this.#file = { ...file, fd: -1 };
-    this.#options.approve?.(file.temporary.toString(), this.#tree.display(file.path));
-    this.#place(file.path, file.temporary);
+    file.fd = -1;
+    const temporary = file.temporary as Buffer;
+    this.#options.approve?.(temporary.toString(), this.#tree.display(file.path));
+    this.#place(file.path, temporary);
     this.#file = null;
   }
 
@@ -143,8 +157,9 @@ export class Extractor implements TarHandler {
   /** Leaves no half-written file behind, however the restore ended. */
   close(): void {
     if (this.#file) {
-      if (this.#file.fd >= 0) closeSync(this.#file.fd);
-      rmSync(this.#file.temporary, { force: true });
+      const { fd, temporary } = this.#file;
+      if (fd >= 0) closeSync(fd);
+      if (temporary) rmSync(temporary, { force: true });
       this.#file = null;
     }
     this.#tree.close();
@@ -186,20 +201,80 @@ export class Extractor implements TarHandler {
   }
 
   #beginFile(entry: TarEntry, path: MemberPath, key: string): void {
-    if (!this.#isFree(path)) return;
+    const standing = this.#standing(path);
+    if (standing === "kept") return;
     if (this.#options.plan.linkTargets.has(key)) this.restoredTargets.set(key, path);
-    const temporary = this.#temporaryBeside(path);
-    const fd = this.#writing(path, () => openSync(temporary, fileFlags, 0o600));
     const expected = this.#options.expectedHash?.(entry) ?? null;
     const check = expected && new ContentCheck(expected, entry.size);
-    this.#file = { entry, path, fd, temporary, check };
+    this.#file = { entry, path, standing, check, temporary: null, fd: -1 };
+  }
+
+  #requireFit({ check, path }: OpenFile): void {
+    if (check?.fits() === false)
+      throw new DamagedArtifact(`the content of ${this.#tree.display(path)} is not what was backed up`);
+  }
+
+  #openTemporary(file: OpenFile): void {
+    const temporary = this.#temporaryBeside(file.path);
+    file.fd = this.#writing(file.path, () => openSync(temporary, fileFlags, unfinishedMode));
+    file.temporary = temporary;
+  }
+
+  /** Makes a file of content that is at hand whole. False when it must be written aside. */
+  #writeAtOnce(file: OpenFile, content: Buffer): boolean {
+    const { entry, path, check, standing } = file;
+    if (!check || entry.sparse || this.#options.approve || standing !== "nothing") return false;
+    this.#requireFit(file);
+    const place = this.#at(path);
+    const fd = this.#createMarked(path, place);
+    if (fd === null) return this.#isKeptNow(file);
+    try {
+      this.#writing(path, () => writeFully(fd, content, 0));
+      this.#applyTo(fd, entry, path);
+    } catch (error) {
+      rmSync(place, { force: true });
+      throw error;
+    } finally {
+      closeSync(fd);
+    }
+    this.entries += 1;
+    this.#file = null;
+    return true;
+  }
+
+  /** A new file that is marked as unfinished; null where something has come in between, or files cannot be marked. */
+  #createMarked(path: MemberPath, place: Buffer): number | null {
+    const parent = this.#paths.parentOf(path);
+    if (this.#newborn?.parent === parent && !this.#newborn.marked) return null;
+    const fd = this.#writing(path, () => openNew(place));
+    if (fd === null || this.#newbornIn(path, fd).marked) return fd;
+    closeSync(fd);
+    rmSync(place);
+    return null;
+  }
+
+  /** Looks again at what nothing was at: somebody else may be at work here. */
+  #isKeptNow(file: OpenFile): boolean {
+    this.#fresh = false;
+    file.standing = this.#standing(file.path);
+    if (file.standing === "kept") this.#file = null;
+    return file.standing === "kept";
+  }
+
+  #newbornIn(path: MemberPath, fd: number): Newborn {
+    const parent = this.#paths.parentOf(path);
+    if (this.#newborn?.parent !== parent) {
+      const { uid, gid, mode } = fstatSync(fd);
+      this.#newborn = { parent, uid, gid, marked: (mode & 0o7777) === unfinishedMode };
+    }
+    return this.#newborn;
   }
 
   #makeLink(entry: TarEntry, path: MemberPath): void {
     const target = splitMemberPath(entry.linkPath as Buffer);
     const content = this.restoredTargets.get(pathKey(target));
     if (content && pathKey(content) === pathKey(path)) return;
-    if (!this.#isFree(path)) return;
+    if (this.#standing(path) === "kept") return;
     if (!content)
       throw new DamagedArtifact(`${entry.path} links to ${entry.linkPath}, which is not before it`);
     const temporary = this.#temporaryBeside(path);
@@ -212,7 +287,7 @@ export class Extractor implements TarHandler {
   }
 
   #makeSymlink(entry: TarEntry, path: MemberPath): void {
-    if (!this.#isFree(path)) return;
+    if (this.#standing(path) === "kept") return;
     const temporary = this.#temporaryBeside(path);
     this.#writing(path, () => symlinkSync(entry.linkPath as Buffer, temporary));
     if (this.#isRoot) this.#tolerating(path, "owner", () => lchownSync(temporary, entry.uid, entry.gid));
@@ -223,7 +298,7 @@ export class Extractor implements TarHandler {
 
   /** Pipes and devices, which only the system's own tools can make. */
   #makeNode(entry: TarEntry, path: MemberPath): void {
-    if (!this.#isFree(path)) return;
+    if (this.#standing(path) === "kept") return;
     const temporary = this.#temporaryBeside(path);
     // The tool sees the directory that is open here by way of this process.
     const visible = temporary.toString("latin1").replace("/proc/self/", `/proc/${process.pid}/`);
@@ -242,13 +317,14 @@ export class Extractor implements TarHandler {
     this.#place(path, temporary);
   }
 
-  #isFree(path: MemberPath): boolean {
-    if (this.#options.fresh) return true;
+  #standing(path: MemberPath): Standing {
+    if (this.#fresh) return "nothing";
     const existing = this.#tree.stat(this.#paths.parentOf(path), path.at(-1) as Buffer);
-    if (!existing || this.#options.conflict === "overwrite") return true;
+    if (!existing) return "nothing";
+    if (this.#options.conflict === "overwrite" || isUnfinished(existing)) return "replaceable";
     if (this.#options.conflict === "fail") throw new RestoreConflict([this.#tree.display(path)], 1);
     this.kept += 1;
-    return false;
+    return "kept";
   }
 
   #place(path: MemberPath, temporary: Buffer): void {
@@ -271,28 +347,25 @@ export class Extractor implements TarHandler {
     return this.#writing(path, () => this.#tree.at(this.#paths.parentOf(path), name, true) as Buffer);
   }
 
+  /** The mode comes last: with it, a file is no longer marked as unfinished. */
   #applyTo(fd: number, attributes: Attributes, path: MemberPath): void {
+    const { uid, gid, mode, mtimeNs } = attributes;
     const owned =
       this.#isRoot &&
-      (this.#isBornRight(path, attributes) ||
-        this.#tolerating(path, "owner", () => fchownSync(fd, attributes.uid, attributes.gid)));
-    // A program that ran as its owner must not come to run as somebody else.
-    const mode = owned || attributes.uid === process.geteuid?.() ? attributes.mode : attributes.mode & 0o1777;
-    this.#tolerating(path, "mode", () => fchmodSync(fd, mode));
-    const seconds = toSeconds(attributes.mtimeNs);
+      (this.#isBornRight(path, fd, attributes) ||
+        this.#tolerating(path, "owner", () => fchownSync(fd, uid, gid)));
+    const seconds = toSeconds(mtimeNs);
     this.#tolerating(path, "time", () => futimesSync(fd, seconds, seconds));
+    // A program that ran as its owner must not come to run as somebody else.
+    const allowed = owned || uid === this.#ownUid ? mode : mode & 0o1777;
+    this.#tolerating(path, "mode", () => fchmodSync(fd, allowed));
   }
 
-  /** Whether what this process makes there has these owners from the start. Some directories pass their group on. */
-  #isBornRight(path: MemberPath, { uid, gid }: Attributes): boolean {
+  /** Whether what this process makes there has these owners from the start. */
+  #isBornRight(path: MemberPath, fd: number, { uid, gid }: Attributes): boolean {
     if (!this.#options.contentsOnly || uid !== this.#ownUid || gid !== this.#ownGid) return false;
-    const parent = this.#paths.parentOf(path);
-    if (parent !== this.#lastParent) {
-      const fd = this.#tree.open(parent, false);
-      this.#lastParent = parent;
-      this.#parentHasOwnGroup = fd !== null && fstatSync(fd).gid === this.#ownGid;
-    }
-    return this.#parentHasOwnGroup;
+    const newborn = this.#newbornIn(path, fd);
+    return newborn.uid === uid && newborn.gid === gid;
   }
 
   /** Some file systems have no owners or modes: the content matters more. */
@@ -346,6 +419,18 @@ class ContentCheck {
   fits(): boolean {
     this.#digest ??= (this.#hash ?? createHash("sha256")).digest();
     return this.#digest.equals(this.#expected);
+  }
+}
+
+const nothing = Buffer.alloc(0);
+
+/** Null when there is something. */
+function openNew(place: Buffer): number | null {
+  try {
+    return openSync(place, fileFlags, unfinishedMode);
+  } catch (error) {
+    if (errorCode(error) === "EEXIST") return null;
+    throw error;
   }
 }
 

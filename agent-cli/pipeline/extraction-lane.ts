@@ -4,13 +4,16 @@ import type { MemberPath } from "./member-path.ts";
 import type { Warning } from "./pipeline.ts";
 import { type ExtractionPart, type ExtractionTally, SegmentExtractor } from "./segment-extractor.ts";
 import type { PlacedFrame } from "./segments.ts";
+import { slabBytes } from "./slabs.ts";
 import type { WarningList } from "./warnings.ts";
 
 /** Takes segments to be written, one frame after the other. A method that rejects has left no half-written file. */
 export type ExtractionLane = {
   begin(members: Buffer): void;
-  /** Resolves when it can take another one. The bytes are no longer the caller's. */
-  frame(frame: PlacedFrame, compressed: Buffer): Promise<void>;
+  /** Where the next frame of so many bytes is to be put; it is used for one after the other. */
+  room(bytes: number): Buffer<ArrayBuffer>;
+  /** Takes what was put into its room. Resolves when it can take another one. */
+  frame(frame: PlacedFrame, compressed: Buffer<ArrayBuffer>): Promise<void>;
   end(): void;
   readonly tally: ExtractionTally;
   /** Resolves when everything is written; says where members that others link to are. */
@@ -20,13 +23,13 @@ export type ExtractionLane = {
 
 export type ToExtractor =
   | { type: "begin"; members: Uint8Array }
-  | { type: "frame"; frame: PlacedFrame; compressed: Uint8Array }
+  | { type: "frame"; frame: PlacedFrame; compressed: Uint8Array<ArrayBuffer> }
   | { type: "end" }
   | { type: "finish" }
   | { type: "close" };
 
 export type FromExtractor =
-  | { type: "written"; tally: ExtractionTally }
+  | { type: "written"; tally: ExtractionTally; room: ArrayBuffer }
   | { type: "warning"; warning: Warning }
   | { type: "failed"; message: string; damaged: boolean }
   | {
@@ -38,8 +41,13 @@ export type FromExtractor =
 /** Writes in this thread: for a few files, another one would only cost its start. */
 export function ownLane(part: ExtractionPart, warnings: WarningList): ExtractionLane {
   const extractor = new SegmentExtractor(part, warnings);
+  let room = Buffer.alloc(0);
   return {
     begin: (members) => extractor.begin(members),
+    room(bytes) {
+      if (bytes > room.length) room = Buffer.allocUnsafeSlow(bytes);
+      return room.subarray(0, bytes);
+    },
     frame: async (frame, compressed) => extractor.frame(frame, compressed),
     end: () => extractor.end(),
     get tally() {
@@ -51,6 +59,8 @@ export function ownLane(part: ExtractionPart, warnings: WarningList): Extraction
 }
 
 const maxFramesWaiting = 3;
+/** As much as a frame of the packer's can be. */
+const roomBytes = slabBytes + slabBytes / 64;
 
 /** Writes in a thread of its own. */
 export function threadLane(part: ExtractionPart, warnings: WarningList): ExtractionLane {
@@ -62,6 +72,7 @@ class ThreadLane implements ExtractionLane {
   readonly #worker: Worker;
   readonly #exited: Promise<void>;
   readonly #warnings: WarningList;
+  readonly #rooms: ArrayBuffer[] = [];
   #waiting = 0;
   #failure: Error | null = null;
   #finished: Map<string, MemberPath> | null = null;
@@ -85,7 +96,12 @@ class ThreadLane implements ExtractionLane {
     this.#say({ type: "begin", members });
   }
 
-  async frame(frame: PlacedFrame, compressed: Buffer): Promise<void> {
+  room(bytes: number): Buffer<ArrayBuffer> {
+    if (bytes > roomBytes) return Buffer.allocUnsafeSlow(bytes);
+    return Buffer.from(this.#rooms.pop() ?? new ArrayBuffer(roomBytes), 0, bytes);
+  }
+
+  async frame(frame: PlacedFrame, compressed: Buffer<ArrayBuffer>): Promise<void> {
     this.#waiting += 1;
     this.#say({ type: "frame", frame, compressed });
     while (this.#waiting >= maxFramesWaiting && !this.#failure) await this.#change();
@@ -127,8 +143,10 @@ class ThreadLane implements ExtractionLane {
 
   #advance(message: Extract<FromExtractor, { type: "written" | "finished" }>): void {
     this.tally = message.tally;
-    if (message.type === "written") this.#waiting -= 1;
-    else {
+    if (message.type === "written") {
+      this.#waiting -= 1;
+      if (message.room.byteLength === roomBytes) this.#rooms.push(message.room);
+    } else {
       const asBuffers = (path: Uint8Array[]) => path.map((name) => Buffer.from(name));
       this.#finished = new Map(message.restoredTargets.map(({ key, path }) => [key, asBuffers(path)]));
     }
@@ -141,10 +159,6 @@ class ThreadLane implements ExtractionLane {
   }
 }
 
-/** A buffer that has its memory for itself is handed over, others are copied. */
-function bytesToGive(message: ToExtractor): ArrayBuffer[] {
-  const bytes =
-    message.type === "begin" ? message.members : message.type === "frame" ? message.compressed : null;
-  const whole = bytes && bytes.byteLength === bytes.buffer.byteLength && bytes.buffer instanceof ArrayBuffer;
-  return whole ? [bytes.buffer as ArrayBuffer] : [];
-}
+/** Members are copied, for they are few and may lie in memory that others use. */
+const bytesToGive = (message: ToExtractor): ArrayBuffer[] =>
+  message.type === "frame" ? [message.compressed.buffer] : [];

@@ -1,5 +1,6 @@
 import { constants, createZstdCompress, gzipSync, zstdCompressSync } from "node:zlib";
 import type { Compression } from "./pipeline.ts";
+import type { ZlibInside } from "./zlib-inside.ts";
 
 /** Makes one complete frame of some bytes, in a buffer that is exactly as long and nobody else's. */
 export type FrameEncoder = (plain: Uint8Array) => Buffer;
@@ -27,22 +28,6 @@ export function frameEncoder(compression: Exclude<Compression, "none">, level: n
 
 type Params = Record<number, number>;
 
-/** What zlib's stream objects have inside. It is no promise of Node's, so each use is checked. */
-type Inside = {
-  _handle?: {
-    writeSync?: (
-      flush: number,
-      input: Uint8Array,
-      inputAt: number,
-      inputBytes: number,
-      output: Uint8Array,
-      outputAt: number,
-      outputBytes: number,
-    ) => void;
-  };
-  _writeState?: Uint32Array;
-};
-
 /**
  * Compresses with one zstd context for all frames: making a new one for each, as the public call does, takes a fifth more
  * CPU time. Null when this Node has not what it needs, or does not do with it what is expected.
@@ -61,7 +46,7 @@ function reusingEncoder(params: Params): FrameEncoder | null {
 }
 
 function withOneContext(params: Params): FrameEncoder {
-  const stream: Inside = createZstdCompress({ params }) as unknown as Inside;
+  const stream: ZlibInside = createZstdCompress({ params }) as unknown as ZlibInside;
   let output = Buffer.alloc(0);
   return (plain) => {
     const bound = zstdBound(plain.length);

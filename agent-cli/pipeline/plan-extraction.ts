@@ -11,6 +11,7 @@ import {
 } from "./member-path.ts";
 import type { RestoreJob } from "./pipeline.ts";
 import { contentSize, type TarEntry } from "./tar-entry.ts";
+import { isUnfinished } from "./unfinished-file.ts";
 import type { TarHandler } from "./untar.ts";
 
 const namedConflicts = 5;
@@ -57,6 +58,8 @@ export class Planner implements TarHandler {
   readonly #kept = new Set<string>();
   #fresh = true;
   readonly #paths = new NeighbouringPaths();
+  /** What the names below the last directory that is missing begin with: nothing of them is there either. */
+  #missing: string | null = null;
 
   readonly #destination: string;
   readonly #survey: Survey | null;
@@ -143,8 +146,7 @@ export class Planner implements TarHandler {
 
   /** True when what is there stays. */
   #checkPlace(path: MemberPath, key: string, entry: TarEntry): boolean {
-    const name = path.at(-1) as Buffer;
-    const existing = this.#tree?.stat(this.#paths.parentOf(path), name) ?? null;
+    const existing = this.#existing(path, key, entry);
     if (existing && existing.isDirectory() !== (entry.type === "directory"))
       throw this.#otherKind(path, existing);
     this.#note(path, entry, existing);
@@ -155,6 +157,15 @@ export class Planner implements TarHandler {
       if (this.#conflicts.length < namedConflicts) this.#conflicts.push(this.#display(path));
     } else if (this.#conflict === "keep") this.#kept.add(key);
     return this.#conflict === "keep";
+  }
+
+  #existing(path: MemberPath, key: string, entry: TarEntry): BigIntStats | null {
+    if (this.#missing !== null && key.startsWith(this.#missing)) return null;
+    const existing = this.#tree?.stat(this.#paths.parentOf(path), path.at(-1) as Buffer) ?? null;
+    if (!existing && entry.type === "directory") this.#missing = `${key}/`;
+    if (!existing || !isUnfinished(existing)) return existing;
+    this.#fresh = false;
+    return null;
   }
 
   #note(path: MemberPath, entry: TarEntry, existing: BigIntStats | null): void {

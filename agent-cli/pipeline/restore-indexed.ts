@@ -10,9 +10,11 @@ import { pathKey, type Selection, splitMemberPath } from "./member-path.ts";
 import type { Plan } from "./plan-extraction.ts";
 import { Planner } from "./plan-extraction.ts";
 import type { Restoring } from "./restore.ts";
+import type { ExtractionPart } from "./segment-extractor.ts";
 import { type Segment, segmentsOf } from "./segments.ts";
 import type { TarEntry } from "./tar-entry.ts";
 import { toTarEntry } from "./to-tar-entry.ts";
+import type { WarningList } from "./warnings.ts";
 
 /** Fewer files than this are written by the thread that is there. */
 const minEntriesForThreads = 1_000;
@@ -45,9 +47,7 @@ export async function restoreIndexed(
     plan: { linkTargets: plan.linkTargets, standIns: plan.standIns },
     fresh: plan.fresh,
   };
-  const lanes = openLanes(plan.entries, () =>
-    plan.entries < minEntriesForThreads ? ownLane(part, warnings) : threadLane(part, warnings),
-  );
+  const lanes = openLanes(plan.entries, part, warnings);
   const tallies = () => [extractor, ...lanes.map(({ tally }) => tally)];
   const sum = (count: "entries" | "bytes") => tallies().reduce((total, tally) => total + tally[count], 0);
   const show = () => {
@@ -153,9 +153,11 @@ function takeFromBase(left: LeftInBase, entry: IndexEntry): boolean {
 const notItsBase = (key: string) =>
   new DamagedArtifact(`its base does not hold ${Buffer.from(key, "latin1")} as it was`);
 
-function openLanes(entries: number, open: () => ExtractionLane): ExtractionLane[] {
+/** This thread writes too: feeding the others takes little of its time. They come first, so that none of them waits. */
+function openLanes(entries: number, part: ExtractionPart, warnings: WarningList): ExtractionLane[] {
   const threads = entries < minEntriesForThreads ? 1 : Math.min(availableParallelism(), maxThreads);
-  return Array.from({ length: threads }, open);
+  const others = Array.from({ length: threads - 1 }, () => threadLane(part, warnings));
+  return [...others, ownLane(part, warnings)];
 }
 
 /** Hands the segments out, a batch at a time, to whichever lane has room. The first failure ends all. */
@@ -226,8 +228,8 @@ async function* feed(lane: ExtractionLane, batch: readonly Fetchable[]): AsyncGe
     for (const { segment } of batch) {
       lane.begin(segment.members);
       for (const frame of segment.frames) {
-        const compressed = await reader.takeAlone(frame.compressedBytes);
-        if (compressed.length < frame.compressedBytes) throw new DamagedArtifact("it is cut off");
+        const compressed = lane.room(frame.compressedBytes);
+        if (!(await reader.fill(compressed))) throw new DamagedArtifact("it is cut off");
         await lane.frame(frame, compressed);
         yield;
       }

@@ -1,4 +1,5 @@
 import { type ExtractOptions, Extractor } from "./extract.ts";
+import { frameDecoder } from "./frame-decoder.ts";
 import type { MemberPath } from "./member-path.ts";
 import { Selection } from "./member-path.ts";
 import type { RestoreJob } from "./pipeline.ts";
@@ -21,6 +22,7 @@ export type ExtractionTally = { entries: number; bytes: number; currentPath: str
 /** Writes the files of segments, one frame after the other. Directories and links are not its business. */
 export class SegmentExtractor {
   readonly #extractor: Extractor;
+  readonly #decode = frameDecoder();
   #reader: SegmentReader | null = null;
 
   constructor(part: ExtractionPart, warnings: WarningList) {
@@ -38,7 +40,7 @@ export class SegmentExtractor {
   }
 
   begin(members: Buffer): void {
-    this.#reader = new SegmentReader(members, this.#extractor);
+    this.#reader = new SegmentReader(members, this.#extractor, this.#decode);
   }
 
   frame(frame: PlacedFrame, compressed: Buffer): void {

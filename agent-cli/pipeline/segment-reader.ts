@@ -1,7 +1,5 @@
-import { zstdDecompressSync } from "node:zlib";
-import { release } from "./age-payload.ts";
 import { DamagedArtifact } from "./damaged.ts";
-import { errorCode } from "./error-code.ts";
+import type { FrameDecoder } from "./frame-decoder.ts";
 import { type Member, type PlacedFrame, unpackMembers } from "./segments.ts";
 import { contentSize, deletedMember, type TarEntry } from "./tar-entry.ts";
 import { type TarHandler, TarReader } from "./untar.ts";
@@ -15,6 +13,7 @@ const endOfArchive = Buffer.alloc(1024);
 export class SegmentReader implements TarHandler {
   readonly #members: Member[];
   readonly #handler: TarHandler;
+  readonly #decode: FrameDecoder;
   readonly #tar = new TarReader(this);
   /** The first member whose bytes are not all read, and the one whose header comes next. */
   #reading = 0;
@@ -22,19 +21,14 @@ export class SegmentReader implements TarHandler {
   /** What is read now is the differential run's list of deletions, which is no member of the tree. */
   #isList = false;
 
-  constructor(packedMembers: Buffer, handler: TarHandler) {
+  constructor(packedMembers: Buffer, handler: TarHandler, decode: FrameDecoder) {
     this.#members = unpackMembers(packedMembers);
     this.#handler = handler;
+    this.#decode = decode;
   }
 
   frame(frame: PlacedFrame, compressed: Buffer): void {
-    const content = decodeFrame(frame, compressed);
-    this.#read(frame, content);
-    // Nobody holds a view of it any more. Left to the collector, such buffers pile up.
-    release(content);
-  }
-
-  #read(frame: PlacedFrame, content: Buffer): void {
+    const content = this.#decode(compressed, frame.plainBytes);
     const end = frame.plainAt + frame.plainBytes;
     while (this.#reading < this.#members.length) {
       const { from, to } = this.#stretch(end);
@@ -89,19 +83,6 @@ export class SegmentReader implements TarHandler {
     }
     return { from: first.from, to };
   }
-}
-
-function decodeFrame({ plainBytes }: PlacedFrame, compressed: Buffer): Buffer {
-  try {
-    const content = zstdDecompressSync(compressed, {
-      chunkSize: Math.max(plainBytes, 1024),
-      maxOutputLength: Math.max(plainBytes, 1),
-    });
-    if (content.length === plainBytes) return content;
-  } catch (error) {
-    throw new DamagedArtifact(`zstd: ${error instanceof Error ? error.message : errorCode(error)}`);
-  }
-  throw new DamagedArtifact("a zstd frame has not the size that it says");
 }
 
 function isSame(entry: TarEntry, { path, type, size }: Member): boolean {
