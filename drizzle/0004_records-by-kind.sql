@@ -1,0 +1,1 @@
+CREATE INDEX `backup_records_differential` ON `backup_records` (`kind`) WHERE kind = 'differential';
