@@ -11,6 +11,14 @@ export const router = createBrowserRouter([
       { index: true, lazy: async () => ({ Component: (await import("./pages/dashboard.tsx")).Dashboard }) },
       { path: "nodes", lazy: async () => ({ Component: (await import("./pages/nodes.tsx")).Nodes }) },
       { path: "tasks", lazy: async () => ({ Component: (await import("./pages/tasks.tsx")).Tasks }) },
+      {
+        path: "tasks/new",
+        lazy: async () => ({ Component: (await import("./pages/tasks/editor.tsx")).NewTask }),
+      },
+      {
+        path: "tasks/:id/edit",
+        lazy: async () => ({ Component: (await import("./pages/tasks/editor.tsx")).EditTask }),
+      },
       { path: "*", Component: NotFound },
     ],
   },

@@ -16,4 +16,8 @@ export const common = {
   details: "Details",
   passwordRule: "At least {{count}} characters",
   offline: "The master cannot be reached. What you see may be old; it is asked again by itself.",
+  secretSet: "It is set; left empty, it stays.",
+  secretRemoved: "It is removed when you save.",
+  secretRemove: "Remove it",
+  secretKeep: "Keep it",
 };

@@ -18,4 +18,8 @@ export const common: Messages["common"] = {
   details: "详情",
   passwordRule: "至少 {{count}} 个字符",
   offline: "无法连接主控端。您看到的内容可能已过时；系统会自动重新查询。",
+  secretSet: "已设置；留空则保持不变。",
+  secretRemoved: "保存后将被移除。",
+  secretRemove: "移除",
+  secretKeep: "保留",
 };

@@ -7,8 +7,10 @@ import { nav } from "./nav.ts";
 import { nodes } from "./nodes.ts";
 import { notFound } from "./not-found.ts";
 import { roles } from "./roles.ts";
+import { schedule } from "./schedule.ts";
 import { sources } from "./sources.ts";
 import { states } from "./states.ts";
+import { taskEditor } from "./task-editor.ts";
 import { tasks } from "./tasks.ts";
 import { welcome } from "./welcome.ts";
 
@@ -21,8 +23,10 @@ export const zh: Messages = {
   nodes,
   notFound,
   roles,
+  schedule,
   sources,
   states,
+  taskEditor,
   tasks,
   welcome,
 };
