@@ -49,5 +49,9 @@ async function load(language: Language): Promise<InWords> {
   const { default: cronstrue } = await import("cronstrue");
   if (language === "zh") await import("cronstrue/locales/zh_CN");
   const locale = { en: "en", zh: "zh_CN" }[language];
-  return (schedule) => cronstrue.toString(schedule, { locale, use24HourTimeFormat: true });
+  return (schedule) =>
+    cronstrue.toString(schedule, { locale, use24HourTimeFormat: true, verbose: isDaily(schedule) });
 }
+
+/** "At 03:00" alone leaves open which days; of rarer turns the words always tell. */
+const isDaily = (schedule: string) => /^\d+ \d+ \* \* \*$/.test(schedule.trim());

@@ -58,7 +58,7 @@ function useColumns(): Column<Task>[] {
 function NameAndTags({ task: { id, name, tags } }: { task: Task }) {
   return (
     <Group gap={6}>
-      <Anchor component={Link} to={`/tasks/${id}`} className="long-name" fw={500}>
+      <Anchor component={Link} to={`/tasks/${id}`} className="long-name" fw={500} size="sm">
         {name}
       </Anchor>
       {tags.map((tag) => (

@@ -83,7 +83,7 @@ export function TaskFilters({ filter, set, clear }: Props) {
         aria-label={t("tasks.state")}
         placeholder={t("tasks.activeAndPaused")}
         clearable
-        w={160}
+        w={190}
         data={[
           { value: "true", label: t("tasks.active") },
           { value: "false", label: t("tasks.paused") },

@@ -1,4 +1,4 @@
-import { Anchor, Group, Text } from "@mantine/core";
+import { Anchor, Stack, Text } from "@mantine/core";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import { StatusBadge } from "../../components/status-badge.tsx";
@@ -17,12 +17,12 @@ export function LastResult({ record }: { record: Task["lastRecord"] }) {
   }
   return (
     <Anchor component={Link} to={`/records/${record.id}`} underline="never" c="inherit">
-      <Group gap={8} wrap="nowrap">
+      <Stack gap={2} className="last-result">
         <StatusBadge status={record.status} />
-        <Text size="xs" c="dimmed" span>
+        <Text size="xs" c="dimmed">
           <When at={record.finishedAt ?? record.createdAt} />
         </Text>
-      </Group>
+      </Stack>
     </Anchor>
   );
 }
