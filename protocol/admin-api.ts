@@ -5,8 +5,11 @@ import * as s from "./states.ts";
 import * as v from "./verification.ts";
 
 const password = z.string().min(10, "must have at least 10 characters").max(1024);
-const username = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/, "must be letters, digits, . _ @ -");
-const credentials = z.object({ username, password: z.string().min(1).max(1024) });
+/** As which the audit log tells what nobody asked for. */
+const isNotTheMaster = (text: string) => text.toLowerCase() !== "system";
+const knownName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/, "must be letters, digits, . _ @ -");
+const username = knownName.refine(isNotTheMaster, "is the master's own name");
+const credentials = z.object({ username: knownName, password: z.string().min(1).max(1024) });
 
 const intQuery = z.coerce.number().int().positive().max(Number.MAX_SAFE_INTEGER);
 const timeQuery = z.coerce.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER);
@@ -137,6 +140,20 @@ export const adminApi = {
     summary: "Change one's own password; all other sessions end",
     body: z.object({ current: z.string().min(1).max(1024), next: password }),
   }),
+  listSessions: endpoint({
+    method: "GET",
+    path: "/api/auth/sessions",
+    audience: "viewer",
+    summary: "Where one is signed in, newest first; an API key has no sessions",
+    reply: z.object({ items: z.array(o.session) }),
+  }),
+  endOtherSessions: endpoint({
+    method: "POST",
+    path: "/api/auth/sessions/end-others",
+    audience: "viewer",
+    summary: "Sign out everywhere but here",
+    reply: z.object({ ended: z.int() }),
+  }),
 
   live: endpoint({
     method: "GET",
@@ -191,7 +208,11 @@ export const adminApi = {
     path: "/api/api-keys",
     audience: "admin",
     summary: "Make an API key; its value is shown once",
-    body: z.object({ name: o.name, role: s.role, expiresAt: o.time.nullable().default(null) }),
+    body: z.object({
+      name: o.name.refine(isNotTheMaster, "is the master's own name"),
+      role: s.role,
+      expiresAt: o.time.nullable().default(null),
+    }),
     reply: z.object({ apiKey: o.apiKey, key: z.string() }),
   }),
   deleteApiKey: endpoint({
@@ -357,7 +378,8 @@ export const adminApi = {
     path: "/api/targets/:id/test",
     audience: "operator",
     summary: "Write, read back and delete a small object, from a node (15 s)",
-    body: z.object({ nodeId: o.id }),
+    /** Null for the vault alone, which the master tests itself. */
+    body: z.object({ nodeId: o.id.nullable().default(null) }),
     reply: z.object({ ok: z.literal(true), milliseconds: z.int() }),
   }),
 
@@ -369,6 +391,7 @@ export const adminApi = {
     query: z.object({
       ...page,
       nodeId: intQuery.optional(),
+      targetId: intQuery.optional(),
       tag: o.tag.optional(),
       enabled: boolQuery.optional(),
       /** How the last run went; `never`: it has not run yet. */
@@ -711,9 +734,41 @@ export const adminApi = {
     method: "GET",
     path: "/api/audit",
     audience: "admin",
-    summary: "Who changed what, newest first",
-    query: z.object(page),
+    summary: "Who changed what, newest first; filtered, only what people did",
+    query: z
+      .object({
+        ...page,
+        by: z.enum(["all", "people"]).default("all"),
+        actor: z.string().min(1).max(100).optional(),
+        action: z.string().min(1).max(64).optional(),
+        /** What it was done to; with `entityId`. */
+        entity: z.string().min(1).max(64).optional(),
+        entityId: intQuery.optional(),
+      })
+      .refine(
+        ({ actor, action, entity }) => [actor, action, entity].filter((one) => one !== undefined).length < 2,
+        "choose one of actor, action and entity",
+      )
+      .refine(
+        ({ entity, entityId }) => (entity === undefined) === (entityId === undefined),
+        "entity and entityId go together",
+      ),
     reply: pageOf(o.auditEntry),
+  }),
+  getSettings: endpoint({
+    method: "GET",
+    path: "/api/settings",
+    audience: "viewer",
+    summary: "What this master is and how it is set up; no secrets",
+    reply: z.object({
+      version: z.string(),
+      protocol: z.object({ oldest: z.int(), newest: z.int() }),
+      databaseBytes: z.number(),
+      sessionHours: z.int(),
+      historyDays: z.int(),
+      dueTasksPerMinute: z.int(),
+      doorbellShards: z.int(),
+    }),
   }),
   listNotifications: endpoint({
     method: "GET",

@@ -451,6 +451,17 @@ export const targetSettings = {
   gcs: { config: gcs, secrets: gcsSecrets },
 } as const satisfies Record<s.TargetType, { config: z.ZodType; secrets: z.ZodType }>;
 
+/** How a test of a target went: where, when, and how long it took or why it failed. */
+export const targetTest = z.object({
+  at: time,
+  /** Null: the master itself. */
+  nodeId: id.nullable(),
+  nodeName: z.string().nullable(),
+  ok: z.boolean(),
+  milliseconds: z.int().nullable(),
+  message: z.string(),
+});
+
 export const target = z.object({
   id,
   name: z.string(),
@@ -460,6 +471,8 @@ export const target = z.object({
   secretsSet: z.array(z.string()),
   quotaBytes: z.int().nullable(),
   usedBytes: z.int(),
+  /** Of these settings; null: not tested since they were changed. */
+  lastTest: targetTest.nullable(),
   createdAt: time,
   updatedAt: time,
 });
@@ -669,6 +682,15 @@ export const user = z.object({
   disabled: z.boolean(),
   createdAt: time,
   lastLoginAt: time.nullable(),
+});
+/** A sign-in that is still good. */
+export const session = z.object({
+  createdAt: time,
+  expiresAt: time,
+  ipAddress: z.string(),
+  userAgent: z.string(),
+  /** The one that asks. */
+  current: z.boolean(),
 });
 export const apiKey = z.object({
   id,

@@ -7,6 +7,7 @@ import { mountNotificationRoutes } from "./routes/admin/notifications.ts";
 import { mountRecordRoutes } from "./routes/admin/records.ts";
 import { mountRestoreRoutes } from "./routes/admin/restores.ts";
 import { mountScheduleRoutes } from "./routes/admin/schedules.ts";
+import { mountSettingsRoutes } from "./routes/admin/settings.ts";
 import { mountTargetRoutes } from "./routes/admin/targets.ts";
 import { mountTaskRoutes } from "./routes/admin/tasks.ts";
 import { mountUserRoutes } from "./routes/admin/users.ts";
@@ -27,6 +28,7 @@ export function makeApp(): App {
   mountUserRoutes(app);
   mountApiKeyRoutes(app);
   mountAuditRoutes(app);
+  mountSettingsRoutes(app);
   mountNotificationRoutes(app);
   mountLiveRoutes(app);
   mountDoorbellRoutes(app);

@@ -52,6 +52,11 @@ const changes: Partial<Record<keyof typeof adminApi, () => Promise<Change>>> = {
     const as = { ...(await signedIn(user)), ...fromNewAddress() };
     return { as, body: { current: user.password, next: "a planted password" } };
   },
+  endOtherSessions: async () => {
+    const user = await aUser("viewer");
+    await signedIn(user);
+    return { as: await signedIn(user) };
+  },
   createUser: async () => ({
     body: { username: `user-${randomHex(5)}`, password: "a planted password", role: "viewer" },
   }),

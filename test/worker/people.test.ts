@@ -484,3 +484,64 @@ describe("lists", () => {
     expect(rest.data).toMatchObject({ items: [{ message: "one" }], next: null });
   });
 });
+
+describe("sessions", () => {
+  it("are told to whose they are, and all others can be ended from one", async () => {
+    const user = await aUser("viewer");
+    const here = await signedIn(user);
+    const there = await signedIn(user);
+    const stranger = await signedIn(await aUser("viewer"));
+    const listed = await call({ ...here, "User-Agent": "any" }, adminApi.listSessions);
+    expect(listed.data.items).toHaveLength(2);
+    expect(listed.data.items.filter(({ current }) => current)).toHaveLength(1);
+    expect(JSON.stringify(listed.data)).not.toContain(await hashToken(tokenIn(here)));
+    expect((await call(here, adminApi.endOtherSessions)).data).toEqual({ ended: 1 });
+    expect((await call(there, adminApi.me)).status).toBe(401);
+    expect((await call(here, adminApi.me)).status).toBe(200);
+    expect((await call(stranger, adminApi.me)).status).toBe(200);
+    expect((await call(here, adminApi.endOtherSessions)).data).toEqual({ ended: 0 });
+  });
+});
+
+describe("the audit log", () => {
+  const listed = async (query: Record<string, string | number>) =>
+    call(await asRole("admin"), adminApi.listAudit, { query });
+
+  it("is filtered by who, what or what to", async () => {
+    const admin = await aUser("admin");
+    const as = await signedIn(admin);
+    const other = await aUser("viewer");
+    await call(as, adminApi.updateUser, { params: { id: other.id }, body: { disabled: true } });
+    const actions = async (query: Record<string, string | number>) =>
+      (await listed(query)).data.items.map(({ action }) => action);
+    expect(await actions({ actor: admin.username })).toEqual(["user.update", "user.login"]);
+    expect(await actions({ entity: "user", entityId: other.id })).toEqual(["user.update", "user.create"]);
+    expect(new Set(await actions({ action: "user.login" }))).toEqual(new Set(["user.login"]));
+  });
+
+  it("leaves out what the master did by itself where only people are asked for", async () => {
+    await env.DB.prepare(
+      "insert into audit_logs (at, actor, action, entity) values (1, 'system', 'task.run', 'backup_task')",
+    ).run();
+    const actors = async (query: Record<string, string | number>) =>
+      (await listed(query)).data.items.map(({ actor }) => actor);
+    expect(await actors({})).toContain("system");
+    expect(await actors({ by: "people" })).not.toContain("system");
+  });
+
+  it("takes one filter at a time, and no name that is the master's own", async () => {
+    expect((await listed({ actor: "a", action: "b" })).code).toBe("INVALID_INPUT");
+    expect((await listed({ entity: "user" })).code).toBe("INVALID_INPUT");
+    const body = { username: "System", password: "long enough", role: "viewer" };
+    expect((await call(await asRole("admin"), adminApi.createUser, { body })).message).toContain("own name");
+  });
+});
+
+describe("the settings", () => {
+  it("are told to everybody who is signed in, without the master's key", async () => {
+    const { data } = await call(await asRole("viewer"), adminApi.getSettings);
+    expect(data).toMatchObject({ protocol: { oldest: 1 }, sessionHours: deps.config.sessionMs / 3_600_000 });
+    expect(data.databaseBytes).toBeGreaterThan(0);
+    expect(JSON.stringify(data)).not.toContain("KEY");
+  });
+});

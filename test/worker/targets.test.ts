@@ -202,6 +202,60 @@ describe("a storage target in use", () => {
   });
 });
 
+describe("a target's last test", () => {
+  const test = async (id: number, nodeId: number | null) =>
+    call(await asRole("operator"), adminApi.testTarget, { params: { id }, body: { nodeId } });
+  const lastTest = async (id: number) =>
+    (await call(await asRole("viewer"), adminApi.getTarget, { params: { id } })).data.lastTest;
+
+  it("is kept, whichever way it went, until the settings change", async () => {
+    const { id } = await anS3Target();
+    const node = await aNode({ ours: true });
+    expect(await lastTest(id)).toBeNull();
+    await Promise.all([test(id, node.id), answerOnce(node.headers, { milliseconds: 12 })]);
+    expect(await lastTest(id)).toMatchObject({ ok: true, milliseconds: 12, nodeId: node.id, message: "" });
+    await Promise.all([test(id, node.id), answerOnce(node.headers, "fine")]);
+    expect(await lastTest(id)).toMatchObject({ ok: false, milliseconds: null });
+    await change(id, { quotaBytes: 5 });
+    expect(await lastTest(id)).toMatchObject({ ok: false });
+    await change(id, { secrets: { secretAccessKey: "another" } });
+    expect(await lastTest(id)).toBeNull();
+  });
+
+  it("is the master's own for the vault, and needs a node for everything else", async () => {
+    const body = { name: unique("vault"), type: "vault" };
+    const vault = await call(await asRole("admin"), adminApi.createTarget, { body });
+    expect((await test(vault.data.id, null)).status).toBe(200);
+    expect(await lastTest(vault.data.id)).toMatchObject({ ok: true, nodeId: null, nodeName: null });
+    const { id } = await anS3Target();
+    expect(await test(id, null)).toMatchObject({ status: 400, code: "INVALID_INPUT" });
+    expect(await lastTest(id)).toBeNull();
+  });
+});
+
+describe("a target's tasks", () => {
+  const taskOf = async (...targetIds: number[]) => {
+    const id = await taskRow(null);
+    for (const [position, targetId] of targetIds.entries())
+      await env.DB.prepare("insert into task_targets (task_id, target_id, position) values (?, ?, ?)")
+        .bind(id, targetId, position)
+        .run();
+    return id;
+  };
+
+  it("are listed by it, newest first, page by page", async () => {
+    const viewer = await asRole("viewer");
+    const [one, two] = [await targetRow("vault"), await targetRow("vault")];
+    const tasks = [await taskOf(one), await taskOf(two), await taskOf(one, two)];
+    const page = async (query: Record<string, string | number>) =>
+      (await call(viewer, adminApi.listTasks, { query: { targetId: one, ...query } })).data;
+    expect((await page({})).items.map(({ id }) => id)).toEqual([tasks[2], tasks[0]]);
+    const first = await page({ limit: 1 });
+    expect((await page({ limit: 1, before: first.next ?? 0 })).items.map(({ id }) => id)).toEqual([tasks[0]]);
+    expect((await page({ tag: "none" })).items).toEqual([]);
+  });
+});
+
 describe("testing a target", () => {
   const test = async (id: number, nodeId: number) =>
     call(await asRole("operator"), adminApi.testTarget, { params: { id }, body: { nodeId } });

@@ -1,28 +1,44 @@
-import { desc, lt } from "drizzle-orm";
 import type { z } from "zod";
-import type { objects } from "../../protocol/index.ts";
-import { auditLogs } from "../db/schema.ts";
+import type { adminApi, objects } from "../../protocol/index.ts";
 import type { Deps } from "../deps.ts";
 
-type Page<T> = { items: T[]; next: number | null };
+type Filter = z.output<typeof adminApi.listAudit.query>;
+type Entry = z.output<typeof objects.auditEntry>;
+type Row = Omit<Entry, "before" | "after"> & { before: string | null; after: string | null };
 
 /** Who changed what, newest first; `before` is the `next` of the page before. */
 export async function listAudit(
-  { orm }: Deps,
-  { before, limit }: { before?: number | undefined; limit: number },
-): Promise<Page<z.output<typeof objects.auditEntry>>> {
-  const rows = await orm
-    .select()
-    .from(auditLogs)
-    .where(before === undefined ? undefined : lt(auditLogs.id, before))
-    .orderBy(desc(auditLogs.id))
-    .limit(limit + 1);
-  const items = rows.slice(0, limit).map((row) => ({
+  { db }: Deps,
+  filter: Filter,
+): Promise<{ items: Entry[]; next: number | null }> {
+  const { source, values } = walkOf(filter);
+  const { results } = await db
+    .prepare(
+      `select id, at, actor, action, entity, entity_id as entityId, before, after, ip_address as ipAddress
+       from audit_logs ${source} id < ? order by id desc limit ?`,
+    )
+    .bind(...values, filter.before ?? Number.MAX_SAFE_INTEGER, filter.limit + 1)
+    .all<Row>();
+  const items = results.slice(0, filter.limit).map((row) => ({
     ...row,
     before: fromJson(row.before),
     after: fromJson(row.after),
   }));
-  return { items, next: rows.length > limit ? (items.at(-1)?.id ?? null) : null };
+  return { items, next: results.length > filter.limit ? (items.at(-1)?.id ?? null) : null };
+}
+
+/** The index is named, since the planner may take another one for as good and read everything between. */
+function walkOf({ by, actor, action, entity, entityId }: Filter): { source: string; values: unknown[] } {
+  const of = (index: string, condition: string, ...values: unknown[]) => ({
+    source: `indexed by ${index} where ${condition} actor <> 'system' and`,
+    values,
+  });
+  if (actor !== undefined) return of("audit_logs_of_actor", "actor = ? and", actor);
+  if (action !== undefined) return of("audit_logs_of_action", "action = ? and", action);
+  if (entity !== undefined)
+    return of("audit_logs_of_entity", "entity = ? and entity_id = ? and", entity, entityId);
+  if (by === "people") return of("audit_logs_of_people", "");
+  return { source: "where", values: [] };
 }
 
 const fromJson = (text: string | null): unknown => (text === null ? null : JSON.parse(text));

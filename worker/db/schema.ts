@@ -128,7 +128,10 @@ export const taskTargets = sqliteTable(
     targetId: integer("target_id").notNull(),
     position: integer("position").notNull(),
   },
-  (t) => [primaryKey({ columns: [t.taskId, t.targetId] }), index("task_targets_of_target").on(t.targetId)],
+  (t) => [
+    primaryKey({ columns: [t.taskId, t.targetId] }),
+    index("task_targets_of_target").on(t.targetId, t.taskId),
+  ],
 );
 
 export const storageTargets = sqliteTable("storage_targets", {
@@ -143,6 +146,8 @@ export const storageTargets = sqliteTable("storage_targets", {
   sealId: text("seal_id").notNull(),
   quotaBytes: integer("quota_bytes"),
   usedBytes: integer("used_bytes").notNull().default(0),
+  /** How the last test of these settings went, as JSON; null: not tested since they were changed. */
+  lastTest: text("last_test"),
   createdAt: time("created_at").notNull(),
   updatedAt: time("updated_at").notNull(),
 });
@@ -364,6 +369,9 @@ export const sessions = sqliteTable(
   {
     tokenSha256: text("token_sha256").primaryKey(),
     userId: integer("user_id").notNull(),
+    /** By which its owner knows it again. */
+    ipAddress: text("ip_address").notNull().default(""),
+    userAgent: text("user_agent").notNull().default(""),
     createdAt: time("created_at").notNull(),
     expiresAt: time("expires_at").notNull(),
   },
@@ -391,17 +399,27 @@ export const loginFailures = sqliteTable(
   (t) => [index("login_failures_expiry").on(t.until)],
 );
 
-export const auditLogs = sqliteTable("audit_logs", {
-  id: rowId(),
-  at: time("at").notNull(),
-  actor: text("actor").notNull(),
-  action: text("action").notNull(),
-  entity: text("entity").notNull(),
-  entityId: integer("entity_id"),
-  before: text("before"),
-  after: text("after"),
-  ipAddress: text("ip_address").notNull().default(""),
-});
+export const auditLogs = sqliteTable(
+  "audit_logs",
+  {
+    id: rowId(),
+    at: time("at").notNull(),
+    actor: text("actor").notNull(),
+    action: text("action").notNull(),
+    entity: text("entity").notNull(),
+    entityId: integer("entity_id"),
+    before: text("before"),
+    after: text("after"),
+    ipAddress: text("ip_address").notNull().default(""),
+  },
+  // Of what people did alone: every scheduled run has an entry, too, which must not cost four rows more.
+  (t) => [
+    index("audit_logs_of_people").on(t.id).where(sql`actor <> 'system'`),
+    index("audit_logs_of_actor").on(t.actor).where(sql`actor <> 'system'`),
+    index("audit_logs_of_action").on(t.action).where(sql`actor <> 'system'`),
+    index("audit_logs_of_entity").on(t.entity, t.entityId).where(sql`actor <> 'system'`),
+  ],
+);
 
 export const notifications = sqliteTable("notifications", {
   id: rowId(),

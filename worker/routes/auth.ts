@@ -6,10 +6,11 @@ import { type App, DONE, type HonoEnv, SESSION_COOKIE, servePublic, serveUser } 
 import { changePassword } from "../users/change-password.ts";
 import { login } from "../users/login.ts";
 import { logout } from "../users/logout.ts";
+import { endOtherSessions, listSessions } from "../users/sessions.ts";
 
 export function mountAuthRoutes(app: App): void {
   servePublic(app, adminApi.login, async ({ deps, body, ipAddress, c }) => {
-    const { user, token } = await login(deps, ipAddress, body);
+    const { user, token } = await login(deps, { ipAddress, userAgent: userAgentOf(c) }, body);
     setCookie(c, SESSION_COOKIE, token, cookieOptions(c, deps.config));
     return { user };
   });
@@ -23,7 +24,17 @@ export function mountAuthRoutes(app: App): void {
     await changePassword(deps, actor, sessionOf(c), body);
     return DONE;
   });
+  serveUser(app, adminApi.listSessions, async ({ deps, actor, c }) => ({
+    items: await listSessions(deps, actor, sessionOf(c)),
+  }));
+  serveUser(app, adminApi.endOtherSessions, async ({ deps, actor, c }) => ({
+    ended: await endOtherSessions(deps, actor, sessionOf(c)),
+  }));
 }
+
+const MAX_USER_AGENT_CHARS = 300;
+const userAgentOf = (c: Context<HonoEnv>) =>
+  (c.req.header("User-Agent") ?? "").slice(0, MAX_USER_AGENT_CHARS);
 
 const sessionOf = (c: Context<HonoEnv>) => getCookie(c, SESSION_COOKIE) ?? "";
 

@@ -85,7 +85,7 @@ async function write(deps: Deps, actor: Actor, row: TargetRow, next: Next): Prom
       db
         .prepare(
           `update storage_targets set name = ?2, config = ?3, secrets = ?4, secret_names = ?5, quota_bytes = ?6,
-             updated_at = ?7
+             updated_at = ?7, last_test = case when config = ?3 and secrets is ?4 then last_test end
            where id = ?1 and name = ?8 and config = ?9 and secrets is ?10 and quota_bytes is ?11
              and (?12 = 0 or (${holdsNothing}))`,
         )

@@ -8,7 +8,7 @@ import { type SurroundedTask, withSurroundings } from "./surroundings.ts";
 
 type Filter = z.output<typeof adminApi.listTasks.query>;
 type Condition = { sql: string; value?: unknown };
-/** What is gone through downwards along an index: the tasks with a tag, of a node, or all. */
+/** What is gone through downwards along an index: the tasks of a target, with a tag, of a node, or all. */
 type Walk = { from: string; key: string; within: Condition[] };
 
 /** Rows that one page looks at for what no index knows; a page may come back short and still have a next one. */
@@ -37,7 +37,11 @@ export async function listTasks(
 }
 
 /** The joins are in this order for the planner too: it would otherwise sort, or read a whole tag. */
-function walkOf({ tag, nodeId }: Filter): Walk {
+function walkOf({ targetId, tag, nodeId }: Filter): Walk {
+  if (targetId !== undefined) {
+    const from = "task_targets w cross join backup_tasks t on t.id = w.task_id";
+    return { from, key: "w.task_id", within: [{ sql: "w.target_id = ?", value: targetId }] };
+  }
   if (tag !== undefined) {
     const from = "task_tags w cross join backup_tasks t on t.id = w.task_id";
     return { from, key: "w.task_id", within: [{ sql: "w.tag = ?", value: tag }] };
@@ -46,9 +50,12 @@ function walkOf({ tag, nodeId }: Filter): Walk {
   return { from: "backup_tasks t", key: "t.id", within };
 }
 
-function unindexed({ tag, nodeId, enabled, last, text, verified }: Filter): Condition[] {
+function unindexed({ targetId, tag, nodeId, enabled, last, text, verified }: Filter): Condition[] {
   const conditions: Condition[] = [];
-  if (tag !== undefined && nodeId !== undefined) conditions.push({ sql: "t.node_id = ?", value: nodeId });
+  if (targetId !== undefined && tag !== undefined)
+    conditions.push({ sql: "exists (select 1 from task_tags where task_id = t.id and tag = ?)", value: tag });
+  if ((targetId ?? tag) !== undefined && nodeId !== undefined)
+    conditions.push({ sql: "t.node_id = ?", value: nodeId });
   if (enabled !== undefined) conditions.push({ sql: "t.enabled = ?", value: Number(enabled) });
   if (last === "never") conditions.push({ sql: `(${LAST_STATUS}) is null` });
   else if (last !== undefined) conditions.push({ sql: `(${LAST_STATUS}) = ?`, value: last });

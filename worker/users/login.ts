@@ -15,7 +15,7 @@ type Account = ShownUserRow & { passwordHash: string };
  */
 export async function login(
   deps: Deps,
-  ipAddress: string,
+  { ipAddress, userAgent }: { ipAddress: string; userAgent: string },
   { username, password }: { username: string; password: string },
 ): Promise<{ user: ShownUser; token: string }> {
   const attempt = await countAttempt(deps, username, ipAddress);
@@ -33,10 +33,18 @@ export async function login(
     // The account is asked again: it may have been disabled or given another password since.
     deps.db
       .prepare(
-        `insert into sessions (token_sha256, user_id, created_at, expires_at)
-         select ?, id, ?, ? from users where id = ? and disabled = 0 and password_hash = ?`,
+        `insert into sessions (token_sha256, user_id, ip_address, user_agent, created_at, expires_at)
+         select ?, id, ?, ?, ?, ? from users where id = ? and disabled = 0 and password_hash = ?`,
       )
-      .bind(await hashToken(token), deps.now(), deps.now() + deps.config.sessionMs, account.id, passwordHash),
+      .bind(
+        await hashToken(token),
+        ipAddress,
+        userAgent,
+        deps.now(),
+        deps.now() + deps.config.sessionMs,
+        account.id,
+        passwordHash,
+      ),
     auditIfChanged(
       deps,
       { kind: "user", id: user.id, name: user.username, role: user.role, ipAddress },
