@@ -19,6 +19,10 @@ export const router = createBrowserRouter([
         path: "tasks/:id/edit",
         lazy: async () => ({ Component: (await import("./pages/tasks/editor.tsx")).EditTask }),
       },
+      {
+        path: "tasks/:id",
+        lazy: async () => ({ Component: (await import("./pages/tasks/task-page.tsx")).TaskPage }),
+      },
       { path: "*", Component: NotFound },
     ],
   },

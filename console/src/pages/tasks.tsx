@@ -14,6 +14,7 @@ import { useMe } from "../session.tsx";
 import { TaskFilters, useTaskFilter } from "./tasks/filters.tsx";
 import { LastResult } from "./tasks/last-result.tsx";
 import { SourceWords } from "./tasks/source-words.tsx";
+import { Tags } from "./tasks/tags.tsx";
 import type { Task } from "./tasks/task.ts";
 import { TaskRowActions } from "./tasks/task-menu.tsx";
 
@@ -61,19 +62,7 @@ function NameAndTags({ task: { id, name, tags } }: { task: Task }) {
       <Anchor component={Link} to={`/tasks/${id}`} className="long-name" fw={500} size="sm">
         {name}
       </Anchor>
-      {tags.map((tag) => (
-        <Badge
-          key={tag}
-          variant="default"
-          tt="none"
-          fw={400}
-          component={Link}
-          to={`?tag=${encodeURIComponent(tag)}`}
-          style={{ cursor: "pointer" }}
-        >
-          {tag}
-        </Badge>
-      ))}
+      <Tags tags={tags} />
     </Group>
   );
 }

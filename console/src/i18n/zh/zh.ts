@@ -11,6 +11,7 @@ import { schedule } from "./schedule.ts";
 import { sources } from "./sources.ts";
 import { states } from "./states.ts";
 import { taskEditor } from "./task-editor.ts";
+import { taskPage } from "./task-page.ts";
 import { tasks } from "./tasks.ts";
 import { welcome } from "./welcome.ts";
 
@@ -27,6 +28,7 @@ export const zh: Messages = {
   sources,
   states,
   taskEditor,
+  taskPage,
   tasks,
   welcome,
 };

@@ -1,5 +1,6 @@
 import { Input, NumberInput, SimpleGrid, Switch } from "@mantine/core";
 import { useTranslation } from "react-i18next";
+import { useRetentionWords } from "../retention-words.ts";
 import { rulesOf } from "./body.ts";
 import { useTaskForm } from "./form.ts";
 import { RetentionPreview } from "./retention-preview.tsx";
@@ -21,11 +22,8 @@ export function RetentionSection({ taskId }: { taskId: number | null }) {
   const form = useTaskForm();
   const { hasRetention, retention } = form.values;
   const chosen = rulesOf(retention);
-  const summary = hasRetention
-    ? Object.entries(chosen)
-        .map(([rule, count]) => t(`taskEditor.${rule as "keepLast"}Words`, { count }))
-        .join(", ")
-    : t("taskEditor.keepsAll");
+  const retentionWords = useRetentionWords();
+  const summary = hasRetention ? retentionWords(chosen) : t("taskEditor.keepsAll");
   return (
     <FoldedSection
       title={t("taskEditor.retention")}
