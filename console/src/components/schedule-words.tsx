@@ -49,9 +49,15 @@ async function load(language: Language): Promise<InWords> {
   const { default: cronstrue } = await import("cronstrue");
   if (language === "zh") await import("cronstrue/locales/zh_CN");
   const locale = { en: "en", zh: "zh_CN" }[language];
-  return (schedule) =>
-    cronstrue.toString(schedule, { locale, use24HourTimeFormat: true, verbose: isDaily(schedule) });
+  return (schedule) => {
+    const options = { locale, use24HourTimeFormat: true, verbose: isDaily(schedule) };
+    const words = cronstrue.toString(schedule, options);
+    return language === "zh" ? inChinese(words) : words;
+  };
 }
+
+/** It translates word by word, with the punctuation of English. */
+const inChinese = (words: string) => words.replace(/^在/, "").replaceAll(", ", "，");
 
 /** "At 03:00" alone leaves open which days; of rarer turns the words always tell. */
 const isDaily = (schedule: string) => /^\d+ \d+ \* \* \*$/.test(schedule.trim());

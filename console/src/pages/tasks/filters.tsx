@@ -46,7 +46,7 @@ export function TaskFilters({ filter, set, clear }: Props) {
   const { t } = useTranslation();
   const tags = useAnswer(adminApi.listTaskTags, {}).data?.items ?? [];
   return (
-    <Group gap="sm" role="search" aria-label={t("tasks.filters")}>
+    <Group gap="sm" role="search" className="filters" aria-label={t("tasks.filters")}>
       <NameFilter key={filter.text === undefined ? "none" : "some"} value={filter.text ?? ""} set={set} />
       <NodeSelect
         aria-label={t("tasks.node")}

@@ -8,12 +8,12 @@ type Source = Task["source"];
 export function SourceWords({ source }: { source: Source }) {
   const { t } = useTranslation();
   return (
-    <>
+    <div>
       {t(`sources.${source.type}`)}
       <Text span size="xs" c="dimmed" className="long-name" display="block">
         {detailOf(source)}
       </Text>
-    </>
+    </div>
   );
 }
 
