@@ -23,6 +23,19 @@ export const router = createBrowserRouter([
         path: "tasks/:id",
         lazy: async () => ({ Component: (await import("./pages/tasks/task-page.tsx")).TaskPage }),
       },
+      { path: "records", lazy: async () => ({ Component: (await import("./pages/records.tsx")).Records }) },
+      {
+        path: "records/:id",
+        lazy: async () => ({ Component: (await import("./pages/record.tsx")).RecordPage }),
+      },
+      {
+        path: "restores",
+        lazy: async () => ({ Component: (await import("./pages/restores.tsx")).Restores }),
+      },
+      {
+        path: "verifications",
+        lazy: async () => ({ Component: (await import("./pages/verifications.tsx")).Verifications }),
+      },
       { path: "*", Component: NotFound },
     ],
   },

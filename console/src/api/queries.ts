@@ -42,18 +42,30 @@ type Options = {
 };
 const AGENT_ANSWER_FRESH_MS = 60_000;
 
-/** What a call answers, kept and shown again at once; `everyMs` asks again while the page is looked at. */
+/**
+ * What a call answers, kept and shown again at once; `everyMs` asks again while the page is looked at, with `whileIt` only
+ * as long as the last answer was such.
+ */
 export function useAnswer<E extends Endpoint>(
   endpoint: E,
   input: CallInput<E>,
-  { enabled = true, everyMs, fromAgent = false }: Options = {},
+  {
+    enabled = true,
+    everyMs,
+    fromAgent = false,
+    whileIt,
+  }: Options & { whileIt?(reply: Reply<E>): boolean } = {},
 ): UseQueryResult<Reply<E>, ApiError> {
   return useQuery<Reply<E>, ApiError>({
     queryKey: fromAgent ? ["from agents", ...keyOf(endpoint, input)] : keyOf(endpoint, input),
     queryFn: ({ signal }) => call(endpoint, { ...input, signal }),
     enabled,
     ...(fromAgent ? { staleTime: AGENT_ANSWER_FRESH_MS, refetchOnWindowFocus: false } : {}),
-    ...(everyMs === undefined ? {} : { refetchInterval: everyMs }),
+    ...(everyMs === undefined
+      ? {}
+      : {
+          refetchInterval: ({ state }) => (whileIt && !(state.data && whileIt(state.data)) ? false : everyMs),
+        }),
   });
 }
 

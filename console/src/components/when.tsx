@@ -1,7 +1,6 @@
 import { Text, Tooltip } from "@mantine/core";
-import { useInterval } from "@mantine/hooks";
-import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { useNow } from "./use-now.ts";
 import { viewersZone } from "./viewers-zone.ts";
 
 type Props = {
@@ -19,7 +18,7 @@ const steps = [
 /** A moment: how long ago or in how long, and exactly, in the viewer's own zone, for who points at it. */
 export function When({ at, timeZone }: Props) {
   const { t, i18n } = useTranslation();
-  const now = useNow();
+  const now = useNow(10_000);
   if (at === null) return <Text size="sm">{t("common.never")}</Text>;
   const zones = timeZone === undefined || timeZone === viewersZone() ? [undefined] : [undefined, timeZone];
   const exact = zones.map((zone) => formatMoment(at, i18n.language, zone)).join(" · ");
@@ -41,14 +40,4 @@ function relative(ms: number, language: string): string {
   const format = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
   const [unit, size] = steps.find(([, length]) => Math.abs(seconds) >= length) ?? (["second", 1] as const);
   return format.format(Math.trunc(seconds / size), unit);
-}
-
-function useNow(): number {
-  const [now, setNow] = useState(Date.now);
-  const clock = useInterval(() => setNow(Date.now()), 10_000);
-  useEffect(() => {
-    clock.start();
-    return clock.stop;
-  }, [clock.start, clock.stop]);
-  return now;
 }

@@ -9,6 +9,7 @@ import {
   IconRotateClockwise,
   IconServer,
   IconSettings,
+  IconShieldCheck,
   IconTerminal2,
   IconUsers,
 } from "@tabler/icons-react";
@@ -31,6 +32,7 @@ export const placeGroups: PlaceGroup[] = [
       { path: "/tasks", label: "nav.tasks", icon: IconListCheck, role: "viewer" },
       { path: "/records", label: "nav.records", icon: IconArchive, role: "viewer" },
       { path: "/restores", label: "nav.restores", icon: IconRotateClockwise, role: "viewer" },
+      { path: "/verifications", label: "nav.verifications", icon: IconShieldCheck, role: "viewer" },
     ],
   },
   {

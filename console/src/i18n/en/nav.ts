@@ -4,6 +4,7 @@ export const nav = {
   tasks: "Tasks",
   records: "Records",
   restores: "Restores",
+  verifications: "Verifications",
   targets: "Storage",
   commands: "Commands",
   backups: "Backups",

@@ -6,6 +6,7 @@ export const nav: Messages["nav"] = {
   tasks: "任务",
   records: "备份记录",
   restores: "恢复",
+  verifications: "校验",
   targets: "存储",
   commands: "命令",
   backups: "备份",

@@ -6,6 +6,10 @@ import { log } from "./log.ts";
 import { nav } from "./nav.ts";
 import { nodes } from "./nodes.ts";
 import { notFound } from "./not-found.ts";
+import { progress } from "./progress.ts";
+import { record } from "./record.ts";
+import { records } from "./records.ts";
+import { restores } from "./restores.ts";
 import { roles } from "./roles.ts";
 import { schedule } from "./schedule.ts";
 import { sources } from "./sources.ts";
@@ -13,7 +17,9 @@ import { states } from "./states.ts";
 import { taskEditor } from "./task-editor.ts";
 import { taskPage } from "./task-page.ts";
 import { tasks } from "./tasks.ts";
+import { verifications } from "./verifications.ts";
 import { welcome } from "./welcome.ts";
+import { wizard } from "./wizard.ts";
 
 export const zh: Messages = {
   common,
@@ -31,4 +37,10 @@ export const zh: Messages = {
   taskPage,
   tasks,
   welcome,
+  progress,
+  record,
+  records,
+  restores,
+  verifications,
+  wizard,
 };

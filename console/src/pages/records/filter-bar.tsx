@@ -1,0 +1,68 @@
+import { Group, Select, TextInput } from "@mantine/core";
+import { useTranslation } from "react-i18next";
+import { NodeSelect } from "../../components/node-select.tsx";
+import { TaskSelect } from "../../components/task-select.tsx";
+import type { RecordFilters } from "./use-record-filters.ts";
+
+const states = ["queued", "running", "success", "failed", "cancelled", "missed"] as const;
+
+/** What the list of records can be narrowed to. */
+export function FilterBar({ filters: { get, set } }: { filters: RecordFilters }) {
+  const { t } = useTranslation();
+  const idOf = (name: string) => (get(name) ? Number(get(name)) : null);
+  return (
+    <Group gap="sm" align="flex-end" role="search" aria-label={t("records.filters")}>
+      <Select
+        label={t("records.status")}
+        placeholder={t("records.any")}
+        clearable
+        w={150}
+        data={states.map((value) => ({ value, label: t(`states.${value}`) }))}
+        value={get("status")}
+        onChange={(value) => set("status", value)}
+      />
+      <TaskSelect
+        label={t("records.task")}
+        placeholder={t("records.any")}
+        clearable
+        w={220}
+        value={idOf("taskId")}
+        onChange={(id) => set("taskId", id === null ? null : String(id))}
+      />
+      <NodeSelect
+        label={t("records.node")}
+        placeholder={t("records.any")}
+        clearable
+        w={200}
+        value={idOf("nodeId")}
+        onChange={(id) => set("nodeId", id === null ? null : String(id))}
+      />
+      <Select
+        label={t("records.kind")}
+        placeholder={t("records.any")}
+        clearable
+        w={150}
+        data={[
+          { value: "full", label: t("records.full") },
+          { value: "differential", label: t("records.differential") },
+        ]}
+        value={get("kind")}
+        onChange={(value) => set("kind", value)}
+      />
+      <TextInput
+        type="date"
+        label={t("records.from")}
+        w={150}
+        value={get("from") ?? ""}
+        onChange={({ currentTarget }) => set("from", currentTarget.value)}
+      />
+      <TextInput
+        type="date"
+        label={t("records.until")}
+        w={150}
+        value={get("until") ?? ""}
+        onChange={({ currentTarget }) => set("until", currentTarget.value)}
+      />
+    </Group>
+  );
+}

@@ -1,0 +1,74 @@
+import { Anchor } from "@mantine/core";
+import { IconShieldCheck } from "@tabler/icons-react";
+import { useTranslation } from "react-i18next";
+import { Link } from "react-router";
+import type { z } from "zod";
+import { adminApi } from "../../api/admin-api.ts";
+import { usePages } from "../../api/queries.ts";
+import { EmptyState } from "../../components/empty-state.tsx";
+import { type Column, PagedRows } from "../../components/rows.tsx";
+import { StatusBadge } from "../../components/status-badge.tsx";
+import { When } from "../../components/when.tsx";
+import { VerifiedMark } from "../records/verified-mark.tsx";
+
+type Verification = z.output<typeof adminApi.listVerifications.reply>["items"][number];
+
+/** Verifications, newest first, of all backups or of one. */
+export function VerificationRows({ recordId }: { recordId?: number }) {
+  const { t } = useTranslation();
+  const pages = usePages(adminApi.listVerifications, { recordId }, { everyMs: 10_000 });
+  return (
+    <PagedRows
+      caption={t("verifications.title")}
+      columns={useColumns(recordId === undefined)}
+      keyOf={({ id }) => id}
+      pages={pages}
+      empty={
+        <EmptyState
+          icon={IconShieldCheck}
+          title={t("verifications.emptyTitle")}
+          text={t("verifications.emptyText")}
+        />
+      }
+    />
+  );
+}
+
+function useColumns(ofAll: boolean): Column<Verification>[] {
+  const { t } = useTranslation();
+  return [
+    {
+      label: t("verifications.title"),
+      cell: ({ id }) => (
+        <Anchor component={Link} to={`/verifications/${id}`}>
+          {t("verifications.number", { id })}
+        </Anchor>
+      ),
+    },
+    {
+      label: t("records.status"),
+      cell: ({ status, damaged }) => <StatusBadge status={damaged ? "damaged" : status} />,
+    },
+    ...(ofAll
+      ? [
+          {
+            label: t("verifications.record"),
+            cell: ({ recordId }: Verification) => (
+              <Anchor component={Link} to={`/records/${recordId}`} size="sm">
+                {t("record.number", { id: recordId })}
+              </Anchor>
+            ),
+          },
+        ]
+      : []),
+    { label: t("verifications.target"), cell: ({ targetName }) => targetName ?? "–" },
+    { label: t("verifications.node"), cell: ({ nodeName }) => nodeName ?? "–" },
+    { label: t("verifications.asked"), cell: ({ grade }) => t("verifications.gradeShort", { grade }) },
+    {
+      label: t("verifications.reached"),
+      cell: ({ reachedGrade }) =>
+        reachedGrade === null ? t("verifications.none") : <VerifiedMark grade={reachedGrade} />,
+    },
+    { label: t("records.started"), cell: ({ createdAt }) => <When at={createdAt} /> },
+  ];
+}
