@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { endpoint } from "./endpoint.ts";
 import * as o from "./objects.ts";
+import { overview } from "./overview.ts";
 import * as s from "./states.ts";
 import * as v from "./verification.ts";
 
@@ -155,6 +156,25 @@ export const adminApi = {
     reply: z.object({ ended: z.int() }),
   }),
 
+  dashboard: endpoint({
+    method: "GET",
+    path: "/api/dashboard",
+    audience: "viewer",
+    summary: "Whether everything is safe: what needs attention, the last 30 days, and what comes next",
+    reply: overview,
+  }),
+  search: endpoint({
+    method: "GET",
+    path: "/api/search",
+    audience: "viewer",
+    summary: "Nodes, tasks and targets whose name begins with a text, and the record whose number it is",
+    query: z.object({ text: z.string().trim().min(1).max(100) }),
+    reply: z.object({
+      items: z.array(
+        z.object({ kind: z.enum(["node", "task", "target", "record"]), id: o.id, name: z.string() }),
+      ),
+    }),
+  }),
   live: endpoint({
     method: "GET",
     path: "/api/live",

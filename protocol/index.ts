@@ -5,6 +5,7 @@ export * from "./endpoint.ts";
 export * from "./errors.ts";
 export * from "./live.ts";
 export * as objects from "./objects.ts";
+export { overview } from "./overview.ts";
 export * from "./path.ts";
 export * as states from "./states.ts";
 export { protocolRange, timing } from "./states.ts";

@@ -4,6 +4,7 @@ import { mountAuditRoutes } from "./routes/admin/audit.ts";
 import { mountCommandRoutes } from "./routes/admin/commands.ts";
 import { mountNodeRoutes } from "./routes/admin/nodes.ts";
 import { mountNotificationRoutes } from "./routes/admin/notifications.ts";
+import { mountOverviewRoutes } from "./routes/admin/overview.ts";
 import { mountRecordRoutes } from "./routes/admin/records.ts";
 import { mountRestoreRoutes } from "./routes/admin/restores.ts";
 import { mountScheduleRoutes } from "./routes/admin/schedules.ts";
@@ -34,6 +35,7 @@ export function makeApp(): App {
   mountDoorbellRoutes(app);
   mountAgentRoutes(app);
   mountVaultRoutes(app);
+  mountOverviewRoutes(app);
   mountRecordRoutes(app);
   mountRestoreRoutes(app);
   mountVerificationRoutes(app);

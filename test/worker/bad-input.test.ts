@@ -137,6 +137,7 @@ const bodies: Record<string, Record<string, unknown>> = {
 
 const queries: Record<string, Record<string, string>> = {
   previewSchedule: { schedule: "0 3 * * *" },
+  search: { text: "a" },
   uploadPart: { key: "a" },
   abortUpload: { key: "a" },
 };

@@ -32,7 +32,7 @@ async function knock(e: Endpoint, headers: Record<string, string>, body?: BodyIn
   return { status: response.status, ...envelope };
 }
 
-const requiredQuery = (e: Endpoint) => (e.query.safeParse({}).success ? "" : "?key=x&schedule=x");
+const requiredQuery = (e: Endpoint) => (e.query.safeParse({}).success ? "" : "?key=x&schedule=x&text=x");
 
 const nonsense: Record<string, string>[] = [
   { Authorization: "Bearer bxk_0000" },

@@ -87,6 +87,8 @@ describe("the OpenAPI document", () => {
       ["before", false],
       ["limit", false],
       ["label", false],
+      ["status", false],
+      ["text", false],
     ]);
     const preview = operationOf(document, adminApi.previewSchedule)?.parameters;
     expect(preview?.find(({ name }) => name === "schedule")?.required).toBe(true);

@@ -2,6 +2,7 @@ import type { EndedRun } from "../../protocol/index.ts";
 import { closeCopyStatement } from "../copies/close.ts";
 import type { Deps } from "../deps.ts";
 import { tellingEnd } from "../live/news.ts";
+import { noteEndStatements } from "../overview/note-end.ts";
 
 type Ending = "succeeded" | "failed" | "cancelled" | "timeout";
 type Run = {
@@ -33,6 +34,7 @@ export function closeRunStatements(
   const work = workOf(run);
   if (!work || work.id === null) return [];
   const { status, reason } = verdict(work, ending, errorMessage);
+  const at = deps.now();
   return [
     deps.db
       .prepare(
@@ -40,7 +42,8 @@ export function closeRunStatements(
          where changes() > 0 and id = ?4 and status in ('queued', 'running')
          ${tellingEnd(work.kind)}`,
       )
-      .bind(status, reason, deps.now(), work.id),
+      .bind(status, reason, at, work.id),
+    ...(work.kind === "backup" ? noteEndStatements(deps, work.id, at) : []),
   ];
 }
 

@@ -38,6 +38,8 @@ export const nodes = sqliteTable(
     bandwidthBytesPerSecond: integer("bandwidth_limit"),
     capabilities: text("capabilities"),
     freeDiskBytes: integer("free_disk_bytes"),
+    /** Tasks that are bound to it. */
+    taskCount: integer("task_count").notNull().default(0),
     createdAt: time("created_at").notNull(),
     updatedAt: time("updated_at").notNull(),
   },
@@ -46,6 +48,7 @@ export const nodes = sqliteTable(
     index("nodes_polling").on(t.lastSeen).where(sql`status = 'online' and connection = 'poll'`),
     // Few of many: a sign of life of who is online anyway writes nothing here.
     index("nodes_away").on(t.status).where(sql`status <> 'online'`),
+    index("nodes_by_tasks").on(t.taskCount).where(sql`task_count > 0`),
   ],
 );
 
@@ -110,10 +113,27 @@ export const backupTasks = sqliteTable(
     enabled: integer("enabled", { mode: "boolean" }).notNull().default(true),
     /** As JSON, in the order they were given; `task_tags` has them to search by. */
     tags: text("tags").notNull().default("[]"),
+    /** How its last run ended (success, failed or missed), when, and which it was; see overview/note-end.ts. */
+    outcome: text("outcome"),
+    endedAt: time("ended_at"),
+    endedRecordId: integer("ended_record_id"),
+    succeededAt: time("succeeded_at"),
+    /** The next success should have come by then. */
+    overdueAt: time("overdue_at"),
+    /** What its full backups usually read, and since when they read less than half of it. */
+    usualBytes: integer("usual_bytes"),
+    shrunkAt: time("shrunk_at"),
     createdAt: time("created_at").notNull(),
     updatedAt: time("updated_at").notNull(),
   },
   (t) => [
+    // What needs attention is found without looking at what does not.
+    index("backup_tasks_failing").on(t.endedAt).where(sql`outcome <> 'success' and enabled = 1`),
+    index("backup_tasks_overdue").on(t.overdueAt).where(sql`overdue_at is not null`),
+    index("backup_tasks_unverified")
+      .on(t.succeededAt)
+      .where(sql`verified_at is null and succeeded_at is not null and enabled = 1`),
+    index("backup_tasks_shrunk").on(t.shrunkAt).where(sql`shrunk_at is not null`),
     index("backup_tasks_due").on(t.nextRunAt).where(sql`next_run_at is not null`),
     index("backup_tasks_verify_due").on(t.nextVerifyAt).where(sql`next_verify_at is not null`),
     index("backup_tasks_of_node").on(t.nodeId),
@@ -428,4 +448,20 @@ export const notifications = sqliteTable("notifications", {
   nodeId: integer("node_id"),
   recordId: integer("record_id"),
   message: text("message").notNull(),
+});
+
+/** What ended on each day of UTC, counted when it ends: a month is thirty rows, however many backups it had. */
+export const dailyCounts = sqliteTable("daily_counts", {
+  /** Days since 1970. */
+  day: integer("day").primaryKey(),
+  succeeded: integer("succeeded").notNull().default(0),
+  failed: integer("failed").notNull().default(0),
+  missed: integer("missed").notNull().default(0),
+  storedBytes: integer("stored_bytes").notNull().default(0),
+});
+
+/** How many there are of what nobody wants to count each time: "nodes" and "tasks". */
+export const tallies = sqliteTable("tallies", {
+  name: text("name").primaryKey(),
+  value: integer("value").notNull(),
 });

@@ -1,6 +1,7 @@
 import { auditIfChanged } from "../audit/entry.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
+import { tallyIfChanged } from "../overview/tally.ts";
 import { hashToken } from "../secrets/hash.ts";
 import { type Actor, system } from "../users/actor.ts";
 import { hashCode } from "./code.ts";
@@ -36,6 +37,7 @@ export async function enroll(deps: Deps, typed: string, machine: Machine): Promi
       entityId: code.nodeId,
       after: { name: code.name, hostname: machine.hostname },
     }),
+    ...(code.nodeId === null ? [tallyIfChanged(deps, "nodes", 1)] : []),
   ]);
   const node = made?.results[0];
   if (!node) throw await whyNot(deps, code);

@@ -9,6 +9,7 @@ export const nounOfTable: Record<string, LiveNoun | null> = {
   agent_commands: "commands",
   backup_tasks: "tasks",
   task_targets: "tasks",
+  task_tags: "tasks",
   storage_targets: "targets",
   backup_records: "records",
   record_copies: "records",
@@ -23,6 +24,8 @@ export const nounOfTable: Record<string, LiveNoun | null> = {
   login_failures: null,
   audit_logs: "audit",
   notifications: "notifications",
+  daily_counts: null,
+  tallies: null,
 };
 
 const accessTables = new Set(["users", "sessions", "api_keys"]);

@@ -1,5 +1,6 @@
 import type { Deps } from "../deps.ts";
 import { DomainError, violates } from "../errors.ts";
+import { tallyIfChanged } from "../overview/tally.ts";
 import { hashToken } from "../secrets/hash.ts";
 import type { Actor } from "../users/actor.ts";
 import { readNodes } from "./read.ts";
@@ -27,7 +28,11 @@ export async function createNodes(deps: Deps, actor: Actor, wanted: NewNode[]): 
   );
   const hashes = JSON.stringify(made.map(({ hash }) => hash));
   const [inserted] = await deps.db
-    .batch<{ id: number }>([insertStatement(deps, made), auditStatementOf(deps, actor, hashes)])
+    .batch<{ id: number }>([
+      insertStatement(deps, made),
+      auditStatementOf(deps, actor, hashes),
+      tallyIfChanged(deps, "nodes", made.length),
+    ])
     .catch(async (error: unknown) => {
       throw violates(error, "nodes.name") ? await namesTaken(deps, wanted) : error;
     });

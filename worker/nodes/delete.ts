@@ -2,6 +2,7 @@ import { auditIfChanged } from "../audit/entry.ts";
 import { notMade } from "../copies/close.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
+import { tallyIfChanged } from "../overview/tally.ts";
 import type { Actor } from "../users/actor.ts";
 import { forgetLostCopiesStatements } from "./forget-lost-copies.ts";
 import { readNode } from "./read.ts";
@@ -33,6 +34,7 @@ export async function deleteNode(deps: Deps, actor: Actor, id: number): Promise<
       entityId: id,
       before: { name, hostname },
     }),
+    tallyIfChanged(deps, "nodes", -1),
     ...forgetLostCopiesStatements(deps, id),
     ...endWorkStatements(deps, id),
   ]);

@@ -6,6 +6,7 @@ import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 import { noNews, tellingEnd } from "../live/news.ts";
 import type { AgentNode } from "../nodes/authenticate.ts";
+import { noteEndStatements } from "../overview/note-end.ts";
 import { expireAfterRun } from "../retention/expire.ts";
 import { abortUploads } from "../vault/abort-uploads.ts";
 import { appendLogStatements } from "./log.ts";
@@ -109,6 +110,7 @@ function endStatements(
   const at = deps.now();
   return [
     closeStatement(deps, held, { outcome, reason: reason ?? "", late, at }, report),
+    ...noteEndStatements(deps, held.id, at, { late }),
     ...uploads.flatMap((upload) => copyStatements(deps, held.id, upload, report, at)),
     // BackupX Go agents cannot copy.
     ...(outcome === "success" && node.protocolVersion !== null ? lost : []).flatMap((upload) =>

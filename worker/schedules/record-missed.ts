@@ -1,5 +1,6 @@
 import type { Deps } from "../deps.ts";
 import { notifyIfRecorded } from "../notify/record.ts";
+import { noteMissedStatements } from "../overview/note-end.ts";
 
 /** Turns of a schedule that come to nothing: `runs` of them, starting with the one at `expected`. */
 export type Missed = {
@@ -11,6 +12,9 @@ export type Missed = {
   runs: number;
   reason: string;
 };
+
+/** Where in the batch the schedule is moved on. */
+const TURN = 3;
 
 /**
  * Records turns that were missed and moves the schedule on, if it still stands at `expected`; returns whether it did.
@@ -25,8 +29,9 @@ export async function recordMissed(deps: Deps, missed: Missed): Promise<boolean>
     deps.db
       .prepare("update backup_tasks set next_run_at = ? where id = ? and next_run_at = ?")
       .bind(missed.next, missed.taskId, missed.expected),
+    ...noteMissedStatements(deps, missed, deps.now()),
   ]);
-  return results.at(-1)?.meta.changes === 1;
+  return results[TURN]?.meta.changes === 1;
 }
 
 function countStatement({ db, now }: Deps, missed: Missed): D1PreparedStatement {

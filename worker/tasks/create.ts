@@ -1,6 +1,7 @@
 import { auditIfChanged } from "../audit/entry.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError, violates } from "../errors.ts";
+import { countTasksStatement, tallyIfChanged } from "../overview/tally.ts";
 import type { Actor } from "../users/actor.ts";
 import {
   checkSettings,
@@ -37,6 +38,7 @@ export async function createTask(
         entityId: null,
         after: { ...task, secretsSet: JSON.parse(sealed.secretNames) },
       }),
+      tallyIfChanged(deps, "tasks", 1),
       // The audit entry was written only if the task was, so one look at changes() is enough.
       deps.db
         .prepare(
@@ -51,6 +53,7 @@ export async function createTask(
            select tag.value, t.id from backup_tasks t, json_each(t.tags) tag where changes() > 0 and t.name = ?`,
         )
         .bind(task.name),
+      countTasksStatement(deps, [task.nodeId]),
     ])
     .catch((error: unknown) => {
       throw violates(error, "backup_tasks.name") ? taskNameTaken(task.name) : error;

@@ -1,6 +1,7 @@
 import { auditIfChanged } from "../audit/entry.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
+import { countTasksStatement, tallyIfChanged } from "../overview/tally.ts";
 import type { Actor } from "../users/actor.ts";
 import { noSuchTask, readTask } from "./read.ts";
 import { tagStatements } from "./tags.ts";
@@ -29,12 +30,14 @@ export async function deleteTask(deps: Deps, actor: Actor, id: number): Promise<
       entityId: id,
       before,
     }),
+    tallyIfChanged(deps, "tasks", -1),
     deps.db
       .prepare(
         "delete from task_targets where task_id = ?1 and not exists (select 1 from backup_tasks where id = ?1)",
       )
       .bind(id),
     ...tagStatements(deps, id),
+    countTasksStatement(deps, [before.nodeId]),
   ]);
   if (deleted?.meta.changes !== 1) throw await whyNot(deps, id, before.name);
 }

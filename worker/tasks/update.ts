@@ -1,6 +1,7 @@
 import { auditIfChanged } from "../audit/entry.ts";
 import type { Deps } from "../deps.ts";
 import { violates } from "../errors.ts";
+import { countTasksStatement } from "../overview/tally.ts";
 import type { Actor } from "../users/actor.ts";
 import {
   checkSettings,
@@ -90,6 +91,7 @@ async function write(
         )
         .bind(before.id, JSON.stringify(next.targetIds)),
       ...tagStatements(deps, before.id),
+      ...(before.nodeId === next.nodeId ? [] : [countTasksStatement(deps, [before.nodeId, next.nodeId])]),
     ])
     .catch((error: unknown) => {
       throw violates(error, "backup_tasks.name") ? taskNameTaken(next.name) : error;
@@ -112,7 +114,8 @@ function updateStatement(
   return db
     .prepare(
       `update backup_tasks set node_id = ?1, name = ?3, source = ?4, pipeline = ?5, pool_label = ?6, schedule = ?7,
-         time_zone = ?8, next_run_at = case when ?9 then ?10 else next_run_at end, enabled = ?11, updated_at = ?12,
+         time_zone = ?8, next_run_at = case when ?9 then ?10 else next_run_at end,
+         overdue_at = iif(?9, null, overdue_at), enabled = ?11, updated_at = ?12,
          secrets = ?15, secret_names = ?16, seal_id = ?17, hooks = ?18,
          verification = ?19, next_verify_at = case when ?20 then ?21 else next_verify_at end,
          retention = ?22, tags = ?23

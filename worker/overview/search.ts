@@ -1,0 +1,40 @@
+import type { z } from "zod";
+import type { adminApi } from "../../protocol/index.ts";
+import type { Deps } from "../deps.ts";
+
+type Found = z.input<typeof adminApi.search.reply>["items"][number];
+
+/** Of each kind. */
+const SHOWN = 6;
+const HIGHEST = "\u{10FFFF}";
+
+/**
+ * Nodes, tasks and targets whose name begins with what was typed, and the record whose number it is. Names
+ * are looked up in their index, as typed and in the other case, so it costs what it finds, whatever there is.
+ */
+export async function search({ db }: Deps, text: string): Promise<{ items: Found[] }> {
+  const beginnings = JSON.stringify(
+    [...new Set([text, text.toLowerCase(), text.toUpperCase(), capitalised(text)])].map((from) => ({
+      from,
+      to: from + HIGHEST,
+    })),
+  );
+  const named = (kind: Found["kind"], table: string) =>
+    db
+      .prepare(
+        `select distinct '${kind}' as kind, t.id, t.name from json_each(?1) b
+         cross join ${table} t on t.name >= b.value ->> 'from' and t.name < b.value ->> 'to' limit ${SHOWN}`,
+      )
+      .bind(beginnings);
+  const results = await db.batch<Found>([
+    named("node", "nodes"),
+    named("task", "backup_tasks"),
+    named("target", "storage_targets"),
+    db
+      .prepare("select 'record' as kind, id, task_name as name from backup_records where id = ?")
+      .bind(/^#?[1-9]\d{0,14}$/.test(text) ? Number(text.replace("#", "")) : 0),
+  ]);
+  return { items: results.flatMap(({ results: found }) => found) };
+}
+
+const capitalised = (text: string) => text.charAt(0).toUpperCase() + text.slice(1).toLowerCase();
