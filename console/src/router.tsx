@@ -10,6 +10,15 @@ export const router = createBrowserRouter([
     children: [
       { index: true, lazy: async () => ({ Component: (await import("./pages/dashboard.tsx")).Dashboard }) },
       { path: "nodes", lazy: async () => ({ Component: (await import("./pages/nodes.tsx")).Nodes }) },
+      {
+        path: "nodes/new",
+        lazy: async () => ({ Component: (await import("./pages/node-new.tsx")).NewNode }),
+      },
+      { path: "nodes/:id", lazy: async () => ({ Component: (await import("./pages/node.tsx")).NodePage }) },
+      {
+        path: "commands",
+        lazy: async () => ({ Component: (await import("./pages/commands.tsx")).Commands }),
+      },
       { path: "tasks", lazy: async () => ({ Component: (await import("./pages/tasks.tsx")).Tasks }) },
       {
         path: "tasks/new",

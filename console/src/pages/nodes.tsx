@@ -1,75 +1,140 @@
-import { Anchor, Badge, Group, Text } from "@mantine/core";
-import { IconServer } from "@tabler/icons-react";
+import { Anchor, Button, Stack, Text } from "@mantine/core";
+import { IconFilterOff, IconPlus, IconServer } from "@tabler/icons-react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
-import type { z } from "zod";
 import { adminApi } from "../api/admin-api.ts";
+import type { CallInput } from "../api/call.ts";
 import { usePages } from "../api/queries.ts";
 import { EmptyState } from "../components/empty-state.tsx";
 import { Page } from "../components/page.tsx";
 import { type Column, PagedRows } from "../components/rows.tsx";
 import { When } from "../components/when.tsx";
+import { useMe } from "../session.tsx";
+import { AgentVersion } from "./nodes/agent-version.tsx";
+import { NodeFilters, useNodeFilter } from "./nodes/filters.tsx";
+import type { ListedNode } from "./nodes/node.ts";
+import { NodeHealth } from "./nodes/node-health.tsx";
+import { NodeLabels } from "./nodes/node-labels.tsx";
+import { NodeMenu } from "./nodes/node-menu.tsx";
 
-type Node = z.output<typeof adminApi.listNodes.reply>["items"][number];
+type Query = NonNullable<CallInput<typeof adminApi.listNodes>["query"]>;
 
+/** All servers, and how they are. */
 export function Nodes() {
   const { t } = useTranslation();
-  const pages = usePages(adminApi.listNodes, {}, { everyMs: 10_000 });
-  const columns: Column<Node>[] = [
-    {
-      label: t("common.name"),
-      cell: ({ id, name }) => (
-        <Anchor component={Link} to={`/nodes/${id}`} className="long-name">
-          {name}
-        </Anchor>
-      ),
-    },
-    { label: t("nodes.status"), cell: (node) => <NodeStatus node={node} /> },
-    {
-      label: t("nodes.host"),
-      cell: ({ hostname, ipAddress }) => (
-        <Text size="sm">{[hostname, ipAddress].filter(Boolean).join(" · ")}</Text>
-      ),
-    },
-    {
-      label: t("nodes.system"),
-      cell: ({ os, arch }) => <Text size="sm">{[os, arch].filter(Boolean).join(" ")}</Text>,
-    },
-    { label: t("nodes.version"), cell: ({ agentVersion }) => agentVersion },
-    { label: t("nodes.lastSeen"), cell: ({ lastSeen }) => <When at={lastSeen} /> },
-  ];
+  const me = useMe();
+  const filtering = useNodeFilter();
+  const pages = usePages(adminApi.listNodes, filtering.filter as Query, { everyMs: 10_000 });
   return (
-    <Page title={t("nodes.title")} lead={t("nodes.lead")}>
+    <Page title={t("nodes.title")} lead={t("nodes.lead")} actions={me.may("admin") ? <AddNode /> : null}>
+      <NodeFilters {...filtering} />
       <PagedRows
         caption={t("nodes.title")}
-        columns={columns}
+        columns={useColumns()}
         keyOf={({ id }) => id}
         pages={pages}
-        empty={<EmptyState icon={IconServer} title={t("nodes.emptyTitle")} text={t("nodes.emptyText")} />}
+        empty={filtering.isFiltered ? <NoneMatches clear={filtering.clear} /> : <NoneYet />}
       />
     </Page>
   );
 }
 
-const colors = { online: "green", offline: "red", pending: "gray" } as const;
-
-function NodeStatus({ node }: { node: Node }) {
+function useColumns(): Column<ListedNode>[] {
   const { t } = useTranslation();
-  const words = {
-    online: t("nodes.online"),
-    offline: t("nodes.offlineStatus"),
-    pending: t("nodes.pending"),
-  };
+  const me = useMe();
+  const columns: Column<ListedNode>[] = [
+    { label: t("common.name"), cell: (node) => <NameAndLabels node={node} /> },
+    { label: t("nodes.health"), cell: (node) => <NodeHealth node={node} /> },
+    {
+      label: t("nodes.host"),
+      cell: ({ hostname, ipAddress }) => <TwoLines first={hostname} second={ipAddress} />,
+    },
+    {
+      label: t("nodes.system"),
+      cell: ({ os, arch }) => <Text size="sm">{`${os} ${arch}`.trim() || "–"}</Text>,
+    },
+    { label: t("nodes.version"), cell: (node) => <AgentVersion node={node} /> },
+    { label: t("nodes.queue"), cell: (node) => <Queue node={node} /> },
+    { label: t("nodes.lastSeen"), cell: ({ lastSeen }) => <When at={lastSeen} /> },
+  ];
+  return me.may("admin")
+    ? [...columns, { label: "", width: 52, cell: (node) => <NodeMenu node={node} /> }]
+    : columns;
+}
+
+function NameAndLabels({ node: { id, name, labels } }: { node: ListedNode }) {
   return (
-    <Group gap={6} wrap="nowrap">
-      <Badge color={colors[node.status]} variant="light">
-        {words[node.status]}
-      </Badge>
-      {node.paused ? (
-        <Badge color="orange" variant="light">
-          {t("nodes.paused")}
-        </Badge>
+    <Stack gap={4}>
+      <Anchor component={Link} to={`/nodes/${id}`} className="long-name" fw={500}>
+        {name}
+      </Anchor>
+      <NodeLabels labels={labels} />
+    </Stack>
+  );
+}
+
+function TwoLines({ first, second }: { first: string; second: string }) {
+  return (
+    <div>
+      <Text size="sm" className="long-name">
+        {first || "–"}
+      </Text>
+      <Text size="xs" c="dimmed" className="long-name">
+        {second}
+      </Text>
+    </div>
+  );
+}
+
+function Queue({ node: { queuedCount, runningCount } }: { node: ListedNode }) {
+  const { t } = useTranslation();
+  if (queuedCount + runningCount === 0) return <Text size="sm">–</Text>;
+  return (
+    <div>
+      {runningCount > 0 ? <Text size="sm">{t("nodes.running", { count: runningCount })}</Text> : null}
+      {queuedCount > 0 ? (
+        <Text size="sm" c="dimmed">
+          {t("nodes.waiting", { count: queuedCount })}
+        </Text>
       ) : null}
-    </Group>
+    </div>
+  );
+}
+
+function AddNode() {
+  const { t } = useTranslation();
+  return (
+    <Button component={Link} to="/nodes/new" leftSection={<IconPlus size={16} aria-hidden />}>
+      {t("nodes.add")}
+    </Button>
+  );
+}
+
+function NoneYet() {
+  const { t } = useTranslation();
+  const me = useMe();
+  return (
+    <EmptyState
+      icon={IconServer}
+      title={t("nodes.emptyTitle")}
+      text={me.may("admin") ? t("nodes.emptyText") : t("nodes.emptyTextOthers")}
+      action={me.may("admin") ? <AddNode /> : null}
+    />
+  );
+}
+
+function NoneMatches({ clear }: { clear(): void }) {
+  const { t } = useTranslation();
+  return (
+    <EmptyState
+      icon={IconFilterOff}
+      title={t("nodes.noneMatchesTitle")}
+      text={t("nodes.noneMatchesText")}
+      action={
+        <Button variant="default" onClick={clear}>
+          {t("nodes.clearFilters")}
+        </Button>
+      }
+    />
   );
 }

@@ -1,3 +1,4 @@
+import { commands } from "./commands.ts";
 import { common } from "./common.ts";
 import { directories } from "./directories.ts";
 import { live } from "./live.ts";
@@ -22,6 +23,7 @@ import { wizard } from "./wizard.ts";
 
 /** Every text of the console in English, a file for each page; `zh/` holds the same keys. */
 export const en = {
+  commands,
   common,
   directories,
   live,

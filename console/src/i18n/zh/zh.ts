@@ -1,4 +1,5 @@
 import type { Messages } from "../i18n.ts";
+import { commands } from "./commands.ts";
 import { common } from "./common.ts";
 import { directories } from "./directories.ts";
 import { live } from "./live.ts";
@@ -22,6 +23,7 @@ import { welcome } from "./welcome.ts";
 import { wizard } from "./wizard.ts";
 
 export const zh: Messages = {
+  commands,
   common,
   directories,
   live,

@@ -1,0 +1,93 @@
+import { Button, Group, Select } from "@mantine/core";
+import { IconTerminal2 } from "@tabler/icons-react";
+import { useTranslation } from "react-i18next";
+import { adminApi } from "../api/admin-api.ts";
+import type { CallInput } from "../api/call.ts";
+import { usePages } from "../api/queries.ts";
+import { EmptyState } from "../components/empty-state.tsx";
+import { NodeSelect } from "../components/node-select.tsx";
+import { Page } from "../components/page.tsx";
+import { PagedRows } from "../components/rows.tsx";
+import { type Filtering, useFilter } from "../components/use-filter.ts";
+import { useCommandColumns } from "./commands/command-columns.tsx";
+
+type Query = NonNullable<CallInput<typeof adminApi.listCommands>["query"]>;
+
+const names = ["nodeId", "status", "type"] as const;
+const statuses = ["pending", "dispatched", "succeeded", "failed", "timeout", "cancelled"] as const;
+const types = [
+  "run_task",
+  "restore_record",
+  "verify_record",
+  "copy_record",
+  "delete_storage_object",
+  "list_dir",
+  "test_target",
+  "discover_db",
+  "preview_source",
+  "inspect_archive",
+] as const;
+
+/** What agents were asked to do, and what became of it: for those who look for a fault. */
+export function Commands() {
+  const { t } = useTranslation();
+  const filtering = useFilter(names);
+  const pages = usePages(adminApi.listCommands, filtering.filter as Query, { everyMs: 5000 });
+  return (
+    <Page title={t("nav.commands")} lead={t("commands.lead")}>
+      <Filters {...filtering} />
+      <PagedRows
+        caption={t("nav.commands")}
+        columns={useCommandColumns({ withNode: true })}
+        keyOf={({ id }) => id}
+        pages={pages}
+        empty={
+          <EmptyState
+            icon={IconTerminal2}
+            title={filtering.isFiltered ? t("commands.noneMatchesTitle") : t("commands.emptyTitle")}
+            text={filtering.isFiltered ? t("commands.noneMatchesText") : t("commands.emptyText")}
+          />
+        }
+      />
+    </Page>
+  );
+}
+
+function Filters({ filter, isFiltered, set, clear }: Filtering<(typeof names)[number]>) {
+  const { t } = useTranslation();
+  return (
+    <Group gap="sm" role="search" aria-label={t("commands.filters")}>
+      <NodeSelect
+        aria-label={t("commands.node")}
+        placeholder={t("commands.anyNode")}
+        clearable
+        w={200}
+        value={filter.nodeId === undefined ? null : Number(filter.nodeId)}
+        onChange={(id) => set({ nodeId: id === null ? null : String(id) })}
+      />
+      <Select
+        aria-label={t("commands.status")}
+        placeholder={t("commands.anyStatus")}
+        clearable
+        w={160}
+        data={statuses.map((value) => ({ value, label: t(`states.${value}`) }))}
+        value={filter.status ?? null}
+        onChange={(status) => set({ status })}
+      />
+      <Select
+        aria-label={t("commands.type")}
+        placeholder={t("commands.anyType")}
+        clearable
+        w={220}
+        data={types.map((value) => ({ value, label: t(`commands.${value}`) }))}
+        value={filter.type ?? null}
+        onChange={(type) => set({ type })}
+      />
+      {isFiltered ? (
+        <Button variant="subtle" size="compact-sm" onClick={clear}>
+          {t("commands.clearFilters")}
+        </Button>
+      ) : null}
+    </Group>
+  );
+}

@@ -1,0 +1,85 @@
+import { Button, Group, Modal, NumberInput, Stack, TextInput } from "@mantine/core";
+import { useForm } from "@mantine/form";
+import { useTranslation } from "react-i18next";
+import { adminApi } from "../../api/admin-api.ts";
+import type { ApiError } from "../../api/call.ts";
+import { useChange } from "../../api/queries.ts";
+import { ErrorNotice } from "../../components/error-notice.tsx";
+import { fieldErrors } from "../../components/form-errors.ts";
+import { LabelInput } from "./label-input.tsx";
+import type { Node } from "./node.ts";
+
+const fields = ["name", "labels", "maxConcurrent", "bandwidthBytesPerSecond"] as const;
+const MIB = 1024 ** 2;
+
+/** A node's name, labels and limits. */
+export function EditDialog({ node, close }: { node: Node; close(): void }) {
+  const { t } = useTranslation();
+  const change = useChange(adminApi.updateNode, "/api/tasks", "/api/records");
+  const form = useForm({
+    initialValues: {
+      name: node.name,
+      labels: node.labels,
+      maxConcurrent: node.maxConcurrent as number | string,
+      // In MiB/s, as people think of it.
+      bandwidthBytesPerSecond: (node.bandwidthBytesPerSecond === null
+        ? ""
+        : node.bandwidthBytesPerSecond / MIB) as number | string,
+    },
+  });
+  const save = async (values: typeof form.values) => {
+    const { bandwidthBytesPerSecond: rate } = values;
+    const body = {
+      name: values.name,
+      labels: values.labels,
+      maxConcurrent: Number(values.maxConcurrent),
+      bandwidthBytesPerSecond: rate === "" ? null : Math.round(Number(rate) * MIB),
+    };
+    try {
+      await change.mutateAsync({ params: { id: String(node.id) }, body });
+      close();
+    } catch (error) {
+      form.setErrors(atFields(error as ApiError));
+    }
+  };
+  const isAtField = Object.keys(form.errors).length > 0;
+  return (
+    <Modal opened onClose={close} title={t("nodes.editTitle", { name: node.name })}>
+      <form onSubmit={form.onSubmit(save)} noValidate>
+        <Stack>
+          <TextInput label={t("common.name")} required data-autofocus {...form.getInputProps("name")} />
+          <LabelInput {...form.getInputProps("labels")} />
+          <NumberInput
+            label={t("nodes.maxConcurrent")}
+            description={t("nodes.maxConcurrentHint")}
+            min={1}
+            max={32}
+            allowDecimal={false}
+            {...form.getInputProps("maxConcurrent")}
+          />
+          <NumberInput
+            label={t("nodes.bandwidth")}
+            description={t("nodes.bandwidthHint")}
+            placeholder={t("nodes.unlimited")}
+            suffix=" MiB/s"
+            min={0.01}
+            decimalScale={2}
+            {...form.getInputProps("bandwidthBytesPerSecond")}
+          />
+          {isAtField ? null : <ErrorNotice error={change.error} />}
+          <Group justify="flex-end" gap="sm">
+            <Button variant="default" onClick={close}>
+              {t("common.cancel")}
+            </Button>
+            <Button type="submit" loading={change.isPending}>
+              {t("common.save")}
+            </Button>
+          </Group>
+        </Stack>
+      </form>
+    </Modal>
+  );
+}
+
+const atFields = (error: ApiError) =>
+  error.code === "NAME_TAKEN" ? { name: error.message } : fieldErrors(error, fields);

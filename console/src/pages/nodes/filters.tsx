@@ -1,0 +1,70 @@
+import { Button, Group, Select, TextInput } from "@mantine/core";
+import { useDebouncedCallback } from "@mantine/hooks";
+import { IconTag } from "@tabler/icons-react";
+import { useEffect, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { SearchField } from "../../components/search-field.tsx";
+import { type Filtering, useFilter } from "../../components/use-filter.ts";
+
+const names = ["text", "status", "label"] as const;
+type Props = Filtering<(typeof names)[number]>;
+
+export const useNodeFilter = () => useFilter(names);
+
+export function NodeFilters({ filter, isFiltered, set, clear }: Props) {
+  const { t } = useTranslation();
+  return (
+    <Group gap="sm" role="search" aria-label={t("nodes.filters")}>
+      <SearchField
+        label={t("nodes.searchText")}
+        value={filter.text ?? ""}
+        onSearch={(text) => set({ text })}
+      />
+      <Select
+        aria-label={t("nodes.status")}
+        placeholder={t("nodes.anyStatus")}
+        clearable
+        w={170}
+        data={(["online", "offline", "pending"] as const).map((value) => ({
+          value,
+          label: t(`nodes.${value}`),
+        }))}
+        value={filter.status ?? null}
+        onChange={(status) => set({ status })}
+      />
+      <LabelField value={filter.label ?? ""} onSearch={(label) => set({ label })} />
+      {isFiltered ? (
+        <Button variant="subtle" size="compact-sm" onClick={clear}>
+          {t("nodes.clearFilters")}
+        </Button>
+      ) : null}
+    </Group>
+  );
+}
+
+/** What cannot be a label is not asked for: the master would refuse it while somebody is still typing. */
+const labelPattern = /^[a-z0-9][a-z0-9._=-]{0,62}$/;
+
+function LabelField({ value, onSearch }: { value: string; onSearch(label: string): void }) {
+  const { t } = useTranslation();
+  const [typed, setTyped] = useState(value);
+  const search = useDebouncedCallback((label: string) => {
+    if (label === "" || labelPattern.test(label)) onSearch(label);
+  }, 300);
+  useEffect(() => setTyped(value), [value]);
+  const isWrong = typed !== "" && !labelPattern.test(typed);
+  return (
+    <TextInput
+      aria-label={t("nodes.label")}
+      placeholder={t("nodes.label")}
+      leftSection={<IconTag size={16} aria-hidden />}
+      w={170}
+      value={typed}
+      error={isWrong ? t("nodes.labelRule") : null}
+      onChange={(event) => {
+        setTyped(event.currentTarget.value);
+        search(event.currentTarget.value.trim());
+      }}
+    />
+  );
+}
