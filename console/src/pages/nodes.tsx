@@ -51,7 +51,7 @@ function useColumns(): Column<ListedNode>[] {
     },
     {
       label: t("nodes.system"),
-      cell: ({ os, arch }) => <Text size="sm">{`${os} ${arch}`.trim() || "–"}</Text>,
+      cell: ({ os, arch }) => `${os} ${arch}`.trim() || null,
     },
     { label: t("nodes.version"), cell: (node) => <AgentVersion node={node} /> },
     { label: t("nodes.queue"), cell: (node) => <Queue node={node} /> },
@@ -74,10 +74,11 @@ function NameAndLabels({ node: { id, name, labels } }: { node: ListedNode }) {
 }
 
 function TwoLines({ first, second }: { first: string; second: string }) {
+  if (first === "" && second === "") return null;
   return (
     <div>
       <Text size="sm" className="long-name">
-        {first || "–"}
+        {first}
       </Text>
       <Text size="xs" c="dimmed" className="long-name">
         {second}
@@ -88,7 +89,7 @@ function TwoLines({ first, second }: { first: string; second: string }) {
 
 function Queue({ node: { queuedCount, runningCount } }: { node: ListedNode }) {
   const { t } = useTranslation();
-  if (queuedCount + runningCount === 0) return <Text size="sm">–</Text>;
+  if (queuedCount + runningCount === 0) return null;
   return (
     <div>
       {runningCount > 0 ? <Text size="sm">{t("nodes.running", { count: runningCount })}</Text> : null}

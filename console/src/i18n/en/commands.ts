@@ -1,7 +1,6 @@
 export const commands = {
   lead: "What agents were asked to do and what became of it, for who looks for a fault.",
   filters: "Filter the commands",
-  number: "No.",
   type: "Command",
   node: "Node",
   nodeGone: "deleted node {{id}}",

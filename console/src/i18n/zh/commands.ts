@@ -3,7 +3,6 @@ import type { Messages } from "../i18n.ts";
 export const commands: Messages["commands"] = {
   lead: "要求各代理执行的操作及其结果，供排查问题使用。",
   filters: "筛选命令",
-  number: "编号",
   type: "命令",
   node: "节点",
   nodeGone: "已删除的节点 {{id}}",

@@ -27,7 +27,6 @@ export function useCommandColumns({ withNode }: { withNode: boolean }): Column<C
       ),
   };
   return [
-    { label: t("commands.number"), width: 80, cell: ({ id }) => <span className="figures">{id}</span> },
     { label: t("commands.type"), cell: (command) => <TypeAndRun command={command} /> },
     ...(withNode ? [node] : []),
     { label: t("commands.status"), cell: (command) => <Outcome command={command} /> },
@@ -43,7 +42,12 @@ function TypeAndRun({ command }: { command: Command }) {
   const run = runOf(command, t);
   return (
     <Stack gap={2}>
-      <Text size="sm">{t(`commands.${command.type}`)}</Text>
+      <Text size="sm">
+        {t(`commands.${command.type}`)}{" "}
+        <Text span size="xs" c="dimmed" className="figures">
+          #{command.id}
+        </Text>
+      </Text>
       {run ? (
         <Anchor component={Link} to={run.path} size="xs">
           {run.label}

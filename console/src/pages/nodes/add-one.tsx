@@ -1,4 +1,4 @@
-import { Button, Group, Stack, Text, TextInput, Title } from "@mantine/core";
+import { Button, Group, Stack, Text, TextInput } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
@@ -30,11 +30,8 @@ export function AddOne() {
     };
     return (
       <Stack>
-        <Title order={2} size="h4" className="long-name">
-          {t("nodes.runOn", { name: node.name })}
-        </Title>
-        <JoinPanel key={node.id} node={node} token={token} />
-        <Button variant="subtle" w="fit-content" onClick={another}>
+        <JoinPanel key={node.id} node={node} token={token} title={t("nodes.runOn", { name: node.name })} />
+        <Button variant="default" w="fit-content" onClick={another}>
           {t("nodes.addAnother")}
         </Button>
       </Stack>

@@ -9,7 +9,7 @@ import type { Node } from "./node.ts";
 export function AgentVersion({ node }: { node: Node }) {
   const { t } = useTranslation();
   const master = useAnswer(adminApi.health, {}).data?.version;
-  if (node.agentVersion === "") return <Text size="sm">–</Text>;
+  if (node.agentVersion === "") return null;
   const isGo = node.protocolVersion === null;
   const drifted = !isGo && master !== undefined && master !== node.agentVersion;
   return (

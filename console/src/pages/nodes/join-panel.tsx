@@ -1,4 +1,4 @@
-import { Button, Group, Loader, Stack, Tabs, Text } from "@mantine/core";
+import { Button, Group, Loader, Stack, Tabs, Text, Title } from "@mantine/core";
 import { IconBox, IconFileCode, IconServerCog, IconTerminal } from "@tabler/icons-react";
 import { type ReactNode, useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
@@ -17,10 +17,12 @@ type Props = {
   node: { id: number; name: string };
   /** Where it is known: it is shown only when it is made. */
   token?: string | undefined;
+  /** Above the commands; gone when they are. */
+  title?: string;
 };
 
 /** How a machine becomes this node, and whether it has: that shows by itself. */
-export function JoinPanel({ node, token }: Props) {
+export function JoinPanel({ node, token, title }: Props) {
   const { t } = useTranslation();
   const joined = useJoined(node.id);
   const code = useChange(adminApi.createNodeCode);
@@ -37,6 +39,11 @@ export function JoinPanel({ node, token }: Props) {
   const joining = { master: location.origin, name: node.name, code: code.data.code };
   return (
     <Stack>
+      {title ? (
+        <Title order={2} size="h4" className="long-name">
+          {title}
+        </Title>
+      ) : null}
       <Tabs defaultValue="npx" keepMounted={false}>
         <Tabs.List>
           <Tabs.Tab value="npx" leftSection={<IconTerminal size={16} aria-hidden />}>
