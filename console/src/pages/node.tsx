@@ -55,7 +55,7 @@ function Actions({ node }: { node: NodeDetail }) {
       {me.may("operator") && node.status !== "pending" ? (
         <Button
           component={Link}
-          to={`/tasks/new?nodeId=${node.id}`}
+          to={`/tasks/new?node=${node.id}`}
           leftSection={<IconPlus size={16} aria-hidden />}
         >
           {t("nodes.createTask")}

@@ -19,7 +19,7 @@ export function Joined({ node: { id, name, hostname, os, arch, agentVersion } }:
         <Group gap="sm">
           <Button
             component={Link}
-            to={`/tasks/new?nodeId=${id}`}
+            to={`/tasks/new?node=${id}`}
             leftSection={<IconPlus size={16} aria-hidden />}
           >
             {t("nodes.createTask")}

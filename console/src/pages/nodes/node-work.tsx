@@ -25,7 +25,7 @@ export function NodeTasks({ node }: Props) {
   const add = (
     <Button
       component={Link}
-      to={`/tasks/new?nodeId=${node.id}`}
+      to={`/tasks/new?node=${node.id}`}
       leftSection={<IconPlus size={16} aria-hidden />}
     >
       {t("nodes.createTask")}
