@@ -2,6 +2,7 @@ import { Group, Loader, Paper, Progress, SimpleGrid, Stack, Text, Title } from "
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import type { Progress as Report } from "../../../protocol/objects.ts";
+import type { T } from "../i18n/i18n.ts";
 import { Bytes, formatBytes } from "./bytes.tsx";
 import { formatDuration } from "./duration.tsx";
 import { useNow } from "./use-now.ts";
@@ -95,11 +96,7 @@ export function RunProgress({ progress, startedAt, done, total, isEstimate = fal
 
 const wholeSeconds = (ms: number) => Math.max(1000, Math.round(ms / 1000) * 1000);
 
-function phaseOf(
-  t: ReturnType<typeof useTranslation>["t"],
-  progress: Report | null,
-  startedAt: number | null,
-) {
+function phaseOf(t: T, progress: Report | null, startedAt: number | null) {
   if (progress) return t(`progress.${progress.phase}`);
   return startedAt === null ? t("progress.waiting") : t("progress.starting");
 }
