@@ -42,10 +42,6 @@ export const readCommands = (raw: unknown): Record<string, ConfiguredCommand> =>
 /** `hooks:` of the configuration file: `name: {run: [program, argument…], timeout: 5m}`. */
 export const readHooks = (raw: unknown): Record<string, ConfiguredHook> => parse(hooks, raw);
 
-/** Another program needs nothing of what this agent was given for itself. */
-export const environmentOf = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv =>
-  Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("BACKUPX_")));
-
 /** Names what is wrong and where, and never a value: an argument may be a secret. */
 function parse<T>(schema: z.ZodType<T>, raw: unknown): T {
   const parsed = schema.safeParse(raw);

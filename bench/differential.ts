@@ -2,14 +2,17 @@
  * A second backup of a tree in which nothing has changed, or a hundredth of the files: our differential run as the agent
  * makes it, process and all, against `tar --listed-incremental` and restic (Debian's is of 2022), in turns.
  *
- *     npm run build && node bench/differential.ts [--rounds 5] [--tree small|usr] [--json] [--quick]
+ *     npm run build && node bench/differential.ts [--rounds 5] [--tree small,usr] [--change none,some] [--quick]
+ *         [--against tar,restic] [--at DIRECTORY] [--json]
  *
- * What is read comes from the page cache; what is written goes to /dev/shm.
+ * Trees, what is made of them and restic's cache lie below DIRECTORY, or in /dev/shm where there is one: all are read
+ * from memory. Trees that are there already are used as they are.
  */
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import {
   appendFileSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -21,8 +24,10 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { argumentsFor, mallocFor } from "../agent-cli/jobs/job-process.ts";
 import { objects } from "../protocol/index.ts";
-import { measure } from "./measure.ts";
+import { type Cost, measure } from "./measure.ts";
+import { MS_PER_TICK, statusMib } from "./processes.ts";
 import { machine, median, table } from "./statistics.ts";
 import { type TreeName, trees } from "./trees.ts";
 
@@ -30,66 +35,115 @@ const JOB = join(import.meta.dirname, "../agent-cli/dist/job.js");
 /** Younger files are read again, for the clock that stamps them ticks slowly. */
 const DOUBT_MS = 2_500;
 
-type Cost = { wallS: number; cpuS: number };
 type Place = { folder: string; tree: string };
 type Made = {
   result: { sha256: string; sizeBytes: number; key: string; fileName: string; archiveIndex: object };
 };
+type Costs = Record<string, Cost[]>;
+type Runner = { prepare(): Promise<void>; again(round: number): Promise<Cost> };
 
 const { values } = parseArgs({
   options: {
     rounds: { type: "string", default: "5" },
-    tree: { type: "string", default: "small" },
+    tree: { type: "string", default: "small,usr" },
+    change: { type: "string", default: "none,some" },
+    against: { type: "string", default: "tar,restic" },
+    at: { type: "string" },
     json: { type: "boolean", default: false },
     quick: { type: "boolean", default: false },
   },
 });
 if (!existsSync(JOB)) throw new Error("run npm run build first");
-const disk = mkdtempSync(join(tmpdir(), "differential-tree-"));
 const fast = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "differential-"));
 try {
-  const tree = trees[values.tree as TreeName](disk);
-  await delay(DOUBT_MS);
-  const place = { folder: fast, tree };
-  const unchanged = await compete(place, () => {});
-  const some = await compete(place, () => touch(tree));
-  if (values.json) console.log(JSON.stringify({ machine: machine(), unchanged, some }, null, 2));
-  else
-    console.log(
-      `${values.tree}: ${machine()}\n\nunchanged\n${shown(unchanged)}\n\na hundredth changed\n${shown(some)}`,
-    );
+  const all: { tree: string; change: string; costs: Costs }[] = [];
+  for (const name of values.tree.split(",") as TreeName[]) {
+    const tree = await treeOf(name);
+    for (const change of values.change.split(",")) {
+      const costs = await compete({ folder: fast, tree }, change);
+      all.push({ tree: name, change, costs });
+      if (!values.json) console.log(`${name}, ${change} changed: ${machine()}\n\n${shown(costs)}\n`);
+    }
+  }
+  if (values.json) console.log(JSON.stringify({ machine: machine(), all }, null, 2));
 } finally {
-  rmSync(disk, { recursive: true, force: true });
   rmSync(fast, { recursive: true, force: true });
 }
 
-type Costs = Record<"ours" | "tar -g" | "restic", Cost[]>;
+async function treeOf(name: TreeName): Promise<string> {
+  const root = values.at ?? fast;
+  const there = join(root, name);
+  if (existsSync(there)) return there;
+  const made = trees[name](root);
+  await delay(DOUBT_MS);
+  return made;
+}
 
-async function compete({ folder, tree }: Place, change: () => void): Promise<Costs> {
-  const costs: Costs = { ours: [], "tar -g": [], restic: [] };
-  const own = mkdtempSync(join(folder, "own-"));
-  const full = await backUp({ folder: own, tree }, 1, null);
+async function compete(place: Place, change: string): Promise<Costs> {
+  const folder = mkdtempSync(join(place.folder, "run-"));
+  const inTurns = Object.entries(runners({ folder, tree: place.tree }));
+  try {
+    for (const [, { prepare }] of inTurns) await prepare();
+    if (change === "some") touch(place.tree);
+    const costs: Costs = {};
+    const rounds = values.quick ? 1 : Number(values.rounds);
+    for (let round = 1; round <= rounds; round += 1) {
+      for (const [who, { again }] of inTurns) {
+        costs[who] ??= [];
+        costs[who].push(await again(round));
+      }
+      // Each goes first in turn: what the machine does meanwhile shall favour nobody.
+      inTurns.push(...inTurns.splice(0, 1));
+    }
+    return costs;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function runners({ folder, tree }: Place): Record<string, Runner> {
+  const asked = values.against.split(",");
+  const list = join(folder, "list");
   const env = {
     TREE: tree,
     PARENT: dirname(tree),
     NAME: basename(tree),
-    OUT: mkdtempSync(join(folder, "peers-")),
+    OUT: folder,
+    LIST: list,
     RESTIC_PASSWORD: "bench",
+    RESTIC_CACHE_DIR: join(folder, "cache"),
   };
-  const run = (script: string) => measure(script, env);
-  await run('tar -C "$PARENT" -g "$OUT/list" -cf /dev/null "$NAME"');
-  await run('restic -q -r "$OUT/restic" init && restic -q -r "$OUT/restic" backup "$TREE"');
-  change();
-  const rounds = values.quick ? 1 : Number(values.rounds);
-  for (let round = 0; round < rounds; round += 1) {
-    costs.ours.push((await backUp({ folder: own, tree }, 2 + round, full.made)).cost);
-    // Each time against the same list, as a differential run is against the same full one.
-    costs["tar -g"].push(
-      await run('cp "$OUT/list" "$OUT/now"; tar -C "$PARENT" -g "$OUT/now" -cf - "$NAME" > "$OUT/b.tar"'),
-    );
-    costs.restic.push(await run('restic -q -r "$OUT/restic" backup "$TREE"'));
-  }
-  return costs;
+  const tar: Runner = {
+    async prepare() {
+      await measure('tar -C "$PARENT" -g "$LIST" -cf /dev/null "$NAME"', env);
+    },
+    again() {
+      // Each time against the same list, as a differential run is against the same full one.
+      copyFileSync(list, `${list}.now`);
+      return measure('tar -C "$PARENT" -g "$LIST.now" -cf - "$NAME" > "$OUT/b.tar"', env);
+    },
+  };
+  const restic: Runner = {
+    async prepare() {
+      await measure('restic -q -r "$OUT/restic" init && restic -q -r "$OUT/restic" backup "$TREE"', env);
+    },
+    again: () => measure('restic -q -r "$OUT/restic" backup "$TREE"', env),
+  };
+  return {
+    ours: ours({ folder, tree }),
+    ...(asked.includes("tar") && { "tar -g": tar }),
+    ...(asked.includes("restic") && { restic }),
+  };
+}
+
+function ours(place: Place): Runner {
+  let base: Made | null = null;
+  return {
+    async prepare() {
+      base = (await backUp(place, 1, null)).made;
+    },
+    again: async (round) => (await backUp(place, 1 + round, base)).cost,
+  };
 }
 
 /** One backup by the agent's own job process, from its start to its end. */
@@ -99,33 +153,41 @@ async function backUp(
   base: Made | null,
 ): Promise<{ made: Made; cost: Cost }> {
   const workDir = mkdtempSync(join(place.folder, "work-"));
-  const cpu = join(place.folder, "cpu");
-  const counting = `import{isMainThread as m}from"node:worker_threads";import{writeFileSync as w}from"node:fs";m&&process.on("exit",()=>{const c=process.cpuUsage();w(${JSON.stringify(cpu)},String((c.user+c.system)/1e6))})`;
+  const cpuBefore = childrenCpuS();
   const startedAt = performance.now();
   const child = fork(JOB, [], {
-    execArgv: [
-      "--max-semi-space-size=1",
-      "--no-warnings",
-      "--import",
-      `data:text/javascript,${encodeURIComponent(counting)}`,
-    ],
+    env: { ...mallocFor("backup"), ...process.env },
+    execArgv: argumentsFor("backup", base !== null),
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });
   let made: Made | null = null;
   let failure = "the job said nothing";
-  child.on("message", (message: { type: string; message?: string; text?: string } & Partial<Made>) => {
-    if (message.type === "done") made = message as Made;
-    if (message.type === "failed") failure = message.message ?? "";
-    if (message.type === "log" && base) console.error(message.text);
-  });
+  child.on(
+    "message",
+    (message: { type: string; message?: string; level?: string; text?: string } & Partial<Made>) => {
+      if (message.type === "done") made = message as Made;
+      if (message.type === "failed") failure = message.message ?? "";
+      if (message.type === "log" && message.level !== "info") console.error(message.text);
+    },
+  );
+  let peakMib = 0;
+  const sampler = setInterval(() => {
+    peakMib = Math.max(peakMib, statusMib(child.pid ?? 0, "VmHWM") ?? 0);
+  }, 20);
   child.send(envelope(place, workDir, recordId, base));
-  await once(child, "close");
+  await once(child, "close").finally(() => clearInterval(sampler));
   const wallS = (performance.now() - startedAt) / 1000;
   rmSync(workDir, { recursive: true });
   if (!made) throw new Error(failure);
-  return { made, cost: { wallS, cpuS: Number(readFileSync(cpu, "utf8")) } };
+  return { made, cost: { wallS, cpuS: childrenCpuS() - cpuBefore, peakMib } };
 }
 
+/** Seconds of CPU that the kernel has booked for this process's children which have ended. */
+function childrenCpuS(): number {
+  const stat = readFileSync("/proc/self/stat", "latin1");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return ((Number(fields[13]) + Number(fields[14])) * MS_PER_TICK) / 1000;
+}
 function envelope({ folder, tree }: Place, workDir: string, recordId: number, base: Made | null) {
   const store = join(folder, "store");
   mkdirSync(store, { recursive: true });
@@ -176,15 +238,21 @@ function touch(tree: string): void {
 
 function shown(costs: Costs): string {
   const rows = Object.entries(costs).map(([who, all]) => {
-    const ratios = all.map(({ wallS }, i) => (costs.ours[i]?.wallS ?? Number.NaN) / wallS);
+    const ratio = (of: (cost: Cost) => number) => {
+      const ratios = all.map((cost, i) => of(costs.ours?.[i] as Cost) / of(cost));
+      return who === "ours" ? "" : median(ratios).toFixed(2);
+    };
     const walls = all.map(({ wallS }) => wallS);
     return [
       who,
       median(walls).toFixed(2),
       `${Math.min(...walls).toFixed(2)}–${Math.max(...walls).toFixed(2)}`,
       median(all.map(({ cpuS }) => cpuS)).toFixed(2),
-      who === "ours" ? "" : median(ratios).toFixed(2),
+      Math.round(Math.max(...all.map(({ peakMib }) => peakMib))),
+      ratio(({ wallS }) => wallS),
+      ratio(({ cpuS }) => cpuS),
     ];
   });
-  return table([["", "seconds, median", "spread", "CPU seconds", "ours / this"], ...rows]);
+  const head = ["", "seconds, median", "spread", "CPU seconds", "peak MiB", "ours / this", "CPU"];
+  return table([head, ...rows]);
 }

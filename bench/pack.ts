@@ -12,7 +12,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { build } from "esbuild";
-import { jobArguments, mallocFor } from "../agent-cli/jobs/job-process.ts";
+import { mallocFor, streamingArguments } from "../agent-cli/jobs/job-process.ts";
 import { type Cost, measure } from "./measure.ts";
 import { machine, percentile } from "./statistics.ts";
 import { trees } from "./trees.ts";
@@ -24,7 +24,7 @@ type Comparison = { theirs(tree: string): Run; ours(tree: string): Run; cold?: b
 const bundle = mkdtempSync(join(tmpdir(), "pack-bundle-"));
 const once = join(bundle, "pack-once.js");
 const own = (options: Record<string, unknown>) => (tree: string) => ({
-  script: `"$NODE" ${jobArguments.join(" ")} "$ONCE" "$TREE" "$OPTIONS"`,
+  script: `"$NODE" ${streamingArguments.join(" ")} "$ONCE" "$TREE" "$OPTIONS"`,
   env: {
     ...mallocFor("backup"),
     NODE: process.execPath,

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 type Process = { pid: number; parent: number; name: string; cpuMs: number };
 
 /** Linux counts a process's CPU time in hundredths of a second, whatever the machine. */
-const MS_PER_TICK = 10;
+export const MS_PER_TICK = 10;
 
 /** Every process below this one, however deep. */
 export function descendantsOf(pid: number): Process[] {

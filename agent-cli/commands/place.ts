@@ -32,7 +32,7 @@ async function openBucket(place: string, fileName: string | null): Promise<Place
   if (bucket === undefined || key === "") throw new ExitError("usage", `${place} is not s3://bucket/key`);
   const config = { bucket, ...s3Environment() };
   const storage = await openStorage("s3", config, {
-    dispatcher: makeStorageDispatcher({ proxyUrl: null, insecureTls: false, caCertFile: null }),
+    dispatcher: async () => makeStorageDispatcher({ proxyUrl: null, insecureTls: false, caCertFile: null }),
   });
   return { shown: `s3://${bucket}/${key}`, key, storage, nearby: false };
 }

@@ -1,14 +1,11 @@
 import { join } from "node:path";
-import { agentApi } from "../../protocol/agent-api.ts";
 import { artifactExtension, runBackup } from "../pipeline/backup.ts";
 import { AllTargetsFailed } from "../pipeline/fan-out.ts";
 import type { Identities } from "../pipeline/identities.ts";
 import type { BackupJob, BackupResult, BackupTarget, Base, TargetResult } from "../pipeline/pipeline.ts";
 import { openStorage, type StorageEnv } from "../storage/open-storage.ts";
-import { retrying } from "../storage/retrying.ts";
 import type { Storage } from "../storage/storage.ts";
-import { vault } from "../storage/vault.ts";
-import { downloadClient, uploadClient, type VaultContext, vaultRetryPolicy } from "../vault-client.ts";
+import type { VaultContext } from "../vault-client.ts";
 import { IndexCache } from "./index-cache.ts";
 import type { Job, StoredBackup, TaskSpec } from "./job.ts";
 import { type BaseCopy, openBase } from "./open-base.ts";
@@ -18,11 +15,14 @@ type Run = Pick<BackupJob, "workDir" | "ownPaths" | "commands" | "report" | "sig
   stateDir: string;
 };
 
+/** The line to the master's vault, made when it is asked for. */
+type Vault = () => Promise<VaultContext>;
+
 /** Makes the backup of a task's spec, to all its targets at once. */
 export async function backUp(
   { spec, recordId }: Extract<Job, { kind: "backup" }>,
   { identityFile, stateDir, ...run }: Run,
-  context: VaultContext,
+  vault: Vault,
   env: StorageEnv,
 ): Promise<StoredBackup> {
   const { compression, encryption } = spec.pipeline;
@@ -30,7 +30,7 @@ export async function backUp(
   const key = `${spec.objectPrefix}${fileName}`;
   const targets = await Promise.all(
     spec.targets.map(async (target): Promise<BackupTarget> => {
-      const storage = await openTarget(target, recordId, context, env).catch(alwaysFailing);
+      const storage = await openTarget(target, recordId, vault, env).catch(alwaysFailing);
       const { id, name, quotaRemainingBytes } = target;
       return { id, name, storage, key, quotaRemainingBytes };
     }),
@@ -38,7 +38,7 @@ export async function backUp(
   const cache = new IndexCache(join(stateDir, "indexes"));
   const base = await openBase(spec, {
     cache,
-    copies: spec.base ? baseCopies(spec, spec.base, recordId, context, env) : [],
+    copies: spec.base ? baseCopies(spec, spec.base, recordId, vault, env) : [],
     identities: () => identitiesOf(identityFile),
     report: run.report,
     signal: run.signal,
@@ -94,7 +94,7 @@ function baseCopies(
   spec: TaskSpec,
   base: NonNullable<TaskSpec["base"]>,
   recordId: number,
-  context: VaultContext,
+  vault: Vault,
   env: StorageEnv,
 ): BaseCopy[] {
   return base.copies.flatMap(({ targetId, storagePath }) => {
@@ -102,12 +102,8 @@ function baseCopies(
     if (!target) return [];
     const open = async () => {
       if (isDirect(target)) return openStorage(target.type, target.config, env);
-      const client = downloadClient(
-        context,
-        { endpoint: agentApi.baseArtifact, id: recordId },
-        base.sizeBytes,
-      );
-      return retrying(vault(client));
+      const { vaultBase } = await import("./vault-targets.ts");
+      return vaultBase(await vault(), recordId, base.sizeBytes);
     };
     return [{ name: target.name, storagePath, open }];
   });
@@ -138,11 +134,12 @@ const isDirect = ({ transferMode, type }: TaskSpec["targets"][number]): boolean 
 async function openTarget(
   target: TaskSpec["targets"][number],
   recordId: number,
-  context: VaultContext,
+  vault: Vault,
   env: StorageEnv,
 ): Promise<Storage> {
   if (isDirect(target)) return openStorage(target.type, target.config, env);
-  return retrying(vault(uploadClient(context, recordId, target.id), { retryPolicy: vaultRetryPolicy }));
+  const { vaultTarget } = await import("./vault-targets.ts");
+  return vaultTarget(await vault(), recordId, target.id);
 }
 
 /** A target that cannot even be opened fails like one whose upload fails: the others go on. */

@@ -1,20 +1,44 @@
-import { makeClient } from "../client.ts";
-import { makeDispatcher, makeStorageDispatcher, trustOwnCa } from "../network.ts";
 import type { StorageEnv } from "../storage/open-storage.ts";
 import type { VaultContext } from "../vault-client.ts";
 import type { FromChild, JobEnvelope } from "./job.ts";
 
 /** What a job's storages share. Also makes this process trust the configured CA. */
-export function storageEnv({ network }: JobEnvelope): StorageEnv {
-  trustOwnCa(network);
-  return { dispatcher: makeStorageDispatcher(network) };
+export async function storageEnv({ network }: JobEnvelope): Promise<StorageEnv> {
+  if (network.caCertFile !== null) {
+    const { trustOwnCa } = await import("../network.ts");
+    trustOwnCa(network);
+  }
+  return { dispatcher: once(() => storageDispatcher(network)) };
+}
+
+/** To load the HTTP client takes longer than many jobs do, and a disk of this machine needs none. */
+async function storageDispatcher(network: JobEnvelope["network"]) {
+  const { makeStorageDispatcher } = await import("../network.ts");
+  return makeStorageDispatcher(network);
 }
 
 /** The job's own line to the master, for the bytes of artifacts; all else goes through the agent's process. */
-export const vaultContext = (
+export const vaultContext = (envelope: JobEnvelope, say: (message: FromChild) => void) =>
+  once(() => connectVault(envelope, say));
+
+async function connectVault(
   { master, token, network }: JobEnvelope,
   say: (message: FromChild) => void,
-): VaultContext => ({
-  client: makeClient({ master: new URL(master), token, dispatcher: makeDispatcher(network) }),
-  onWaiting: () => say({ type: "waiting" }),
-});
+): Promise<VaultContext> {
+  const [{ makeClient }, { makeDispatcher }] = await Promise.all([
+    import("../client.ts"),
+    import("../network.ts"),
+  ]);
+  return {
+    client: makeClient({ master: new URL(master), token, dispatcher: makeDispatcher(network) }),
+    onWaiting: () => say({ type: "waiting" }),
+  };
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | null = null;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}

@@ -1,3 +1,5 @@
+import type { Job } from "./job.ts";
+
 /** How the process of a job is started: all of it was measured with bench/pack.ts. */
 
 /**
@@ -16,18 +18,28 @@ const packingMalloc = {
   MALLOC_TRIM_THRESHOLD_: String(8 * 1024 * 1024),
 };
 
-export const mallocFor = (kind: string): Record<string, string> =>
+export const mallocFor = (kind: Job["kind"]): Record<string, string> =>
   kind === "backup" ? packingMalloc : frugalMalloc;
 
+/** A small young generation keeps a process small; with half of this, a stream spends a quarter of its time on collecting. */
+export const quickArguments = ["--max-semi-space-size=2", "--no-warnings"];
+
 /**
- * A small young generation keeps a streaming process small; with half of this, a quarter of the time is spent on collecting.
- * The old one starts large enough not to be collected whole for every few frames. A job is too short for the compiler's
- * patience. With `gc` at hand, a backup has frames freed that were sent.
+ * For jobs that stream. The old generation starts large enough not to be collected whole for every few frames. A job is
+ * too short for the compiler's patience. With `gc` at hand, a backup has frames freed that were sent.
+ *
+ * Each of these three makes V8 refuse the compiled code that Node brings for its own modules, because it was compiled with
+ * other flags. To compile it anew takes 50 ms in the process and 20 in each thread, more than a short job takes itself.
  */
-export const jobArguments = [
-  "--max-semi-space-size=2",
+export const streamingArguments = [
+  ...quickArguments,
   "--initial-old-space-size=32",
   "--always-sparkplug",
   "--expose-gc",
-  "--no-warnings",
 ];
+
+const streaming: ReadonlySet<Job["kind"]> = new Set(["backup", "restore", "copy", "verify"]);
+
+/** A differential backup mostly looks at files and packs few of them. */
+export const argumentsFor = (kind: Job["kind"], isDifferential: boolean): string[] =>
+  streaming.has(kind) && !isDifferential ? streamingArguments : quickArguments;

@@ -20,7 +20,8 @@ export async function performJob(
       : preview(job.source, { ...access, ownPaths });
   }
   const { storageEnv, vaultContext } = await import("./connections.ts");
-  const env = storageEnv(envelope);
+  const env = await storageEnv(envelope);
+  const vault = vaultContext(envelope, say);
   const run = { workDir, commands, signal, report: reporter(say) };
   const byRestic = { ...run, stateDir, network, alive: () => say({ type: "waiting" }) };
   switch (job.kind) {
@@ -32,7 +33,7 @@ export async function performJob(
         return backUpByRestic(job, { ...byRestic, ownPaths }, env);
       }
       const { backUp } = await import("./back-up.ts");
-      return backUp(job, { ...run, ownPaths, identityFile, stateDir }, vaultContext(envelope, say), env);
+      return backUp(job, { ...run, ownPaths, identityFile, stateDir }, vault, env);
     }
     case "restore": {
       if (job.spec.engine === "restic") {
@@ -40,11 +41,11 @@ export async function performJob(
         return restoreByRestic(job, byRestic, env);
       }
       const { restore } = await import("./restore.ts");
-      return restore(job, { ...run, identityFile }, vaultContext(envelope, say), env);
+      return restore(job, { ...run, identityFile }, await vault(), env);
     }
     case "copy": {
       const { copy } = await import("./copy.ts");
-      return copy(job, run, vaultContext(envelope, say), env);
+      return copy(job, run, await vault(), env);
     }
     case "verify": {
       if (job.spec.engine === "restic") {
@@ -52,7 +53,7 @@ export async function performJob(
         return verifyByRestic(job, byRestic, env);
       }
       const { verify } = await import("./verify.ts");
-      return verify(job, { ...run, identityFile }, vaultContext(envelope, say), env);
+      return verify(job, { ...run, identityFile }, await vault(), env);
     }
     case "forget_snapshot": {
       const { forgetByRestic } = await import("./restic.ts");
@@ -64,7 +65,7 @@ export async function performJob(
         return listByRestic(job, byRestic, env);
       }
       const { inspectArchive } = await import("./inspect-archive.ts");
-      return inspectArchive(job, { ...run, identityFile }, vaultContext(envelope, say), env);
+      return inspectArchive(job, { ...run, identityFile }, await vault(), env);
     }
     case "test_target":
     case "delete_object": {

@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { formatDuration } from "../duration.ts";
-import { type ConfiguredHook, environmentOf } from "../programs.ts";
+import { environmentOf } from "../environment.ts";
+import type { ConfiguredHook } from "../programs.ts";
 
 const killAfterMs = 5_000;
 /** How long output is waited for after the program has ended: something that it left running may hold it open. */

@@ -5,7 +5,7 @@ import { formatDuration } from "../duration.ts";
 import { networkOf } from "../network.ts";
 import type { Progress } from "../pipeline/pipeline.ts";
 import type { FromChild, Job, JobEnvelope, JobResults } from "./job.ts";
-import { jobArguments, mallocFor } from "./job-process.ts";
+import { argumentsFor, mallocFor } from "./job-process.ts";
 
 const KILL_AFTER_MS = 5_000;
 const STDERR_KEPT = 4_096;
@@ -30,7 +30,7 @@ export async function runInChild<K extends Job["kind"]>(
   options: ChildOptions,
 ): Promise<JobResults[K]> {
   options.signal.throwIfAborted();
-  const child = start(job.kind);
+  const child = start(job);
   const stalled = new AbortController();
   const signal = AbortSignal.any([options.signal, stalled.signal]);
   const movement = watchMovement(agent.config.stallTimeoutMs, () => stalled.abort(stallReason(agent)));
@@ -50,11 +50,12 @@ export async function runInChild<K extends Job["kind"]>(
   }
 }
 
-function start(kind: Job["kind"]): ChildProcess {
+function start(job: Job): ChildProcess {
   const { BACKUPX_AGENT_TOKEN: _token, BACKUPX_AGENT_CODE: _code, ...env } = process.env;
+  const isDifferential = job.kind === "backup" && job.spec.base !== null;
   return fork(fileURLToPath(new URL("./job.js", import.meta.url)), [], {
-    env: { ...mallocFor(kind), ...env },
-    execArgv: jobArguments,
+    env: { ...mallocFor(job.kind), ...env },
+    execArgv: argumentsFor(job.kind, isDifferential),
     detached: true,
     stdio: ["ignore", "ignore", "pipe", "ipc"],
   });

@@ -1,7 +1,7 @@
 import type { ComparedSegment, CompareSettings } from "../sources/compare-segment.ts";
 import type { EntryWarning } from "../sources/file-packer.ts";
 import type { ChunkRun } from "./age-payload.ts";
-import type { PackedSegment } from "./archive-index.ts";
+import type { PackedSegment } from "./index-entries.ts";
 import type { Compression } from "./pipeline.ts";
 
 /** What a packing thread is told once, when it starts. */

@@ -2,13 +2,13 @@ import { parentPort, workerData } from "node:worker_threads";
 import {
   type ComparedSegment,
   type CompareOptions,
+  compareOptions,
   compareSegment,
-  PathSet,
 } from "../sources/compare-segment.ts";
 import { readBatch } from "../sources/file-batch.ts";
 import { FilePacker } from "../sources/file-packer.ts";
 import { release, sealRun } from "./age-payload.ts";
-import { frameEncoder } from "./frame-encoder.ts";
+import { checkedLevel, type FrameEncoder, frameEncoder } from "./frame-encoder.ts";
 import type {
   Answer,
   Ask,
@@ -27,7 +27,14 @@ import { TarWriter } from "./tar.ts";
 const settings = workerData as ThreadSettings;
 const own = new Set(settings.own);
 const slabs = new SlabPool();
-const encode = settings.compression === "none" ? null : frameEncoder(settings.compression, settings.level);
+if (settings.compression !== "none") checkedLevel(settings.compression, settings.level);
+let encoder: FrameEncoder | null = null;
+/** Made for the first frame: a differential run may come to none. Null when nothing is compressed. */
+function encode(): FrameEncoder | null {
+  if (settings.compression === "none") return null;
+  encoder ??= frameEncoder(settings.compression, settings.level);
+  return encoder;
+}
 
 parentPort?.on("message", (asked: Ask) => {
   const moved: ArrayBuffer[] = [];
@@ -76,14 +83,10 @@ function perform(asked: Ask, moved: ArrayBuffer[]): Requests[keyof Requests]["an
 let comparing: CompareOptions | null = null;
 
 function compare(segment: Requests["compare"]["ask"], moved: ArrayBuffer[]): ComparedSegment {
-  const { roots = [], incomplete = [] } = settings.compare ?? {};
-  comparing ??= { roots: new PathSet(roots), incomplete: new PathSet(incomplete) };
+  comparing ??= compareOptions(settings.compare ?? { roots: [], incomplete: [] });
   const compared = compareSegment(segment, comparing);
   moved.push(compared.verdicts.buffer as ArrayBuffer);
-  if (compared.unchanged === null) return compared;
-  const packed = new Uint8Array(compared.unchanged.packed);
-  moved.push(packed.buffer);
-  return { ...compared, unchanged: { ...compared.unchanged, packed } };
+  return compared;
 }
 
 const batchTar = new TarWriter(slabs);
@@ -117,7 +120,7 @@ const reportOf = ({ results, warnings, sourceBytes }: FilePacker): BatchReport =
 
 /** A slab of this thread as a frame, whose memory is its own. */
 function framed(slab: Buffer): Frame {
-  if (encode === null && slab.length > slab.buffer.byteLength / 2)
+  if (settings.compression === "none" && slab.length > slab.buffer.byteLength / 2)
     return { bytes: slab, plainBytes: slab.length };
   const frame = frameOf(slab);
   slabs.give(slab.buffer);
@@ -125,7 +128,8 @@ function framed(slab: Buffer): Frame {
 }
 
 function frameOf(plain: Buffer): Frame {
-  if (encode) return { bytes: encode(plain), plainBytes: plain.length };
+  const compress = encode();
+  if (compress) return { bytes: compress(plain), plainBytes: plain.length };
   const bytes = Buffer.allocUnsafeSlow(plain.length);
   bytes.set(plain);
   return { bytes, plainBytes: plain.length };

@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { SHARE_ENV, Worker } from "node:worker_threads";
 import type { ComparedSegment } from "../sources/compare-segment.ts";
-import type { Segment } from "./archive-index.ts";
+import type { Segment } from "./index-entries.ts";
 import type {
   Answer,
   Ask,
@@ -49,6 +49,11 @@ export class PackThreads {
 
   /** How many pieces to have in work at once: two more than threads, so that none idles while one is awaited. */
   readonly inFlight = (): number => this.#target + 2;
+
+  /** How many threads there are to be at the start. */
+  get count(): number {
+    return this.#target;
+  }
 
   /** A slab's first bytes as one frame. The slab is used again. */
   async frame(slab: ArrayBuffer, used: number): Promise<Frame> {

@@ -1,7 +1,7 @@
 import { accessSync, constants } from "node:fs";
+import { environmentOf } from "../environment.ts";
 import { errorCode } from "../pipeline/error-code.ts";
 import type { ConfiguredCommand, SourceSpec } from "../pipeline/pipeline.ts";
-import { environmentOf } from "../programs.ts";
 import { outputOf, type ProgramRun, startConsumer } from "./program.ts";
 import {
   type Access,

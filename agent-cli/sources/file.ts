@@ -1,11 +1,7 @@
 import { type BigIntStats, closeSync, fstatSync, lstatSync, openSync, readlinkSync } from "node:fs";
 import { setImmediate as breathe } from "node:timers/promises";
-import {
-  type IndexEntry,
-  type Segment as IndexSegment,
-  type PackedSegment,
-  unsureCtime,
-} from "../pipeline/archive-index.ts";
+import { type IndexEntry, unsureCtime } from "../pipeline/archive-index.ts";
+import type { PackedSegment } from "../pipeline/index-entries.ts";
 import { mapInOrder } from "../pipeline/map-in-order.ts";
 import type { BatchReport, FilePart, Frame, PackedBatch } from "../pipeline/pack-requests.ts";
 import type { PackThreads } from "../pipeline/pack-threads.ts";
@@ -14,6 +10,8 @@ import { slabBytes } from "../pipeline/slabs.ts";
 import { blockBytes, TarWriter } from "../pipeline/tar.ts";
 import { deletedMember, memberName, type TarEntry } from "../pipeline/tar-entry.ts";
 import type { Warned } from "../pipeline/warnings.ts";
+import { compareBase } from "./compare-base.ts";
+import { compareOptions, compareSettings } from "./compare-segment.ts";
 import { compileExcludes } from "./excludes.ts";
 import { type BatchEntry, BatchWriter, type HeaderType, PackedReader } from "./file-batch.ts";
 import { type EntryWarning, fitsOneFrame, openFlags, roomFor } from "./file-packer.ts";
@@ -56,19 +54,19 @@ type Stretches = Iterable<Iterable<Step>> | AsyncIterable<Iterable<Step>>;
 
 /** The walk in stretches: all of it, or along a base one after each of its segments, which threads have compared. */
 function stretches(paths: readonly string[], context: SourceContext, options: WalkOptions): Stretches {
-  const { base, threads } = context;
-  return base ? alongBase(base, paths, threads, options) : [walk(paths, options)];
+  const { base } = context;
+  return base ? alongBase(base, paths, context, options) : [walk(paths, options)];
 }
 
 async function* alongBase(
-  { index: { entries } }: Base,
+  { index: { entries, deleted } }: Base,
   paths: readonly string[],
-  threads: PackThreads,
+  { threads, signal }: SourceContext,
   options: WalkOptions,
 ): AsyncGenerator<Iterable<Step>> {
   const along = new BaseWalk(entries, paths, options);
-  const compare = async (segment: IndexSegment) => ({ segment, compared: await threads.compare(segment) });
-  for await (const { segment, compared } of mapInOrder(entries.segments, threads.inFlight, compare)) {
+  const asked = compareOptions(compareSettings(paths, deleted));
+  for await (const { segment, compared } of compareBase(entries.segments, threads, asked, signal)) {
     yield along.segment(segment, compared);
   }
   yield along.end();

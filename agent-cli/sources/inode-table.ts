@@ -1,5 +1,6 @@
 import type { BigIntStats } from "node:fs";
-import type { IndexEntries, IndexEntry } from "../pipeline/archive-index.ts";
+import type { IndexEntry } from "../pipeline/archive-index.ts";
+import type { IndexEntries } from "../pipeline/index-entries.ts";
 import { lstatOf } from "./walk.ts";
 
 /** Finds the files of a base by their inode numbers, in some 20 bytes for each. */

@@ -1,4 +1,4 @@
-import type { ArchiveIndexBuilder } from "../pipeline/archive-index.ts";
+import type { ArchiveIndexBuilder } from "../pipeline/index-builder.ts";
 import type { Frame } from "../pipeline/pack-requests.ts";
 import type { PackThreads } from "../pipeline/pack-threads.ts";
 import type {

@@ -1,6 +1,7 @@
 import type { BigIntStats, Dirent } from "node:fs";
 import { dirname, resolve } from "node:path";
-import type { IndexEntries, IndexEntry, PackedSegment, Segment } from "../pipeline/archive-index.ts";
+import type { IndexEntry } from "../pipeline/archive-index.ts";
+import type { IndexEntries, PackedSegment, Segment } from "../pipeline/index-entries.ts";
 import { type ComparedSegment, verdict } from "./compare-segment.ts";
 import {
   directoryStat,
@@ -65,10 +66,10 @@ export class BaseWalk {
   /** Goes along the next segment. */
   *segment(segment: Segment, compared: ComparedSegment): Generator<Step> {
     for (const root of compared.roots) this.#uncovered.delete(root.toString());
-    if (compared.unchanged) {
+    if (compared.allSame) {
       yield* this.#leaveLevels(compared.first);
       if (this.#isWithinUnchanged(compared)) {
-        yield { kind: "unchangedSegment", segment: compared.unchanged, last: compared.last };
+        yield { kind: "unchangedSegment", segment, last: compared.last };
         return;
       }
     }

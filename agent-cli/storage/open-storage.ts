@@ -6,8 +6,8 @@ import type { VaultClient } from "./vault.ts";
 /** What storages share with the rest of the agent. */
 export type StorageEnv = {
   vault?: VaultClient;
-  /** Brings the agent's proxy and certificates to storages that are reached over HTTP. */
-  dispatcher?: Dispatcher;
+  /** Brings the agent's proxy and certificates to storages that are reached over HTTP; called when there is one. */
+  dispatcher?: () => Promise<Dispatcher>;
   /** Caps what all storages of a run send and fetch together. */
   bucket?: TokenBucket;
 };
@@ -31,16 +31,14 @@ const kinds: Record<string, Open> = {
 
   async s3(config, env) {
     const { s3 } = await import("./s3.ts");
-    return s3(readS3Config(config), {
-      ...(env.dispatcher ? { dispatcher: env.dispatcher } : {}),
-      ...(env.bucket ? { bucket: env.bucket } : {}),
-    });
+    return s3(readS3Config(config), await connectionOf(env));
   },
 
   async webdav(config, env) {
     const { webdav } = await import("./webdav.ts");
     const login = { username: optionalText(config, "username"), password: optionalText(config, "password") };
-    const options = env.dispatcher ? { dispatcher: env.dispatcher } : {};
+    const { dispatcher } = await connectionOf(env);
+    const options = dispatcher ? { dispatcher } : {};
     return paced(webdav({ url: httpAddress(config, "url"), ...login }, options), env);
   },
 
@@ -77,10 +75,7 @@ const kinds: Record<string, Open> = {
 
   async azure_blob(config, env) {
     const { azure } = await import("./azure.ts");
-    return azure(readAzureConfig(config), {
-      ...(env.dispatcher ? { dispatcher: env.dispatcher } : {}),
-      ...(env.bucket ? { bucket: env.bucket } : {}),
-    });
+    return azure(readAzureConfig(config), await connectionOf(env));
   },
 
   async gcs(config, env) {
@@ -88,13 +83,7 @@ const kinds: Record<string, Open> = {
     const endpoint = optionalText(config, "endpoint") && httpAddress(config, "endpoint");
     const serviceAccountKey = text(config, "serviceAccountKey");
     const prefix = optionalText(config, "prefix");
-    return gcs(
-      { bucket: bucketName(config), serviceAccountKey, prefix, endpoint },
-      {
-        ...(env.dispatcher ? { dispatcher: env.dispatcher } : {}),
-        ...(env.bucket ? { bucket: env.bucket } : {}),
-      },
-    );
+    return gcs({ bucket: bucketName(config), serviceAccountKey, prefix, endpoint }, await connectionOf(env));
   },
 };
 
@@ -117,6 +106,10 @@ export async function openStorage(type: string, config: Config, env: StorageEnv 
   }
   const { retrying } = await import("./retrying.ts");
   return retrying(await open(config, env));
+}
+
+async function connectionOf({ dispatcher, bucket }: StorageEnv) {
+  return { ...(dispatcher && { dispatcher: await dispatcher() }), ...(bucket && { bucket }) };
 }
 
 async function paced(storage: Storage, { bucket }: StorageEnv): Promise<Storage> {

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
 import {
   decodeArchiveIndex,
-  encodeArchiveIndex,
   type IndexEntry,
   readArchiveIndex,
 } from "../../agent-cli/pipeline/archive-index.ts";
 import { DamagedArtifact } from "../../agent-cli/pipeline/damaged.ts";
+import { ArchiveIndexBuilder, encodeArchiveIndex } from "../../agent-cli/pipeline/index-builder.ts";
 
 const hash = (seed: number) => Buffer.alloc(32, (seed % 255) + 1);
 
@@ -71,7 +71,7 @@ describe("an archive's index", () => {
       if (i % 997 === 0) expect(entry).toEqual(entries[i]);
       i += 1;
     }
-    for (const position of [99_999, 0, 8192, 8191]) expect(found.at(position)).toEqual(entries[position]);
+    for (const position of [99_999, 0, 4096, 4095]) expect(found.at(position)).toEqual(entries[position]);
     expect(() => found.at(100_000)).toThrow(RangeError);
     expect(frame.length).toBeLessThan(100_000 * 64);
   });
@@ -83,6 +83,25 @@ describe("an archive's index", () => {
     expect(decodeArchiveIndex(encode(entries, { base, deleted }))).toMatchObject({ base, deleted });
     expect([...decodeArchiveIndex(encode(entries, { base, deleted })).entries]).toEqual(entries);
     expect(() => [...decodeArchiveIndex(encode(entries)).entries]).toThrow(DamagedArtifact);
+  });
+
+  it("takes a segment of its base over as it stands there, leading to nothing in its own archive", () => {
+    const full = decodeArchiveIndex(encode(special));
+    const base = { recordId: 41, sha256: "ab".repeat(32) };
+    const withKept = (of: typeof base | null) => {
+      const builder = new ArchiveIndexBuilder();
+      builder.add(entryOf(20, { tarOffset: 0 }));
+      for (const segment of full.entries.segments) builder.addUnchanged(segment);
+      builder.add(entryOf(21, { tarOffset: 1024 }));
+      for (const frame of framesFor(4096)) builder.addFrame(frame);
+      return builder.finish(of);
+    };
+    const { entries } = decodeArchiveIndex(withKept(base));
+    const kept = special.map((entry) => ({ ...entry, tarOffset: -1 }));
+    const around = [entryOf(20, { tarOffset: 0 }), entryOf(21, { tarOffset: 1024 })] as const;
+    expect([...entries]).toEqual([around[0], ...kept, around[1]]);
+    expect(entries.at(4)).toEqual(kept[3]);
+    expect(() => decodeArchiveIndex(withKept(null))).toThrow("a base's segment, and no base");
   });
 
   it("is found at the end of a file, whether it fits into the first read or not", async () => {

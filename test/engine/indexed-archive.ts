@@ -3,14 +3,14 @@ import { lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { constants, zstdCompressSync } from "node:zlib";
 import { sealRun } from "../../agent-cli/pipeline/age-payload.ts";
-import {
-  type ArchiveIndex,
-  encodeArchiveIndex,
-  type IndexBase,
-  type IndexEntry,
-  type IndexPlace,
+import type {
+  ArchiveIndex,
+  IndexBase,
+  IndexEntry,
+  IndexPlace,
 } from "../../agent-cli/pipeline/archive-index.ts";
 import { encrypt, makeHeader } from "../../agent-cli/pipeline/encrypt.ts";
+import { encodeArchiveIndex } from "../../agent-cli/pipeline/index-builder.ts";
 import { SlabPool, slabBytes } from "../../agent-cli/pipeline/slabs.ts";
 import { TarWriter } from "../../agent-cli/pipeline/tar.ts";
 import { toTarEntry } from "../../agent-cli/pipeline/to-tar-entry.ts";

@@ -1,0 +1,217 @@
+import type { BigIntStats } from "node:fs";
+import type { IndexEntry } from "./archive-index.ts";
+import { BytesIn } from "./index-bytes.ts";
+import {
+  broken,
+  type Columns,
+  columnsOf,
+  hashBytes,
+  isFileCode,
+  isLinkCode,
+  maxPathBytes,
+  rowBytes,
+  segmentTextBytes,
+  sparseCode,
+  types,
+  unpack,
+  widths,
+} from "./index-format.ts";
+import type { TarEntry } from "./tar-entry.ts";
+
+/** Entries that were packed together. */
+export type PackedSegment = { packed: Uint8Array; plainBytes: number; count: number };
+/** The same in an index; `first` is the position of the first of them. A `kept` one is as it stands in the base. */
+export type Segment = PackedSegment & { first: number; kept: boolean };
+
+/** The entries of a segment in their order, read from where they lie: nothing is made of those that nobody asks for. */
+export class EntryReader {
+  readonly count: number;
+  readonly #plain: Buffer;
+  readonly #view: DataView;
+  readonly #columns: Columns;
+  readonly #paths: BytesIn;
+  readonly #links: BytesIn;
+  readonly #path = Buffer.allocUnsafeSlow(maxPathBytes);
+  #pathBytes = 0;
+  #linkPath: Buffer | null = null;
+  #row = -1;
+
+  constructor({ packed, plainBytes, count }: PackedSegment) {
+    this.count = count;
+    this.#plain = unpack(packed, plainBytes);
+    this.#view = viewOf(this.#plain);
+    this.#columns = columnsOf(count);
+    const start = new BytesIn(this.#plain);
+    const codesOfRows = start.bytes(rowBytes * count).subarray(0, count);
+    start.bytes(hashBytes * codesOfRows.reduce((files, code) => files + (isFileCode(code) ? 1 : 0), 0));
+    this.#links = start.copy();
+    for (const code of codesOfRows) if (isLinkCode(code)) start.text();
+    this.#paths = start;
+  }
+
+  /** Goes to the next entry; false when there is none. */
+  next(): boolean {
+    if (this.#row + 1 >= this.count) return false;
+    this.#row += 1;
+    this.#pathBytes = this.#paths.nextPath(this.#path, this.#pathBytes);
+    this.#linkPath = isLinkCode(this.#plain[this.#row] as number) ? this.#links.text() : null;
+    return true;
+  }
+
+  /** The path of this entry, valid until the next one. */
+  get path(): Buffer {
+    return this.#path.subarray(0, this.#pathBytes);
+  }
+
+  get type(): TarEntry["type"] {
+    const code = this.#plain[this.#row] as number;
+    return code === sparseCode ? "file" : (types[code] as TarEntry["type"]);
+  }
+
+  get linkPath(): Buffer | null {
+    return this.#linkPath;
+  }
+
+  /** Whether a file's state is the one that was noted. */
+  isSame(stat: BigIntStats): boolean {
+    const view = this.#view;
+    const mtimeNs = view.getBigInt64(this.#at("mtime"), true);
+    return (
+      stat.mtimeNs === mtimeNs &&
+      stat.ctimeNs === BigInt.asIntN(64, mtimeNs + view.getBigInt64(this.#at("ctime"), true)) &&
+      stat.ino === view.getBigUint64(this.#at("ino"), true) &&
+      (this.type !== "file" || Number(stat.size) === view.getFloat64(this.#at("size"), true)) &&
+      (Number(stat.mode) & 0o7777) === view.getUint16(this.#at("mode"), true) &&
+      Number(stat.uid) === view.getUint32(this.#at("uid"), true) &&
+      Number(stat.gid) === view.getUint32(this.#at("gid"), true)
+    );
+  }
+
+  #at(column: keyof Columns): number {
+    return this.#columns[column] + this.#row * widths[column];
+  }
+}
+
+/** The entries of an index. Segments are unpacked when they are reached; reading in order unpacks each once. */
+export class IndexEntries implements Iterable<IndexEntry> {
+  readonly length: number;
+  readonly #segments: Segment[];
+  readonly #tarBytes: number;
+  readonly #hasBase: boolean;
+  #open: { segment: Segment; content: SegmentContent } | null = null;
+
+  constructor(segments: Segment[], tarBytes: number, hasBase: boolean) {
+    const last = segments.at(-1);
+    this.#segments = segments;
+    this.#tarBytes = tarBytes;
+    this.#hasBase = hasBase;
+    this.length = last ? last.first + last.count : 0;
+  }
+
+  *[Symbol.iterator](): Generator<IndexEntry> {
+    for (const segment of this.#segments) yield* this.of(segment);
+  }
+
+  /** The entries of one of its segments. */
+  *of(segment: Segment): Generator<IndexEntry> {
+    const content = this.#content(segment);
+    for (let i = 0; i < segment.count; i += 1) yield content.entry(i);
+  }
+
+  /** The inode numbers of its files, read past everything else. */
+  *fileInodes(): Generator<{ position: number; ino: bigint }> {
+    for (const { packed, plainBytes, count, first } of this.#segments) {
+      const plain = unpack(packed, plainBytes);
+      const view = viewOf(plain);
+      const { ino } = columnsOf(count);
+      for (let row = 0; row < count; row += 1) {
+        if (isFileCode(plain[row] as number))
+          yield { position: first + row, ino: view.getBigUint64(ino + row * widths.ino, true) };
+      }
+    }
+  }
+
+  get segments(): readonly Segment[] {
+    return this.#segments;
+  }
+
+  at(position: number): IndexEntry {
+    const segment = this.#segments.findLast(({ first }) => first <= position);
+    if (!segment || position - segment.first >= segment.count) throw new RangeError(`no entry ${position}`);
+    return this.#content(segment).entry(position - segment.first);
+  }
+
+  #content(segment: Segment): SegmentContent {
+    if (this.#open?.segment === segment) return this.#open.content;
+    const plain = unpack(segment.packed, segment.plainBytes);
+    const content = new SegmentContent(plain, segment, this.#tarBytes, this.#hasBase);
+    this.#open = { segment, content };
+    return content;
+  }
+}
+
+class SegmentContent {
+  readonly #view: DataView;
+  readonly #columns: Columns;
+  readonly #kept: boolean;
+  readonly #hashes: (Buffer | null)[] = [];
+  readonly #links: (Buffer | null)[] = [];
+  readonly #paths: Buffer[];
+  readonly #tarBytes: number;
+  readonly #hasBase: boolean;
+
+  constructor(plain: Buffer, { count, kept }: Segment, tarBytes: number, hasBase: boolean) {
+    this.#view = viewOf(plain);
+    this.#kept = kept;
+    this.#columns = columnsOf(count);
+    this.#tarBytes = tarBytes;
+    this.#hasBase = hasBase;
+    const reader = new BytesIn(plain);
+    const codesOfRows = reader.bytes(rowBytes * count).subarray(0, count);
+    for (const code of codesOfRows) {
+      if (code > sparseCode) throw broken("it has an entry of an unknown type");
+      this.#hashes.push(isFileCode(code) ? reader.bytes(hashBytes) : null);
+    }
+    for (const code of codesOfRows) this.#links.push(isLinkCode(code) ? reader.text() : null);
+    this.#paths = reader.paths(count, 2 * segmentTextBytes);
+    reader.requireEnd();
+  }
+
+  entry(row: number): IndexEntry {
+    const view = this.#view;
+    const at = (column: keyof Columns) => this.#columns[column] + row * widths[column];
+    const code = view.getUint8(at("type"));
+    const mtimeNs = view.getBigInt64(at("mtime"), true);
+    return {
+      path: this.#paths[row] as Buffer,
+      type: code === sparseCode ? "file" : (types[code] as TarEntry["type"]),
+      sparse: code === sparseCode,
+      size: this.#size(view.getFloat64(at("size"), true)),
+      mode: view.getUint16(at("mode"), true) & 0o7777,
+      uid: view.getUint32(at("uid"), true),
+      gid: view.getUint32(at("gid"), true),
+      mtimeNs,
+      ctimeNs: BigInt.asIntN(64, mtimeNs + view.getBigInt64(at("ctime"), true)),
+      dev: view.getBigUint64(at("dev"), true),
+      ino: view.getBigUint64(at("ino"), true),
+      linkPath: this.#links[row] ?? null,
+      sha256: this.#hashes[row] ?? null,
+      tarOffset: this.#kept ? -1 : this.#tarOffset(view.getFloat64(at("tarOffset"), true)),
+    };
+  }
+
+  #size(value: number): number {
+    if (!Number.isSafeInteger(value) || value < 0) throw broken("it has an impossible size");
+    return value;
+  }
+
+  #tarOffset(value: number): number {
+    if (value === -1 && this.#hasBase) return value;
+    if (!Number.isSafeInteger(value) || value < 0 || value % 512 !== 0 || value >= this.#tarBytes)
+      throw broken("it leads to a place that the archive does not have");
+    return value;
+  }
+}
+
+/** A view reads 64-bit numbers at once, where a buffer's own calls put them together. */
+const viewOf = ({ buffer, byteOffset, length }: Buffer) => new DataView(buffer, byteOffset, length);

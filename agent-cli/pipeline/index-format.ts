@@ -1,0 +1,130 @@
+import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { DamagedArtifact } from "./damaged.ts";
+import { errorCode } from "./error-code.ts";
+import type { TarEntry } from "./tar-entry.ts";
+
+/*
+ * A zstd skippable frame, which every zstd decoder passes over. In it: segments of up to 4,096 entries each (8,192 in older ones), compressed
+ * one by one, so that neither the writer nor the reader holds more than one of them unpacked; a directory, compressed;
+ * a footer of fixed size, by which the index is found from the end of the file. All numbers are little-endian.
+ *
+ * A segment holds its columns one after the other: numbers of fixed width, then hashes of the files, then targets of the
+ * links, then paths, each as what it shares with the path before it and the rest. Format 2 has segments that are taken
+ * over from the base as they are, which the directory says: where they lead to is in the base.
+ */
+export const frameMagic = 0x184d2a5b;
+export const frameHeaderBytes = 8;
+const footerMagic = Buffer.from("BkpXIdx\0", "latin1");
+const formats = { plain: 1, withKept: 2 };
+/** In the directory, with the number of a segment's entries: it is the base's. */
+export const keptFlag = 0x80000000;
+export const footerBytes = 28;
+/** Two threads share the segments of a base: with larger ones, one of the two waits at the end. */
+export const segmentEntries = 4096;
+export const maxSegmentEntries = 8192;
+export const segmentTextBytes = 4 * 1024 * 1024;
+export const maxPathBytes = 64 * 1024;
+export const maxSegmentBytes = 32 * 1024 * 1024;
+export const maxDirectoryBytes = 256 * 1024 * 1024;
+export const maxIndexBytes = 1024 * 1024 * 1024;
+export const hashBytes = 32;
+
+export const types: readonly TarEntry["type"][] = [
+  "file",
+  "link",
+  "symlink",
+  "directory",
+  "char",
+  "block",
+  "fifo",
+];
+export const sparseCode = types.length;
+export const codes = new Map(types.map((type, code) => [type, code]));
+
+/** Widths of the fixed columns, in their order. */
+export const widths = {
+  type: 1,
+  mode: 2,
+  uid: 4,
+  gid: 4,
+  size: 8,
+  mtime: 8,
+  ctime: 8,
+  dev: 8,
+  ino: 8,
+  tarOffset: 8,
+} as const;
+export type Columns = Record<keyof typeof widths, number>;
+export const rowBytes = Object.values(widths).reduce((sum, width) => sum + width, 0);
+
+/** Where each column of a segment of so many entries begins. */
+export function columnsOf(count: number): Columns {
+  let at = 0;
+  const columns: Partial<Columns> = {};
+  for (const [name, width] of Object.entries(widths)) {
+    columns[name as keyof Columns] = at;
+    at += width * count;
+  }
+  return columns as Columns;
+}
+
+export const isLink = (type: TarEntry["type"]): boolean => type === "link" || type === "symlink";
+export const isFileCode = (code: number): boolean => code === 0 || code === sparseCode;
+export const isLinkCode = (code: number): boolean => code === 1 || code === 2;
+
+export type Footer = {
+  frameBytes: number;
+  directoryBytes: number;
+  directoryPlainBytes: number;
+  segments: number;
+};
+
+/** The footer at the end of `bytes`; null when there is none. */
+export function readFooter(bytes: Buffer): Footer | null {
+  if (bytes.length < footerBytes) return null;
+  const footer = bytes.subarray(bytes.length - footerBytes);
+  if (!footer.subarray(20).equals(footerMagic)) return null;
+  const version = footer.readUInt32LE(16);
+  if (version !== formats.plain && version !== formats.withKept)
+    throw broken(`it is of the format ${version}, which this program does not know`);
+  const found = {
+    frameBytes: footer.readUInt32LE(0),
+    directoryBytes: footer.readUInt32LE(4),
+    directoryPlainBytes: footer.readUInt32LE(8),
+    segments: footer.readUInt32LE(12),
+  };
+  if (found.frameBytes > maxIndexBytes || found.directoryPlainBytes > maxDirectoryBytes)
+    throw broken("it is too large to be one");
+  if (found.directoryBytes + footerBytes + frameHeaderBytes > found.frameBytes)
+    throw broken("its parts are larger than the whole");
+  return found;
+}
+
+export function writeFooter(footer: Buffer, { hasKept, ...what }: Footer & { hasKept: boolean }): void {
+  footer.writeUInt32LE(what.frameBytes, 0);
+  footer.writeUInt32LE(what.directoryBytes, 4);
+  footer.writeUInt32LE(what.directoryPlainBytes, 8);
+  footer.writeUInt32LE(what.segments, 12);
+  // Agents that know the first format alone can still read what needs no other.
+  footer.writeUInt32LE(hasKept ? formats.withKept : formats.plain, 16);
+  footerMagic.copy(footer, 20);
+}
+
+const packing = { params: { [constants.ZSTD_c_checksumFlag]: 1 } };
+
+export const pack = (plain: Buffer): Buffer => zstdCompressSync(plain, packing);
+
+export function unpack(packed: Uint8Array, plainBytes: number): Buffer {
+  try {
+    const plain = zstdDecompressSync(packed, {
+      maxOutputLength: Math.max(plainBytes, 1),
+      chunkSize: Math.max(plainBytes, 1024),
+    });
+    if (plain.length === plainBytes) return plain;
+  } catch (error) {
+    throw broken(errorCode(error));
+  }
+  throw broken("a part of it has not the size that it says");
+}
+
+export const broken = (what: string) => new DamagedArtifact(`its index: ${what}`);
