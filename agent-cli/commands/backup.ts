@@ -2,11 +2,11 @@ import { mkdir } from "node:fs/promises";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { ExitError } from "../exit-codes.ts";
-import { artifactExtension, runBackup } from "../pipeline/backup.ts";
+import { artifactExtension } from "../pipeline/backup.ts";
 import type { Compression, SourceSpec } from "../pipeline/pipeline.ts";
 import { databasePassword, databaseServer, isServer } from "./database-server.ts";
-import { runOnce, shownWarnings } from "./once.ts";
-import { openPlace } from "./place.ts";
+import { runApart, runOnce, shownWarnings } from "./once.ts";
+import { readPlace } from "./place.ts";
 import { counted, formatBytes, printJson, printLine } from "./print.ts";
 
 type Options = {
@@ -27,7 +27,8 @@ type Options = {
 /** Makes one backup without any master. */
 export async function backUpOnce(paths: string[], options: Options): Promise<void> {
   const source = sourceOf(paths, options);
-  const sourceSecrets = isServer(source) ? { password: await databasePassword(options.passwordFile) } : null;
+  const password = isServer(source) ? await databasePassword(options.passwordFile) : null;
+  const sourceSecrets = { password };
   const pipeline = {
     compression: options.compression,
     level: levelOf(options.level),
@@ -36,18 +37,10 @@ export async function backUpOnce(paths: string[], options: Options): Promise<voi
   };
   const fileName = `${stemOf(options.name)}${artifactExtension(source, options.compression, pipeline.encryption !== null)}`;
   if (!options.to.startsWith("s3://")) await makeFolder(options.to);
-  const result = await runOnce(async (run) => {
-    const { storage, key, shown } = await openPlace(options.to, fileName);
-    const target = { id: 1, name: options.to, storage, key, quotaRemainingBytes: null };
-    const made = await runBackup({
-      source,
-      ...(sourceSecrets && { sourceSecrets }),
-      pipeline,
-      targets: [target],
-      ...run,
-    });
-    return { artifact: shown, ...made };
-  });
+  const { shown, ...place } = readPlace(options.to, fileName);
+  const target = { ...place, name: options.to };
+  const job = { kind: "backup_once", source, sourceSecrets, pipeline, target } as const;
+  const result = await runOnce(async (run) => ({ artifact: shown, ...(await runApart(job, run)) }));
   const { targets: _one, ...made } = result;
   if (options.json) return printJson(made);
   printLine(`${made.artifact}`);

@@ -2,6 +2,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ExitError } from "../exit-codes.ts";
+import type { Job, JobResults } from "../jobs/job.ts";
+import { runEnvelope } from "../jobs/run-envelope.ts";
 import type { Progress, Reporter, Warning } from "../pipeline/pipeline.ts";
 import { formatBytes } from "./print.ts";
 
@@ -32,6 +34,19 @@ export async function runOnce<T>(job: (run: Run) => Promise<T>): Promise<T> {
     for (const name of ["SIGINT", "SIGTERM"] as const) process.off(name, onSignal);
     await rm(workDir, { recursive: true, force: true });
   }
+}
+
+/** Does such a job in a process of its own, which is started as the agent starts those of its master. */
+export async function runApart<K extends Job["kind"]>(
+  job: Extract<Job, { kind: K }>,
+  { workDir, signal, report }: Run,
+): Promise<JobResults[K]> {
+  const nobody = { stateDir: workDir, ownPaths: [], identityFile: null, commands: {}, master: "", token: "" };
+  const network = { proxyUrl: null, insecureTls: false, caCertFile: null };
+  return runEnvelope<K>(
+    { job, workDir, network, ...nobody },
+    { signal, onProgress: report.progress, onLog: report.log },
+  );
 }
 
 /** Most lines about warnings that are worth a person's screen; all of them are in the JSON answer. */

@@ -13,28 +13,37 @@ export type Place = {
   nearby: boolean;
 };
 
+type ReadPlace = Pick<Place, "shown" | "key"> & {
+  targetType: string;
+  targetConfig: Record<string, unknown>;
+};
+
 /** Opens the folder of a path or the bucket of an s3 address; the last part is the key within it. */
 export async function openPlace(place: string, fileName: string | null): Promise<Place> {
-  return place.startsWith("s3://") ? openBucket(place, fileName) : openFolder(place, fileName);
+  const { targetType, targetConfig, key, shown } = readPlace(place, fileName);
+  const storage = await openStorage(targetType, targetConfig, {
+    dispatcher: async () => makeStorageDispatcher({ proxyUrl: null, insecureTls: false, caCertFile: null }),
+  });
+  return { shown, key, storage, nearby: targetType === "local_disk" };
 }
 
-async function openFolder(place: string, fileName: string | null): Promise<Place> {
+/** What a place is for the storages; whoever opens it may be another process. */
+export const readPlace = (place: string, fileName: string | null): ReadPlace =>
+  place.startsWith("s3://") ? readBucket(place, fileName) : readFolder(place, fileName);
+
+function readFolder(place: string, fileName: string | null): ReadPlace {
   const full = resolve(place);
   const folder = fileName === null ? resolve(full, "..") : full;
   const key = fileName ?? full.slice(full.lastIndexOf("/") + 1);
-  const storage = await openStorage("local_disk", { path: folder });
-  return { shown: `${folder}/${key}`, key, storage, nearby: true };
+  return { shown: `${folder}/${key}`, key, targetType: "local_disk", targetConfig: { path: folder } };
 }
 
-async function openBucket(place: string, fileName: string | null): Promise<Place> {
+function readBucket(place: string, fileName: string | null): ReadPlace {
   const [bucket, ...rest] = place.slice("s3://".length).split("/").filter(Boolean);
   const key = [...rest, ...(fileName === null ? [] : [fileName])].join("/");
   if (bucket === undefined || key === "") throw new ExitError("usage", `${place} is not s3://bucket/key`);
-  const config = { bucket, ...s3Environment() };
-  const storage = await openStorage("s3", config, {
-    dispatcher: async () => makeStorageDispatcher({ proxyUrl: null, insecureTls: false, caCertFile: null }),
-  });
-  return { shown: `s3://${bucket}/${key}`, key, storage, nearby: false };
+  const targetConfig = { bucket, ...s3Environment() };
+  return { shown: `s3://${bucket}/${key}`, key, targetType: "s3", targetConfig };
 }
 
 /** The same variables that other S3 tools read. */

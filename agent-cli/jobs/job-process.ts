@@ -18,11 +18,13 @@ const packingMalloc = {
   MALLOC_TRIM_THRESHOLD_: String(8 * 1024 * 1024),
 };
 
+const packing: ReadonlySet<Job["kind"]> = new Set(["backup", "backup_once"]);
+
 export const mallocFor = (kind: Job["kind"]): Record<string, string> =>
-  kind === "backup" ? packingMalloc : frugalMalloc;
+  packing.has(kind) ? packingMalloc : frugalMalloc;
 
 /** A small young generation keeps a process small; with half of this, a stream spends a quarter of its time on collecting. */
-export const quickArguments = ["--max-semi-space-size=2", "--no-warnings"];
+const quickArguments = ["--max-semi-space-size=2", "--no-warnings"];
 
 /**
  * For jobs that stream. The old generation starts large enough not to be collected whole for every few frames. A job is
@@ -38,7 +40,7 @@ export const streamingArguments = [
   "--expose-gc",
 ];
 
-const streaming: ReadonlySet<Job["kind"]> = new Set(["backup", "restore", "copy", "verify"]);
+const streaming: ReadonlySet<Job["kind"]> = new Set([...packing, "restore", "copy", "verify"]);
 
 /** A differential backup mostly looks at files and packs few of them. */
 export const argumentsFor = (kind: Job["kind"], isDifferential: boolean): string[] =>

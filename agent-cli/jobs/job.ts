@@ -6,6 +6,7 @@ import type { Listing } from "../pipeline/list-archive.ts";
 import type {
   BackupResult,
   ConfiguredCommand,
+  PipelineSpec,
   Progress,
   RestoreResult,
   ServerSpec,
@@ -28,9 +29,18 @@ export type DirectoryListing = {
   truncated?: true;
 };
 
+/** A backup that no master asked for, to one place. */
+export type LoneBackup = {
+  source: SourceSpec;
+  sourceSecrets: SourceSecrets;
+  pipeline: PipelineSpec;
+  target: StorageSettings & { name: string; key: string };
+};
+
 /** What a child process is asked to do. It holds secrets, so it travels over the IPC channel and nowhere else. */
 export type Job =
   | { kind: "backup"; recordId: number; spec: TaskSpec }
+  | ({ kind: "backup_once" } & LoneBackup)
   | { kind: "restore"; restoreId: number; spec: RestoreSpec }
   | { kind: "copy"; commandId: number; spec: CopySpec }
   | { kind: "verify"; spec: VerificationSpec }
@@ -52,6 +62,7 @@ export type StoredBackup = BackupResult & {
 
 export type JobResults = {
   backup: StoredBackup;
+  backup_once: BackupResult;
   restore: RestoreResult;
   copy: CopyResult;
   verify: VerificationReport;

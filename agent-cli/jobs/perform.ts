@@ -35,6 +35,10 @@ export async function performJob(
       const { backUp } = await import("./back-up.ts");
       return backUp(job, { ...run, ownPaths, identityFile, stateDir }, vault, env);
     }
+    case "backup_once": {
+      const { backUpOnce } = await import("./back-up-once.ts");
+      return backUpOnce(job, { ...run, ownPaths }, env);
+    }
     case "restore": {
       if (job.spec.engine === "restic") {
         const { restoreByRestic } = await import("./restic.ts");

@@ -98,9 +98,10 @@ export async function until<T>(
 /** Runs one command of the agent to its end. */
 export async function runAgentCommand(
   args: string[],
-  options: { env?: Record<string, string>; input?: string } = {},
+  options: { env?: Record<string, string>; input?: string; started?: (child: ChildProcess) => void } = {},
 ) {
   const child = spawn(process.execPath, [entry, ...args], { env: cleanEnv(options.env) });
+  options.started?.(child);
   let stdout = "";
   let stderr = "";
   child.stdout.setEncoding("utf8").on("data", (text) => {

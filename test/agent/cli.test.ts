@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSy
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { startFakeMaster } from "../fakes/fake-master.ts";
-import { runAgentCommand, scratch, startAgent } from "./agent-process.ts";
+import { runAgentCommand, scratch, startAgent, until } from "./agent-process.ts";
 import { sourceFolder } from "./world.ts";
 
 async function fakeMaster() {
@@ -182,6 +182,27 @@ test("backs up and restores without a master", async () => {
   expect((await runAgentCommand(["backup", join(folder, "nowhere"), "--to", join(folder, "out")])).code).toBe(
     1,
   );
+});
+
+test("a backup without a master that is stopped leaves nothing", async () => {
+  const folder = scratch();
+  const [source, out, temp] = ["source", "out", "temp"].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
+  for (const path of [source, temp]) mkdirSync(path);
+  // At level 19 this takes far longer than it is given.
+  writeFileSync(join(source, "text"), Buffer.from(Array.from({ length: 3e7 }, (_, i) => (i * i) % 251)));
+  const stopped = await runAgentCommand(["backup", source, "--to", out, "--level", "19"], {
+    env: { TMPDIR: temp },
+    started: (child) =>
+      void until(() => existsSync(out) && readdirSync(out).length > 0, "the upload").then(() =>
+        child.kill("SIGINT"),
+      ),
+  });
+  expect(stopped).toEqual({ code: 130, stdout: "", stderr: "backupx-agent: stopped\n" });
+  expect([...readdirSync(out), ...readdirSync(temp)]).toEqual([]);
 });
 
 async function milliseconds(work: () => Promise<void>): Promise<number> {
