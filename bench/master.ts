@@ -57,7 +57,7 @@ export async function addNodes(call: Call, count: number): Promise<NewNode[]> {
   return nodes;
 }
 
-function caller(url: string, headers: Record<string, string>): Call {
+export function caller(url: string, headers: Record<string, string>): Call {
   return async (e, { params = {}, query = {}, body } = {}) => {
     const search = new URLSearchParams(query);
     const response = await fetch(`${url}${fillPath(e.path, params as never)}?${search}`, {

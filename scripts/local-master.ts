@@ -23,13 +23,19 @@ export const quiet = {
 export type LocalMaster = { url: string; stop: () => Promise<void> };
 
 /** The master on this machine: D1, R2 and the Doorbell in `stateDir`, its crons fired by a ticker. */
-export async function startLocalMaster(options: { stateDir: string; port: number }): Promise<LocalMaster> {
+export async function startLocalMaster(options: {
+  stateDir: string;
+  port: number;
+  /** A Worker that stands in for the master's own. */
+  script?: string;
+}): Promise<LocalMaster> {
   mkdirSync(options.stateDir, { recursive: true, mode: 0o700 });
   const envFile = masterEnvFile(options.stateDir);
   const persist = path.join(options.stateDir, "cloudflare");
   await runWrangler(["d1", "migrations", "apply", "backupx-edge", "--local", "--persist-to", persist]);
   const worker = spawnWrangler([
     "dev",
+    ...(options.script ? [options.script] : []),
     ...["--ip", "127.0.0.1", "--port", String(options.port)],
     ...["--persist-to", persist, "--env-file", envFile],
     ...["--log-level", "error", "--show-interactive-dev-session=false"],

@@ -19,7 +19,7 @@ export function counting(deps: Deps, seen: Seen = () => {}): { deps: Deps; count
   return { deps: { ...deps, db, orm: drizzle(db) }, count };
 }
 
-function countedDatabase(db: D1Database, seen: Seen): D1Database {
+export function countedDatabase(db: D1Database, seen: Seen): D1Database {
   const inner = new WeakMap<D1PreparedStatement, { sql: string; statement: D1PreparedStatement }>();
 
   function counted(sql: string, statement: D1PreparedStatement): D1PreparedStatement {
