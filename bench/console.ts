@@ -11,6 +11,7 @@ import type { z } from "zod";
 import { adminApi, type Endpoint } from "../protocol/index.ts";
 import { launchChromium } from "../scripts/chromium.ts";
 import { freePort, type LocalMaster, startLocalMaster } from "../scripts/local-master.ts";
+import { signIn } from "../scripts/sign-in.ts";
 import { type Size, writeHistory } from "./history.ts";
 import { caller } from "./master.ts";
 
@@ -18,19 +19,25 @@ const SCRIPT = path.resolve(import.meta.dirname, "../test/worker/counted-master.
 const factor = process.argv.includes("--quick") ? 0.1 : 1;
 const full: Size = { nodes: 5_000 * factor, tasks: 20_000 * factor, records: 1_000_000 * factor };
 const tenth: Size = { nodes: full.nodes / 10, tasks: full.tasks / 10, records: full.records / 10 };
-const CALLS = 15;
+const CALLS = 7;
 const VISITS = 7;
+const DAY_MS = 86_400_000;
 
 /** What is asked of filters that are not a choice among few. */
-const samples: Record<string, string | number> = {
-  nodeId: 7,
-  taskId: 7,
-  recordId: 7,
-  label: "database",
-  tag: "weekly",
-  text: "00042",
-  from: Date.now() - 40 * 86_400_000,
-  until: Date.now() - 400 * 86_400_000,
+const samples: Record<string, Query[]> = {
+  nodeId: [{ nodeId: 7 }],
+  taskId: [{ taskId: 7 }],
+  recordId: [{ recordId: 7 }],
+  targetId: [{ targetId: 1 }],
+  label: [{ label: "database" }],
+  tag: [{ tag: "weekly" }],
+  text: [{ text: "00042" }],
+  from: [{ from: Date.now() - 40 * DAY_MS }],
+  until: [{ until: Date.now() - 400 * DAY_MS }],
+  actor: [{ actor: "admin" }],
+  action: [{ action: "task.update" }],
+  entity: [],
+  entityId: [{ entity: "task", entityId: 7 }],
 };
 
 type Query = Record<string, string | number>;
@@ -51,7 +58,8 @@ async function main(): Promise<void> {
 
   const first = await start();
   await caller(first.url, {})(adminApi.setup, { body: who });
-  const admin = await signIn(first.url, who);
+  const cookies = await signIn(first.url, who);
+  const admin = cookies.map(({ name, value }) => `${name}=${value}`).join("; ");
   await caller(first.url, { Cookie: admin })(adminApi.createTarget, {
     body: { name: "vault", type: "vault" },
   });
@@ -64,9 +72,12 @@ async function main(): Promise<void> {
     writeHistory(stateDir, sizes[index - 1] ?? { nodes: 0, tasks: 0, records: 0 }, size);
     console.error(`${size.records} records written in ${Math.round((Date.now() - began) / 1000)} s`);
     const master = await start();
-    costs.push(await measureLists(master.url, admin, lists));
-    if (size === full) await measurePages(master, admin);
-    await master.stop();
+    try {
+      costs.push(await measureLists(master.url, admin, lists));
+      if (size === full) await measurePages(master, cookies);
+    } finally {
+      await master.stop();
+    }
   }
   reportLists(lists, costs as [Map<string, Cost>, Map<string, Cost>]);
   console.log(
@@ -86,23 +97,17 @@ function everyList(): List[] {
     const filters = Object.keys(shape).filter((key) => key !== "before" && key !== "limit");
     return [
       { name: noun, e, query: {} },
-      ...filters.flatMap((key) =>
-        valuesOf(key, shape[key] as z.ZodType).map((value) => ({
-          name: `${noun}, ${key}${typeof value === "string" ? ` ${value}` : ""}`,
-          e,
-          query: { [key]: value },
-        })),
-      ),
+      ...filters
+        .flatMap((key) => samples[key] ?? choicesAsked(key, shape[key] as z.ZodType))
+        .map((query) => ({ name: `${noun}, ${Object.entries(query).flat().join(" ")}`, e, query })),
     ];
   });
 }
 
-function valuesOf(key: string, type: z.ZodType): (string | number)[] {
-  const sample = samples[key];
-  if (sample !== undefined) return [sample];
+function choicesAsked(key: string, type: z.ZodType): Query[] {
   const choices = choicesOf(type);
   if (choices.length === 0) throw new Error(`say in bench/console.ts what to ask of the filter ${key}`);
-  return choices;
+  return choices.map((choice) => ({ [key]: choice }));
 }
 
 function choicesOf(type: z.ZodType): string[] {
@@ -173,21 +178,8 @@ function reportLists(lists: List[], [small, large]: [Map<string, Cost>, Map<stri
   }
 }
 
-async function measurePages({ url }: LocalMaster, cookie: string): Promise<void> {
+async function measurePages({ url }: LocalMaster, cookies: Cookie[]): Promise<void> {
   const browser = await launchChromium();
-  const [name = "", value = ""] = cookie.split("=");
-  const cookies: Cookie[] = [
-    {
-      name,
-      value,
-      domain: "127.0.0.1",
-      path: "/",
-      expires: -1,
-      httpOnly: true,
-      secure: false,
-      sameSite: "Strict",
-    },
-  ];
   const places = ["/", "/nodes", "/tasks", "/records"];
   const cold = new Map<string, number[]>();
   const change = new Map<string, number[]>();
@@ -229,7 +221,7 @@ async function measurePages({ url }: LocalMaster, cookie: string): Promise<void>
 /** The page stands with its content: a heading, and nothing that still waits. */
 async function shown(page: Page): Promise<void> {
   await page.locator("h1").waitFor();
-  await page.waitForFunction(`document.querySelector('main [role="status"] .mantine-Loader-root') === null`);
+  await page.locator('main [role="status"] .mantine-Loader-root').first().waitFor({ state: "detached" });
 }
 
 function loadedScripts(page: Page): Promise<string> {
@@ -239,13 +231,4 @@ function loadedScripts(page: Page): Promise<string> {
     const sum = (entries) => Math.round(entries.reduce((bytes, { encodedBodySize }) => bytes + encodedBodySize, 0) / 1000);
     return scripts.length + " scripts of " + sum(scripts) + " kB as sent, " + all.length + " requests in all";
   })()`);
-}
-
-async function signIn(url: string, who: { username: string; password: string }): Promise<string> {
-  const answer = await fetch(`${url}${adminApi.login.path}`, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(who),
-  });
-  return answer.headers.getSetCookie()[0]?.split(";")[0] ?? "";
 }

@@ -2,6 +2,7 @@ import type { Cookie, Page } from "playwright-core";
 import { adminApi } from "../../protocol/index.ts";
 import type { Role } from "../../protocol/states.ts";
 import { launchChromium } from "../../scripts/chromium.ts";
+import { signIn } from "../../scripts/sign-in.ts";
 import { startWorld, type World } from "../e2e/world.ts";
 import { buildConsole } from "./built-console.ts";
 import { type Look, visit } from "./visit.ts";
@@ -38,14 +39,7 @@ export async function startConsole(): Promise<Console> {
 }
 
 async function signInAs(world: World, role: Role): Promise<Cookie[]> {
-  const username = `the-${role}`;
-  await world.call(adminApi.createUser, { body: { username, password: PASSWORD, role } });
-  const answer = await fetch(new URL(adminApi.login.path, world.url), {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ username, password: PASSWORD }),
-  });
-  const [name = "", value = ""] = answer.headers.getSetCookie()[0]?.split(";")[0]?.split("=") ?? [];
-  const cookie = { name, value, domain: world.url.hostname, path: "/", expires: -1 };
-  return [{ ...cookie, httpOnly: true, secure: false, sameSite: "Strict" }];
+  const credentials = { username: `the-${role}`, password: PASSWORD };
+  await world.call(adminApi.createUser, { body: { ...credentials, role } });
+  return signIn(world.url, credentials);
 }

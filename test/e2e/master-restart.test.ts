@@ -6,10 +6,11 @@ import { expect, test } from "vitest";
 import { adminApi } from "../../protocol/index.ts";
 import { compareTrees } from "../../scripts/compare-trees.ts";
 import { freePort, startLocalMaster } from "../../scripts/local-master.ts";
+import { administrator } from "./administrator.ts";
 import { installAgent } from "./installed-agent.ts";
 import { makeMachine } from "./machine.ts";
 import { TEST_MS, until } from "./until.ts";
-import { administrator, sourceFolder } from "./world.ts";
+import { sourceFolder } from "./world.ts";
 
 const FIRST_PORT = 18_787;
 const AWAY_MS = 3_000;

@@ -4,30 +4,20 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { expect } from "vitest";
 import type { z } from "zod";
-import { adminApi, type Endpoint, type Envelope, fillPath, type Params } from "../../protocol/index.ts";
+import { adminApi } from "../../protocol/index.ts";
+import { type Administrator, administrator, type ReplyOf } from "./administrator.ts";
 import { installAgent } from "./installed-agent.ts";
 import { type Machine, makeMachine } from "./machine.ts";
 import { startMaster, type VaultObject } from "./master.ts";
 import { until } from "./until.ts";
 
-type Options<E extends Endpoint> = {
-  params?: Params<E["path"]>;
-  query?: Record<string, string | number>;
-  body?: z.input<E["body"]>;
-};
-type ReplyOf<E extends Endpoint> = z.output<E["reply"]>;
-export type Answer<T> = { status: number; code: string; message: string; data: T };
 type OnEnd = (cleanUp: () => Promise<void>) => void;
 
 /** One real master for a file of tests, and as many machines with real agents as its tests want. */
-export type World = {
+export type World = Administrator & {
   url: URL;
   folder: string;
   agentEntry: string;
-  /** Asks the master as an administrator; what it refuses is an error. */
-  call<E extends Endpoint>(endpoint: E, options?: Options<E>): Promise<ReplyOf<E>>;
-  /** The same, with the answer as it is. */
-  ask<E extends Endpoint>(endpoint: E, options?: Options<E>): Promise<Answer<ReplyOf<E>>>;
   /** Rows of the master's database. */
   rows<T = Record<string, unknown>>(sql: string, ...values: unknown[]): Promise<T[]>;
   change(sql: string, ...values: unknown[]): Promise<void>;
@@ -141,49 +131,6 @@ export async function startWorld(): Promise<World> {
 
 const ended = <T extends { status: string }>(run: T): T | null =>
   run.status === "queued" || run.status === "running" ? null : run;
-
-/** The front door of a new master, for its administrator, who is made first. */
-export async function administrator(url: URL): Promise<Pick<World, "ask" | "call">> {
-  const key = await adminKey(url);
-  const ask: World["ask"] = async (endpoint, { params, query, body } = {}) => {
-    const target = new URL(fillPath(endpoint.path, (params ?? {}) as Params<`/${string}`>), url);
-    for (const [name, value] of Object.entries(query ?? {})) target.searchParams.set(name, String(value));
-    const response = await fetch(target, {
-      method: endpoint.method,
-      headers: { "Content-Type": "application/json", Authorization: `Bearer ${key}` },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    const { code, message, data } = (await response.json()) as Envelope<unknown>;
-    const parsed = response.ok ? endpoint.reply.parse(data) : data;
-    return { status: response.status, code, message, data: parsed as never };
-  };
-  return {
-    ask,
-    async call(endpoint, options) {
-      const answer = await ask(endpoint, options);
-      if (answer.status >= 400) throw new Error(`${endpoint.method} ${endpoint.path}: ${answer.message}`);
-      return answer.data;
-    },
-  };
-}
-
-/** The way a person goes: set up, sign in, make an API key. */
-async function adminKey(url: URL): Promise<string> {
-  const post = (endpoint: Endpoint, body: object, headers: Record<string, string> = {}) =>
-    fetch(new URL(endpoint.path, url), {
-      method: "POST",
-      headers: { "Content-Type": "application/json", ...headers },
-      body: JSON.stringify(body),
-    });
-  const credentials = { username: "admin", password: randomBytes(12).toString("base64url") };
-  await post(adminApi.setup, credentials);
-  const session = await post(adminApi.login, credentials);
-  const cookie = session.headers.getSetCookie()[0]?.split(";")[0] ?? "";
-  const made = await post(adminApi.createApiKey, { name: "tests", role: "admin" }, { Cookie: cookie });
-  const { data } = (await made.json()) as Envelope<{ key: string }>;
-  if (!data) throw new Error(`no API key could be made: ${made.status}`);
-  return data.key;
-}
 
 /** A folder with files of random bytes, of that many KiB together. */
 export function sourceFolder(machine: Pick<Machine, "folder">, kib: number, name = "source"): string {

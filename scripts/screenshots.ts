@@ -1,0 +1,81 @@
+// Makes docs/images/: every page of the console, light, dark and on a phone, over a master with agents that have really
+// backed up, failed, verified and restored. Needs a Chromium.
+//
+//   node scripts/with-node.mjs scripts/screenshots.ts [page ...]
+import { mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import type { Browser, Cookie, Page } from "playwright-core";
+import { launchChromium } from "./chromium.ts";
+import { type Demo, startDemo } from "./screenshots/demo.ts";
+import { type Shot, shots } from "./screenshots/shots.ts";
+
+const folder = path.resolve(import.meta.dirname, "../docs/images");
+const looks = [
+  { name: "light", size: { width: 1280, height: 800 }, scale: 1.25, dark: false },
+  { name: "dark", size: { width: 1280, height: 800 }, scale: 1.25, dark: true },
+  { name: "phone", size: { width: 390, height: 844 }, scale: 1.5, dark: false },
+] as const;
+/** Of WebP: text is still sharp, and a page is some 50 KB. */
+const QUALITY = 78;
+
+const wanted = process.argv.slice(2);
+const demo = await startDemo();
+const browser = await launchChromium();
+try {
+  mkdirSync(folder, { recursive: true });
+  if (wanted.length === 0) rmSync(folder, { recursive: true });
+  for (const shot of shots(demo).filter(({ name }) => wanted.length === 0 || wanted.includes(name)))
+    for (const look of looks) await take(browser, demo, shot, look);
+} finally {
+  await browser.close();
+  await demo.stop();
+}
+
+async function take(browser: Browser, demo: Demo, shot: Shot, look: (typeof looks)[number]): Promise<void> {
+  const context = await browser.newContext({
+    baseURL: shot.url?.href ?? demo.url.href,
+    viewport: look.size,
+    deviceScaleFactor: look.scale,
+    colorScheme: look.dark ? "dark" : "light",
+    reducedMotion: "reduce",
+    locale: "en-GB",
+    timezoneId: "Europe/Berlin",
+  });
+  try {
+    const cookies: Cookie[] = shot.stranger ? [] : demo.cookies;
+    await context.addCookies(cookies);
+    const page = await context.newPage();
+    page.setDefaultTimeout(20_000);
+    await page.goto(shot.path);
+    await page.locator("h1").first().waitFor();
+    await settle(page);
+    await shot.act?.(page);
+    await settle(page);
+    await write(page, `${shot.name}-${look.name}.webp`);
+  } catch (error) {
+    console.error(`${shot.name}-${look.name}: ${(error as Error).message}`);
+    process.exitCode = 1;
+  } finally {
+    await context.close();
+  }
+}
+
+/** What is asked of agents arrives later than the page. */
+async function settle(page: Page): Promise<void> {
+  await page
+    .locator('main [role="status"] .mantine-Loader-root')
+    .first()
+    .waitFor({ state: "detached" })
+    .catch(() => {});
+  await page.evaluate("document.fonts.ready");
+  await page.waitForTimeout(400);
+}
+
+async function write(page: Page, name: string): Promise<void> {
+  const session = await page.context().newCDPSession(page);
+  const { data } = await session.send("Page.captureScreenshot", { format: "webp", quality: QUALITY });
+  const file = path.join(folder, name);
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(file, Buffer.from(data, "base64"));
+  console.log(`${name} ${Math.round(statSync(file).size / 1024)} KiB`);
+}
