@@ -38,6 +38,18 @@ export const router = createBrowserRouter([
         lazy: async () => ({ Component: (await import("./pages/record.tsx")).RecordPage }),
       },
       {
+        path: "records/:id/restore",
+        lazy: async () => ({ Component: (await import("./pages/restore-wizard.tsx")).RestoreWizard }),
+      },
+      {
+        path: "restores/:id",
+        lazy: async () => ({ Component: (await import("./pages/restore.tsx")).RestorePage }),
+      },
+      {
+        path: "verifications/:id",
+        lazy: async () => ({ Component: (await import("./pages/verification.tsx")).VerificationPage }),
+      },
+      {
         path: "restores",
         lazy: async () => ({ Component: (await import("./pages/restores.tsx")).Restores }),
       },

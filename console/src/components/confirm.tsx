@@ -48,7 +48,7 @@ function Asked({ text, confirm, danger = false, act, close }: Question & { close
         <Button variant="default" onClick={close} data-autofocus>
           {t("common.cancel")}
         </Button>
-        <Button color={danger ? "red" : "blue"} loading={isBusy} onClick={run}>
+        <Button color={danger ? "red" : "brand"} loading={isBusy} onClick={run}>
           {confirm}
         </Button>
       </Group>
