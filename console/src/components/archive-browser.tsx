@@ -7,7 +7,7 @@ import type { z } from "zod";
 import { adminApi } from "../api/admin-api.ts";
 import { type ApiError, call } from "../api/call.ts";
 import { EntryList } from "./directory-browser/entry-list.tsx";
-import { parentOf } from "./directory-browser/paths.ts";
+import { isAbsolute, parentOf } from "./directory-browser/paths.ts";
 import type { Selection } from "./directory-browser/selection.ts";
 import { Toolbar } from "./directory-browser/toolbar.tsx";
 import { ErrorNotice } from "./error-notice.tsx";
@@ -16,7 +16,7 @@ import { Waiting } from "./waiting.tsx";
 
 type Contents = z.output<typeof adminApi.recordContents.reply>;
 type Props = {
-  record: { id: number; nodeId: number | null; encrypted: boolean };
+  record: Pick<z.output<typeof adminApi.getRecord.reply>, "id" | "nodeId" | "encrypted" | "source">;
   /** With it, what is listed can be chosen. */
   selection?: Selection;
 };
@@ -27,11 +27,11 @@ type Props = {
  */
 export function ArchiveBrowser({ record, selection }: Props) {
   const { t } = useTranslation();
-  const [path, setPath] = useState("/");
+  const [path, setPath] = useState(() => topOf(record));
   const [filter, setFilter] = useState("");
   const [nodeId, setNodeId] = useState(record.nodeId);
   const [typedKey, setTypedKey] = useState("");
-  const [name] = useDebouncedValue(filter.trim(), 400);
+  const [name] = useDebouncedValue(isAbsolute(filter) ? "" : filter.trim(), 400);
   const [identityFile] = useDebouncedValue(typedKey.trim(), 800);
   const list = useRef<HTMLUListElement>(null);
   const contents = useContents(record.id, { path, name, nodeId, identityFile });
@@ -74,6 +74,7 @@ export function ArchiveBrowser({ record, selection }: Props) {
             onFilter={setFilter}
             refreshing={contents.isFetching}
             onRefresh={() => contents.refetch()}
+            hint={t("record.searchBelow")}
           />
         </Stack>
         <Box className="directory-body">
@@ -110,6 +111,12 @@ export function ArchiveBrowser({ record, selection }: Props) {
       </Paper>
     </Stack>
   );
+}
+
+/** Of one directory that was backed up, what lies in it; above it there is nothing to choose from. */
+function topOf({ source }: Props["record"]): string {
+  const paths = source?.type === "file" ? source.paths : [];
+  return paths.length === 1 ? (paths[0] ?? "/") : "/";
 }
 
 type Asked = { path: string; name: string; nodeId: number | null; identityFile: string };

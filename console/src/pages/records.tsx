@@ -86,7 +86,7 @@ function Name({ record: { id, taskName, kind } }: { record: BackupRecord }) {
   const { t } = useTranslation();
   return (
     <Stack gap={2}>
-      <Anchor component={Link} to={`/records/${id}`} className="long-name">
+      <Anchor component={Link} to={`/records/${id}`} size="sm" fw={500} className="long-name">
         {taskName}
       </Anchor>
       <Group gap={6}>

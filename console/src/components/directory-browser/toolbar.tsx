@@ -10,10 +10,12 @@ type Props = {
   onFilter(filter: string): void;
   refreshing: boolean;
   onRefresh(): void;
+  /** What the field does, where it is not only to narrow what is listed. */
+  hint?: string;
 };
 
 /** Where one is, the way up, and a field that narrows the list or goes to the path that is typed. */
-export function Toolbar({ path, onGo, filter, onFilter, refreshing, onRefresh }: Props) {
+export function Toolbar({ path, onGo, filter, onFilter, refreshing, onRefresh, hint }: Props) {
   const { t } = useTranslation();
   const parent = parentOf(path);
   return (
@@ -43,8 +45,8 @@ export function Toolbar({ path, onGo, filter, onFilter, refreshing, onRefresh }:
       </Group>
       <TextInput
         size="xs"
-        aria-label={t("directories.filter")}
-        placeholder={t("directories.filter")}
+        aria-label={hint ?? t("directories.filter")}
+        placeholder={hint ?? t("directories.filter")}
         value={filter}
         onChange={(event) => onFilter(event.currentTarget.value)}
         onKeyDown={(event) => {

@@ -1,4 +1,4 @@
-import { SimpleGrid } from "@mantine/core";
+import { SimpleGrid, Stack } from "@mantine/core";
 import { adminApi } from "../../api/admin-api.ts";
 import { useAnswer } from "../../api/queries.ts";
 import { RunProgress } from "../../components/run-progress.tsx";
@@ -8,7 +8,7 @@ import { Copies } from "./copies.tsx";
 import { HowItEnded } from "./how-it-ended.tsx";
 import { Leaving } from "./leaving.tsx";
 import type { RecordDetail } from "./record-detail.ts";
-import { RecordFacts } from "./record-facts.tsx";
+import { ArchiveFacts, RunFacts } from "./record-facts.tsx";
 import { VerificationFacts } from "./verification-facts.tsx";
 
 /** How a backup goes or went, and what there is of it. */
@@ -19,8 +19,11 @@ export function Overview({ record }: { record: RecordDetail }) {
       {record.deletedAt === null ? null : <Leaving record={record} />}
       {isOpen(record) ? <LiveProgress record={record} /> : <HowItEnded record={record} />}
       <SimpleGrid cols={{ base: 1, md: isMade ? 2 : 1 }} spacing="lg">
-        <RecordFacts record={record} />
-        {isMade ? <VerificationFacts record={record} /> : null}
+        <Stack gap="lg">
+          <RunFacts record={record} />
+          {isMade ? <VerificationFacts record={record} /> : null}
+        </Stack>
+        {isMade ? <ArchiveFacts record={record} /> : null}
       </SimpleGrid>
       {isMade ? <Copies record={record} /> : null}
       <WarningList warnings={record.warnings} count={record.warningCount} />

@@ -10,12 +10,22 @@ import { Section } from "../../components/section.tsx";
 import { When } from "../../components/when.tsx";
 import type { RecordDetail } from "./record-detail.ts";
 
-/** What is known of a backup. */
-export function RecordFacts({ record }: { record: RecordDetail }) {
+/** Whose backup it is, and how its run went. */
+export function RunFacts({ record }: { record: RecordDetail }) {
   const { t } = useTranslation();
   return (
     <Section title={t("record.facts")}>
-      <Facts items={[...runFacts(t, record), ...archiveFacts(t, record)]} />
+      <Facts items={runFacts(t, record)} />
+    </Section>
+  );
+}
+
+/** What was made of what was read. */
+export function ArchiveFacts({ record }: { record: RecordDetail }) {
+  const { t } = useTranslation();
+  return (
+    <Section title={t("record.archive")}>
+      <Facts items={archiveFacts(t, record)} />
     </Section>
   );
 }
@@ -44,7 +54,6 @@ function runFacts(t: TFunction, record: RecordDetail) {
 }
 
 function archiveFacts(t: TFunction, record: RecordDetail) {
-  if (record.status !== "success") return [];
   const { sourceBytes, entries, sizeBytes, fileName, checksum, snapshotId, compression } = record;
   return [
     { label: t("record.kindLabel"), value: <Kind record={record} /> },

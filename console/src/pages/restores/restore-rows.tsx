@@ -43,7 +43,7 @@ function useColumns(ofAll: boolean): Column<Restore>[] {
       label: t("restores.title"),
       cell: ({ id, dryRun }) => (
         <Group gap="xs">
-          <Anchor component={Link} to={`/restores/${id}`}>
+          <Anchor component={Link} to={`/restores/${id}`} size="sm" fw={500}>
             {t("restores.number", { id })}
           </Anchor>
           {dryRun ? (

@@ -40,7 +40,7 @@ function useColumns(ofAll: boolean): Column<Verification>[] {
     {
       label: t("verifications.title"),
       cell: ({ id }) => (
-        <Anchor component={Link} to={`/verifications/${id}`}>
+        <Anchor component={Link} to={`/verifications/${id}`} size="sm" fw={500}>
           {t("verifications.number", { id })}
         </Anchor>
       ),
