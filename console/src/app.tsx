@@ -1,7 +1,8 @@
-import { MantineProvider } from "@mantine/core";
+import { MantineProvider, mergeThemeOverrides } from "@mantine/core";
 import { ModalsProvider } from "@mantine/modals";
 import { Notifications } from "@mantine/notifications";
 import { QueryClientProvider } from "@tanstack/react-query";
+import { useTranslation } from "react-i18next";
 import { RouterProvider } from "react-router/dom";
 import { queryClient } from "./api/queries.ts";
 import { router } from "./router.tsx";
@@ -9,8 +10,13 @@ import { Session } from "./session.tsx";
 import { cssVariables, theme } from "./theme.ts";
 
 export function App() {
+  const { t } = useTranslation();
+  const spoken = mergeThemeOverrides(theme, {
+    // The one word that the components of the library would say to nobody: on the way out of dialogs and notices.
+    components: { CloseButton: { defaultProps: { "aria-label": t("common.close") } } },
+  });
   return (
-    <MantineProvider theme={theme} cssVariablesResolver={cssVariables} defaultColorScheme="auto">
+    <MantineProvider theme={spoken} cssVariablesResolver={cssVariables} defaultColorScheme="auto">
       <QueryClientProvider client={queryClient}>
         <Notifications position="bottom-right" limit={4} />
         <Session>

@@ -57,6 +57,19 @@ export const router = createBrowserRouter([
         path: "verifications",
         lazy: async () => ({ Component: (await import("./pages/verifications.tsx")).Verifications }),
       },
+      { path: "targets", lazy: async () => ({ Component: (await import("./pages/targets.tsx")).Targets }) },
+      {
+        path: "targets/new",
+        lazy: async () => ({ Component: (await import("./pages/targets/editor.tsx")).NewTarget }),
+      },
+      {
+        path: "targets/:id",
+        lazy: async () => ({ Component: (await import("./pages/targets/page.tsx")).TargetPage }),
+      },
+      {
+        path: "targets/:id/edit",
+        lazy: async () => ({ Component: (await import("./pages/targets/editor.tsx")).EditTarget }),
+      },
       { path: "*", Component: NotFound },
     ],
   },

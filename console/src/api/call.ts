@@ -56,14 +56,11 @@ export async function call<E extends Endpoint>(
   if (answer?.code === "UNAUTHENTICATED") onSignedOut();
   throw new ApiError(
     (answer?.code ?? "INTERNAL_ERROR") as ErrorCode,
-    answer ? withRequestId(answer) : `The master answered ${response.status} ${response.statusText}`,
+    answer?.message ?? `The master answered ${response.status} ${response.statusText}`,
     answer?.details,
     Number(response.headers.get("retry-after")) || null,
   );
 }
-
-const withRequestId = ({ message, requestId }: Envelope<unknown>) =>
-  requestId ? `${message} (request ${requestId})` : message;
 
 async function ask(address: string, init: RequestInit): Promise<Response> {
   try {

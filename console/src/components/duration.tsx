@@ -9,6 +9,7 @@ const steps = [
 
 /** How long something takes, in its two largest units. */
 export function formatDuration(ms: number, language: string): string {
+  if (ms < 100) return one(Math.max(0, Math.round(ms)), "millisecond", language);
   if (ms < 1000) return one(Math.max(0, ms / 1000), "second", language, 1);
   const seconds = Math.round(ms / 1000);
   const first = steps.findIndex(([, length]) => seconds >= length);

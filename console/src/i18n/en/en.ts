@@ -14,6 +14,8 @@ import { roles } from "./roles.ts";
 import { schedule } from "./schedule.ts";
 import { sources } from "./sources.ts";
 import { states } from "./states.ts";
+import { targetKinds } from "./target-kinds.ts";
+import { targets } from "./targets.ts";
 import { taskEditor } from "./task-editor.ts";
 import { taskPage } from "./task-page.ts";
 import { tasks } from "./tasks.ts";
@@ -31,18 +33,20 @@ export const en = {
   nav,
   nodes,
   notFound,
-  roles,
-  schedule,
-  sources,
-  states,
-  taskEditor,
-  taskPage,
-  tasks,
-  welcome,
   progress,
   record,
   records,
   restores,
+  roles,
+  schedule,
+  sources,
+  states,
+  targetKinds,
+  targets,
+  taskEditor,
+  taskPage,
+  tasks,
   verifications,
+  welcome,
   wizard,
 };
