@@ -1,16 +1,16 @@
 import { Alert, Anchor, Badge, Button, Group, Stack, Text } from "@mantine/core";
-import { IconAlertTriangle, IconPlayerStop, IconRotateClockwise } from "@tabler/icons-react";
+import { IconAlertTriangle, IconRotateClockwise } from "@tabler/icons-react";
 import { useTranslation } from "react-i18next";
 import { Link, useParams } from "react-router";
 import type { z } from "zod";
 import { adminApi } from "../api/admin-api.ts";
 import { useAnswer, useChange } from "../api/queries.ts";
-import { confirm } from "../components/confirm.tsx";
 import { ErrorNotice } from "../components/error-notice.tsx";
 import { LogView } from "../components/log-view.tsx";
 import { Page } from "../components/page.tsx";
 import { RunProgress } from "../components/run-progress.tsx";
 import { StatusBadge } from "../components/status-badge.tsx";
+import { StopButton } from "../components/stop-button.tsx";
 import { isOpen, useRun } from "../components/use-run.ts";
 import { Waiting } from "../components/waiting.tsx";
 import { WarningList } from "../components/warning-list.tsx";
@@ -91,18 +91,12 @@ function Actions({ restore }: { restore: Restore }) {
   const cancel = useChange(adminApi.cancelRestore);
   if (!me.may("operator")) return null;
   if (isOpen(restore)) {
-    const ask = () =>
-      confirm({
-        title: t("restores.cancelTitle"),
-        text: t("restores.cancelText"),
-        confirm: t("record.keepRunning"),
-        danger: true,
-        act: () => cancel.mutateAsync({ params: { id: String(restore.id) } }),
-      });
     return (
-      <Button variant="default" leftSection={<IconPlayerStop size={16} aria-hidden />} onClick={ask}>
-        {t("record.cancel")}
-      </Button>
+      <StopButton
+        title={t("restores.cancelTitle")}
+        text={t("restores.cancelText")}
+        stop={() => cancel.mutateAsync({ params: { id: String(restore.id) } })}
+      />
     );
   }
   if (!restore.dryRun) return null;

@@ -1,16 +1,16 @@
-import { Alert, Anchor, Badge, Button, Group, Stack, Text } from "@mantine/core";
-import { IconAlertTriangle, IconPlayerStop } from "@tabler/icons-react";
+import { Alert, Anchor, Badge, Group, Stack, Text } from "@mantine/core";
+import { IconAlertTriangle } from "@tabler/icons-react";
 import { useTranslation } from "react-i18next";
 import { Link, useParams } from "react-router";
 import type { z } from "zod";
 import { adminApi } from "../api/admin-api.ts";
 import { useAnswer, useChange } from "../api/queries.ts";
-import { confirm } from "../components/confirm.tsx";
 import { ErrorNotice } from "../components/error-notice.tsx";
 import { LogView } from "../components/log-view.tsx";
 import { Page } from "../components/page.tsx";
 import { RunProgress } from "../components/run-progress.tsx";
 import { StatusBadge } from "../components/status-badge.tsx";
+import { StopButton } from "../components/stop-button.tsx";
 import { isOpen, useRun } from "../components/use-run.ts";
 import { Waiting } from "../components/waiting.tsx";
 import { When } from "../components/when.tsx";
@@ -96,17 +96,11 @@ function Cancel({ verification }: { verification: Verification }) {
   const me = useMe();
   const cancel = useChange(adminApi.cancelVerification);
   if (!me.may("operator") || !isOpen(verification)) return null;
-  const ask = () =>
-    confirm({
-      title: t("verifications.cancelTitle"),
-      text: t("verifications.cancelText"),
-      confirm: t("record.keepRunning"),
-      danger: true,
-      act: () => cancel.mutateAsync({ params: { id: String(verification.id) } }),
-    });
   return (
-    <Button variant="default" leftSection={<IconPlayerStop size={16} aria-hidden />} onClick={ask}>
-      {t("record.cancel")}
-    </Button>
+    <StopButton
+      title={t("verifications.cancelTitle")}
+      text={t("verifications.cancelText")}
+      stop={() => cancel.mutateAsync({ params: { id: String(verification.id) } })}
+    />
   );
 }

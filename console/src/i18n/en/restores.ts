@@ -34,5 +34,4 @@ export const restores = {
   fateCount_other: "{{count}} entries",
   refusedText: "With anything refused, nothing at all would be written.",
   firstShown: "The first are shown.",
-  nothing: "none",
 };

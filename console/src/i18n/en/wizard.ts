@@ -1,6 +1,5 @@
 export const wizard = {
   title: "Restore “{{task}}”",
-  lead: "Backup #{{id}}, made {{when}}",
   stepWhat: "What",
   stepWhere: "Where to",
   stepHow: "How",
@@ -58,8 +57,6 @@ export const wizard = {
   tryStart: "Dry run",
   tryAgain: "Dry run again",
   tryRunning: "The node is looking…",
-  tryOld: "Something was changed since this dry run.",
   tryNotHere: "Only restores of file archives can be tried without writing.",
-  summary: "Summary",
   notRestorable: "This backup cannot be restored.",
 };

@@ -35,5 +35,4 @@ export const restores: Messages["restores"] = {
   fateCount_other: "{{count}} 个条目",
   refusedText: "只要有任何一项被拒绝，就不会写入任何内容。",
   firstShown: "仅显示最前面的部分。",
-  nothing: "无",
 };

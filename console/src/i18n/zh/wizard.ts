@@ -2,7 +2,6 @@ import type { Messages } from "../i18n.ts";
 
 export const wizard: Messages["wizard"] = {
   title: "恢复“{{task}}”",
-  lead: "备份 #{{id}}，创建于 {{when}}",
   stepWhat: "内容",
   stepWhere: "位置",
   stepHow: "方式",
@@ -58,8 +57,6 @@ export const wizard: Messages["wizard"] = {
   tryStart: "试运行",
   tryAgain: "再次试运行",
   tryRunning: "节点正在检查……",
-  tryOld: "试运行之后，设置已有改动。",
   tryNotHere: "只有文件归档的恢复可以试运行。",
-  summary: "摘要",
   notRestorable: "这个备份无法恢复。",
 };

@@ -5,7 +5,6 @@ import {
   IconDotsVertical,
   IconLock,
   IconLockOpen,
-  IconPlayerStop,
   IconRotateClockwise,
   IconShieldCheck,
   IconTrash,
@@ -15,6 +14,7 @@ import { Link, useNavigate } from "react-router";
 import { adminApi } from "../../api/admin-api.ts";
 import { useChange } from "../../api/queries.ts";
 import { confirm } from "../../components/confirm.tsx";
+import { StopButton } from "../../components/stop-button.tsx";
 import { isOpen } from "../../components/use-run.ts";
 import { useMe } from "../../session.tsx";
 import type { RecordDetail } from "./record-detail.ts";
@@ -56,23 +56,12 @@ export function RecordActions({ record }: { record: RecordDetail }) {
 function Cancel({ id }: { id: number }) {
   const { t } = useTranslation();
   const cancel = useChange(adminApi.cancelRecord);
-  const ask = () =>
-    confirm({
-      title: t("record.cancelTitle"),
-      text: t("record.cancelText"),
-      confirm: t("record.keepRunning"),
-      danger: true,
-      act: () => cancel.mutateAsync({ params: { id: String(id) } }),
-    });
   return (
-    <Button
-      variant="default"
-      color="red"
-      leftSection={<IconPlayerStop size={16} aria-hidden />}
-      onClick={ask}
-    >
-      {t("record.cancel")}
-    </Button>
+    <StopButton
+      title={t("record.cancelTitle")}
+      text={t("record.cancelText")}
+      stop={() => cancel.mutateAsync({ params: { id: String(id) } })}
+    />
   );
 }
 
