@@ -45,7 +45,7 @@ export function StatusBadge({ status }: { status: RunState }) {
   return (
     <Badge
       color={color}
-      variant="light"
+      variant={color === "gray" ? "default" : "light"}
       tt="none"
       fw={600}
       leftSection={<Shape size={12} stroke={2.5} aria-hidden />}

@@ -57,7 +57,9 @@ function Shown({ record, lines }: ShownProps) {
         <Tabs.Panel value="overview">
           <Stack gap="lg">
             <Overview record={record} />
-            {isOpen(record) ? <RecordLog record={record} lines={lines} /> : null}
+            {isOpen(record) || record.status === "failed" ? (
+              <RecordLog record={record} lines={lines} />
+            ) : null}
           </Stack>
         </Tabs.Panel>
         <Tabs.Panel value="contents">

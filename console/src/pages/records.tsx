@@ -113,11 +113,7 @@ function State({ record: { status, warningCount, runs } }: { record: BackupRecor
           {t("records.warningCount", { count: warningCount })}
         </Badge>
       ) : null}
-      {runs > 1 ? (
-        <Badge color="gray" variant="light">
-          {t("records.runs", { count: runs })}
-        </Badge>
-      ) : null}
+      {runs > 1 ? <Badge variant="default">{t("records.runs", { count: runs })}</Badge> : null}
     </Group>
   );
 }

@@ -38,7 +38,7 @@ export function RestorePage() {
         ) : null}
         {run.errorMessage === "" ? null : (
           <Alert
-            color={run.status === "cancelled" ? "gray" : "red"}
+            {...(run.status === "cancelled" ? { variant: "default" } : { color: "red" })}
             icon={<IconAlertTriangle aria-hidden />}
             title={run.status === "failed" ? t("restores.failedTitle") : null}
           >
@@ -67,11 +67,7 @@ function Lead({ restore: { status, dryRun, nodeId, nodeName, recordId, createdAt
   return (
     <Group gap="sm" fz="sm">
       <StatusBadge status={status} />
-      {dryRun ? (
-        <Badge color="gray" variant="light">
-          {t("restores.dryRun")}
-        </Badge>
-      ) : null}
+      {dryRun ? <Badge variant="default">{t("restores.dryRun")}</Badge> : null}
       <Anchor component={Link} to={`/records/${recordId}`} size="sm">
         {t("record.number", { id: recordId })}
       </Anchor>

@@ -58,7 +58,7 @@ function HowItEnded({ verification: { status, errorMessage } }: { verification: 
   const title = isBad ? t("verifications.failedTitle") : t("verifications.incompleteTitle");
   return (
     <Alert
-      color={isBad ? "red" : status === "incomplete" ? "orange" : "gray"}
+      {...(status === "cancelled" ? { variant: "default" } : { color: isBad ? "red" : "orange" })}
       icon={<IconAlertTriangle aria-hidden />}
       title={status === "cancelled" ? null : title}
     >

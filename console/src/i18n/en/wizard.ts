@@ -19,6 +19,7 @@ export const wizard = {
   node: "To node",
   nodeHint: "Another node than the backed-up one needs access to a copy of the backup.",
   nodeNone: "Choose the node that restores.",
+  place: "Place",
   original: "To the original place",
   originalFiles: "Each file goes back to the path that it was read from.",
   originalServer: "The databases are loaded into the server that they were read from.",

@@ -21,6 +21,7 @@ export const wizard: Messages["wizard"] = {
   node: "目标节点",
   nodeHint: "如果不是原备份节点，该节点需要能访问备份的某个副本。",
   nodeNone: "请选择执行恢复的节点。",
+  place: "恢复到",
   original: "恢复到原位置",
   originalFiles: "每个文件都会回到读取时的路径。",
   originalServer: "数据库会加载回原来的服务器。",

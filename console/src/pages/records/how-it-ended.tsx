@@ -22,7 +22,7 @@ export function HowItEnded({ record: { status, errorMessage, late } }: { record:
   const isCancelled = status === "cancelled";
   return (
     <Alert
-      color={isCancelled ? "gray" : status === "missed" ? "orange" : "red"}
+      {...(isCancelled ? { variant: "default" } : { color: status === "missed" ? "orange" : "red" })}
       icon={isCancelled ? <IconBan aria-hidden /> : <IconAlertTriangle aria-hidden />}
       title={title}
     >

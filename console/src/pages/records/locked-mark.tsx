@@ -6,7 +6,7 @@ export function LockedMark() {
   const { t } = useTranslation();
   return (
     <Tooltip label={t("record.lockedHint")}>
-      <Badge color="gray" variant="light" leftSection={<IconLock size={12} aria-hidden />}>
+      <Badge variant="default" leftSection={<IconLock size={12} aria-hidden />}>
         {t("record.locked")}
       </Badge>
     </Tooltip>

@@ -23,7 +23,7 @@ export function Where({ record, plan, change, missing }: StepProps) {
         error={plan.nodeId === null ? missing.where : null}
       />
       <Radio.Group
-        label={t("wizard.stepWhere")}
+        label={t("wizard.place")}
         value={plan.place}
         onChange={(place) => change({ place: place as typeof plan.place })}
       >
@@ -80,13 +80,12 @@ function Folder({ nodeId, value, onChange, error }: FolderProps) {
   const [isBrowsing, browsing] = useDisclosure();
   return (
     <Stack gap="xs">
-      <Group align="flex-end" gap="xs">
+      <Group align="flex-start" gap="xs">
         <TextInput
           label={t("wizard.folderPath")}
           required
           flex={1}
           miw={220}
-          ff="monospace"
           placeholder="/srv/restored"
           value={value}
           onChange={({ currentTarget }) => onChange(currentTarget.value)}
@@ -94,6 +93,8 @@ function Folder({ nodeId, value, onChange, error }: FolderProps) {
         />
         <Button
           variant="default"
+          // Beside the field, not beside its label.
+          mt={24}
           leftSection={<IconFolderOpen size={16} aria-hidden />}
           disabled={nodeId === null}
           aria-expanded={isBrowsing}

@@ -19,6 +19,7 @@ const looks: [fate: Fate, icon: Icon, color: string][] = [
 /** What a restore would do to what is there: what may hurt comes first. */
 export function DryRunOutcome({ outcome }: { outcome: Outcome }) {
   const { t } = useTranslation();
+  const first = looks.find(([fate]) => outcome[fate].entries > 0)?.[0] ?? null;
   return (
     <Section title={t("restores.outcome")}>
       {outcome.refuse.entries > 0 ? (
@@ -26,7 +27,7 @@ export function DryRunOutcome({ outcome }: { outcome: Outcome }) {
           {t("restores.refusedText")}
         </Text>
       ) : null}
-      <Accordion variant="contained" defaultValue={outcome.refuse.entries > 0 ? "refuse" : "overwrite"}>
+      <Accordion variant="contained" defaultValue={first}>
         {looks.map(([fate, Shape, color]) => (
           <Accordion.Item key={fate} value={fate}>
             <Accordion.Control

@@ -46,11 +46,7 @@ function useColumns(ofAll: boolean): Column<Restore>[] {
           <Anchor component={Link} to={`/restores/${id}`} size="sm" fw={500}>
             {t("restores.number", { id })}
           </Anchor>
-          {dryRun ? (
-            <Badge color="gray" variant="light">
-              {t("restores.dryRun")}
-            </Badge>
-          ) : null}
+          {dryRun ? <Badge variant="default">{t("restores.dryRun")}</Badge> : null}
         </Group>
       ),
     },

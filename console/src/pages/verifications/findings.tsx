@@ -103,10 +103,10 @@ function Checks({ report }: { report: NonNullable<Verification["report"]> }) {
 
 function Outcome({ outcome }: { outcome: Check["outcome"] }) {
   const { t } = useTranslation();
-  const color = { passed: "green", damaged: "red", not_checked: "gray" }[outcome];
-  return (
-    <Badge color={color} variant="light">
-      {t(`verifications.${outcome}`)}
-    </Badge>
-  );
+  const look = {
+    passed: { color: "green", variant: "light" },
+    damaged: { color: "red", variant: "light" },
+    not_checked: { variant: "default" },
+  }[outcome];
+  return <Badge {...look}>{t(`verifications.${outcome}`)}</Badge>;
 }
