@@ -1,5 +1,5 @@
 import { Box, Button, Group, Paper, Stack, Switch, Text } from "@mantine/core";
-import { useRef, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { adminApi } from "../api/admin-api.ts";
 import { useAnswer } from "../api/queries.ts";
@@ -26,6 +26,7 @@ export function DirectoryBrowser({ nodeId, start = "/", selection }: Props) {
   const [filter, setFilter] = useState("");
   const [hidden, setHidden] = useState(false);
   const list = useRef<HTMLUListElement>(null);
+  const isGoing = useRef(false);
   const listing = useAnswer(
     adminApi.browseNode,
     { params: { id: String(nodeId) }, query: { path } },
@@ -34,9 +35,14 @@ export function DirectoryBrowser({ nodeId, start = "/", selection }: Props) {
   const go = (to: string) => {
     setPath(to);
     setFilter("");
-    // The button that was pressed is about to go: the keyboard goes on from the list.
-    requestAnimationFrame(() => list.current?.focus());
+    isGoing.current = true;
   };
+  // What was pressed is gone with the list that it stood in: the keyboard goes on from the new one.
+  useEffect(() => {
+    if (!isGoing.current || !listing.isSuccess) return;
+    isGoing.current = false;
+    list.current?.focus();
+  });
   const all = listing.data?.entries ?? [];
   const entries = all.filter((entry) => isShown(entry, filter, hidden));
   return (

@@ -1,14 +1,18 @@
 import { useSearchParams } from "react-router";
 
-type Filters = {
+export type Filters = {
   get(name: string): string | null;
   set(name: string, value: string | null): void;
   any: boolean;
+  /** All that are set, as a call takes them. */
+  all: Record<string, string>;
+  clear(): void;
 };
 
 /** What a list is narrowed to; it is kept in the page's address, so that it can be kept, sent and gone back to. */
 export function useFilters(names: readonly string[]): Filters {
   const [params, setParams] = useSearchParams();
+  const all = Object.fromEntries([...params].filter(([name, value]) => names.includes(name) && value !== ""));
   return {
     get: (name) => params.get(name),
     set: (name, value) =>
@@ -21,6 +25,11 @@ export function useFilters(names: readonly string[]): Filters {
         },
         { replace: true },
       ),
-    any: names.some((name) => params.has(name)),
+    any: Object.keys(all).length > 0,
+    all,
+    clear: () =>
+      setParams((before) => new URLSearchParams([...before].filter(([name]) => !names.includes(name))), {
+        replace: true,
+      }),
   };
 }

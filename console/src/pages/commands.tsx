@@ -8,12 +8,11 @@ import { EmptyState } from "../components/empty-state.tsx";
 import { NodeSelect } from "../components/node-select.tsx";
 import { Page } from "../components/page.tsx";
 import { PagedRows } from "../components/rows.tsx";
-import { type Filtering, useFilter } from "../components/use-filter.ts";
+import { type Filters, useFilters } from "../components/use-filters.ts";
 import { useCommandColumns } from "./commands/command-columns.tsx";
 
 type Query = NonNullable<CallInput<typeof adminApi.listCommands>["query"]>;
 
-const names = ["nodeId", "status", "type"] as const;
 const statuses = ["pending", "dispatched", "succeeded", "failed", "timeout", "cancelled"] as const;
 const types = [
   "run_task",
@@ -31,11 +30,11 @@ const types = [
 /** What agents were asked to do, and what became of it: for those who look for a fault. */
 export function Commands() {
   const { t } = useTranslation();
-  const filtering = useFilter(names);
-  const pages = usePages(adminApi.listCommands, filtering.filter as Query, { everyMs: 5000 });
+  const filters = useFilters(["nodeId", "status", "type"]);
+  const pages = usePages(adminApi.listCommands, filters.all as Query, { everyMs: 5000 });
   return (
     <Page title={t("nav.commands")} lead={t("commands.lead")}>
-      <Filters {...filtering} />
+      <CommandFilters {...filters} />
       <PagedRows
         caption={t("nav.commands")}
         columns={useCommandColumns({ withNode: true })}
@@ -44,8 +43,8 @@ export function Commands() {
         empty={
           <EmptyState
             icon={IconTerminal2}
-            title={filtering.isFiltered ? t("commands.noneMatchesTitle") : t("commands.emptyTitle")}
-            text={filtering.isFiltered ? t("commands.noneMatchesText") : t("commands.emptyText")}
+            title={filters.any ? t("commands.noneMatchesTitle") : t("commands.emptyTitle")}
+            text={filters.any ? t("commands.noneMatchesText") : t("commands.emptyText")}
           />
         }
       />
@@ -53,17 +52,18 @@ export function Commands() {
   );
 }
 
-function Filters({ filter, isFiltered, set, clear }: Filtering<(typeof names)[number]>) {
+function CommandFilters({ get, set, any, clear }: Filters) {
+  const nodeId = get("nodeId");
   const { t } = useTranslation();
   return (
-    <Group gap="sm" role="search" aria-label={t("commands.filters")}>
+    <Group gap="sm" className="filters" role="search" aria-label={t("commands.filters")}>
       <NodeSelect
         aria-label={t("commands.node")}
         placeholder={t("commands.anyNode")}
         clearable
         w={200}
-        value={filter.nodeId === undefined ? null : Number(filter.nodeId)}
-        onChange={(id) => set({ nodeId: id === null ? null : String(id) })}
+        value={nodeId === null ? null : Number(nodeId)}
+        onChange={(id) => set("nodeId", id === null ? null : String(id))}
       />
       <Select
         aria-label={t("commands.status")}
@@ -71,8 +71,8 @@ function Filters({ filter, isFiltered, set, clear }: Filtering<(typeof names)[nu
         clearable
         w={160}
         data={statuses.map((value) => ({ value, label: t(`states.${value}`) }))}
-        value={filter.status ?? null}
-        onChange={(status) => set({ status })}
+        value={get("status")}
+        onChange={(status) => set("status", status)}
       />
       <Select
         aria-label={t("commands.type")}
@@ -80,10 +80,10 @@ function Filters({ filter, isFiltered, set, clear }: Filtering<(typeof names)[nu
         clearable
         w={220}
         data={types.map((value) => ({ value, label: t(`commands.${value}`) }))}
-        value={filter.type ?? null}
-        onChange={(type) => set({ type })}
+        value={get("type")}
+        onChange={(type) => set("type", type)}
       />
-      {isFiltered ? (
+      {any ? (
         <Button variant="subtle" size="compact-sm" onClick={clear}>
           {t("commands.clearFilters")}
         </Button>

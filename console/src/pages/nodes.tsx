@@ -11,7 +11,7 @@ import { type Column, PagedRows } from "../components/rows.tsx";
 import { When } from "../components/when.tsx";
 import { useMe } from "../session.tsx";
 import { AgentVersion } from "./nodes/agent-version.tsx";
-import { NodeFilters, useNodeFilter } from "./nodes/filters.tsx";
+import { NodeFilters, useNodeFilters } from "./nodes/filters.tsx";
 import type { ListedNode } from "./nodes/node.ts";
 import { NodeHealth } from "./nodes/node-health.tsx";
 import { NodeLabels } from "./nodes/node-labels.tsx";
@@ -23,17 +23,17 @@ type Query = NonNullable<CallInput<typeof adminApi.listNodes>["query"]>;
 export function Nodes() {
   const { t } = useTranslation();
   const me = useMe();
-  const filtering = useNodeFilter();
-  const pages = usePages(adminApi.listNodes, filtering.filter as Query, { everyMs: 10_000 });
+  const filters = useNodeFilters();
+  const pages = usePages(adminApi.listNodes, filters.all as Query, { everyMs: 10_000 });
   return (
     <Page title={t("nodes.title")} lead={t("nodes.lead")} actions={me.may("admin") ? <AddNode /> : null}>
-      <NodeFilters {...filtering} />
+      <NodeFilters {...filters} />
       <PagedRows
         caption={t("nodes.title")}
         columns={useColumns()}
         keyOf={({ id }) => id}
         pages={pages}
-        empty={filtering.isFiltered ? <NoneMatches clear={filtering.clear} /> : <NoneYet />}
+        empty={filters.any ? <NoneMatches clear={filters.clear} /> : <NoneYet />}
       />
     </Page>
   );
@@ -43,19 +43,15 @@ function useColumns(): Column<ListedNode>[] {
   const { t } = useTranslation();
   const me = useMe();
   const columns: Column<ListedNode>[] = [
-    { label: t("common.name"), cell: (node) => <NameAndLabels node={node} /> },
-    { label: t("nodes.health"), cell: (node) => <NodeHealth node={node} /> },
+    { label: t("common.name"), width: "26%", cell: (node) => <NameAndLabels node={node} /> },
+    { label: t("nodes.health"), width: "21%", cell: (node) => <NodeHealth node={node} /> },
     {
       label: t("nodes.host"),
       cell: ({ hostname, ipAddress }) => <TwoLines first={hostname} second={ipAddress} />,
     },
-    {
-      label: t("nodes.system"),
-      cell: ({ os, arch }) => `${os} ${arch}`.trim() || null,
-    },
-    { label: t("nodes.version"), cell: (node) => <AgentVersion node={node} /> },
+    { label: t("nodes.systemAndAgent"), width: "16%", cell: (node) => <SystemAndAgent node={node} /> },
     { label: t("nodes.queue"), cell: (node) => <Queue node={node} /> },
-    { label: t("nodes.lastSeen"), cell: ({ lastSeen }) => <When at={lastSeen} /> },
+    { label: t("nodes.lastSeen"), cell: ({ lastSeen }) => <LastSeen at={lastSeen} /> },
   ];
   return me.may("admin")
     ? [...columns, { label: "", width: 52, cell: (node) => <NodeMenu node={node} /> }]
@@ -87,11 +83,30 @@ function TwoLines({ first, second }: { first: string; second: string }) {
   );
 }
 
+function SystemAndAgent({ node }: { node: ListedNode }) {
+  const system = `${node.os} ${node.arch}`.trim();
+  if (system === "" && node.agentVersion === "") return null;
+  return (
+    <div>
+      <Text size="sm">{system}</Text>
+      <AgentVersion node={node} />
+    </div>
+  );
+}
+
+function LastSeen({ at }: { at: number | null }) {
+  return (
+    <Text size="sm" component="div" className="one-line">
+      <When at={at} />
+    </Text>
+  );
+}
+
 function Queue({ node: { queuedCount, runningCount } }: { node: ListedNode }) {
   const { t } = useTranslation();
   if (queuedCount + runningCount === 0) return null;
   return (
-    <div>
+    <div className="one-line">
       {runningCount > 0 ? <Text size="sm">{t("nodes.running", { count: runningCount })}</Text> : null}
       {queuedCount > 0 ? (
         <Text size="sm" c="dimmed">

@@ -18,7 +18,7 @@ export function AgentVersion({ node }: { node: Node }) {
         {node.agentVersion}
       </Text>
       {isGo ? (
-        <Badge size="sm" variant="default">
+        <Badge size="sm" variant="default" flex="none">
           {t("nodes.goAgent")}
         </Badge>
       ) : null}
@@ -26,6 +26,7 @@ export function AgentVersion({ node }: { node: Node }) {
         <Tooltip label={t("nodes.driftHint", { version: master })} multiline maw={320}>
           <Badge
             size="sm"
+            flex="none"
             color="orange"
             variant="light"
             tabIndex={0}

@@ -4,21 +4,18 @@ import { IconTag } from "@tabler/icons-react";
 import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { SearchField } from "../../components/search-field.tsx";
-import { type Filtering, useFilter } from "../../components/use-filter.ts";
+import { type Filters, useFilters } from "../../components/use-filters.ts";
 
-const names = ["text", "status", "label"] as const;
-type Props = Filtering<(typeof names)[number]>;
+export const useNodeFilters = () => useFilters(["text", "status", "label"]);
 
-export const useNodeFilter = () => useFilter(names);
-
-export function NodeFilters({ filter, isFiltered, set, clear }: Props) {
+export function NodeFilters({ get, set, any, clear }: Filters) {
   const { t } = useTranslation();
   return (
-    <Group gap="sm" role="search" aria-label={t("nodes.filters")}>
+    <Group gap="sm" className="filters" role="search" aria-label={t("nodes.filters")}>
       <SearchField
         label={t("nodes.searchText")}
-        value={filter.text ?? ""}
-        onSearch={(text) => set({ text })}
+        value={get("text") ?? ""}
+        onSearch={(text) => set("text", text)}
       />
       <Select
         aria-label={t("nodes.status")}
@@ -29,11 +26,11 @@ export function NodeFilters({ filter, isFiltered, set, clear }: Props) {
           value,
           label: t(`nodes.${value}`),
         }))}
-        value={filter.status ?? null}
-        onChange={(status) => set({ status })}
+        value={get("status")}
+        onChange={(status) => set("status", status)}
       />
-      <LabelField value={filter.label ?? ""} onSearch={(label) => set({ label })} />
-      {isFiltered ? (
+      <LabelField value={get("label") ?? ""} onSearch={(label) => set("label", label)} />
+      {any ? (
         <Button variant="subtle" size="compact-sm" onClick={clear}>
           {t("nodes.clearFilters")}
         </Button>

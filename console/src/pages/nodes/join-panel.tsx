@@ -73,9 +73,11 @@ export function JoinPanel({ node, token, title }: Props) {
         </Form>
       </Tabs>
       <Group justify="space-between" gap="sm">
-        <Group gap="xs" role="status">
-          <Loader size="xs" />
-          <Text size="sm">{t("nodes.waitingFor", { name: node.name })}</Text>
+        <Group gap="xs">
+          <Loader size="xs" aria-hidden />
+          <Text size="sm" role="status">
+            {t("nodes.waitingFor", { name: node.name })}
+          </Text>
         </Group>
         <Group gap="xs">
           <Text size="xs" c="dimmed">

@@ -26,11 +26,17 @@ export function NodeHealth({ node }: { node: Node }) {
   return (
     <Stack gap={4}>
       <Group gap={6}>
-        <Badge color={color} variant="light" leftSection={<Shape size={12} stroke={2.5} aria-hidden />}>
+        <Badge
+          flex="none"
+          color={color}
+          variant="light"
+          leftSection={<Shape size={12} stroke={2.5} aria-hidden />}
+        >
           {t(`nodes.${node.status}`)}
         </Badge>
         {node.paused ? (
           <Badge
+            flex="none"
             color="orange"
             variant="light"
             leftSection={<IconPlayerPause size={12} stroke={2.5} aria-hidden />}
@@ -40,6 +46,7 @@ export function NodeHealth({ node }: { node: Node }) {
         ) : null}
         {node.cloneSuspectedAt === null ? null : (
           <Badge
+            flex="none"
             color="orange"
             variant="light"
             leftSection={<IconAlertTriangle size={12} stroke={2.5} aria-hidden />}

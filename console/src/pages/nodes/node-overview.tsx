@@ -1,8 +1,9 @@
-import { Paper, SimpleGrid, Stack, Title } from "@mantine/core";
-import type { ReactNode } from "react";
+import { Button, Group, SimpleGrid, Stack, Text } from "@mantine/core";
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Bytes, formatBytes } from "../../components/bytes.tsx";
 import { Facts } from "../../components/facts.tsx";
+import { Section } from "../../components/section.tsx";
 import { When } from "../../components/when.tsx";
 import { useMe } from "../../session.tsx";
 import { AgentVersion } from "./agent-version.tsx";
@@ -20,7 +21,7 @@ export function NodeOverview({ node }: { node: NodeDetail }) {
     <Stack gap="lg">
       {isNew && me.may("admin") ? (
         <Section title={t("nodes.connectTitle", { name: node.name })}>
-          <JoinPanel node={node} />
+          <Connect node={node} />
         </Section>
       ) : null}
       <SimpleGrid cols={{ base: 1, md: 2 }} spacing="lg">
@@ -42,14 +43,16 @@ export function NodeOverview({ node }: { node: NodeDetail }) {
   );
 }
 
-function Section({ title, children }: { title: string; children: ReactNode }) {
+/** A code is made only for who wants one: each is written down in the audit log. */
+function Connect({ node }: { node: NodeDetail }) {
+  const { t } = useTranslation();
+  const [isWanted, setWanted] = useState(false);
+  if (isWanted) return <JoinPanel node={node} />;
   return (
-    <Paper withBorder p="lg">
-      <Title order={2} size="h5" mb="md">
-        {title}
-      </Title>
-      {children}
-    </Paper>
+    <Group justify="space-between" gap="sm">
+      <Text size="sm">{t("nodes.addLead")}</Text>
+      <Button onClick={() => setWanted(true)}>{t("nodes.showCommand")}</Button>
+    </Group>
   );
 }
 
