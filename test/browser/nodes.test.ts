@@ -172,7 +172,7 @@ describeWith(["chromium"], "nodes in the console", () => {
       await page.getByText("seen.txt").waitFor();
       await page.getByText("7 B").waitFor();
       expect(await page.getByText(".unseen").count()).toBe(0);
-      await page.getByText("Hidden files").click();
+      await page.getByRole("switch", { name: "Hidden files" }).press("Space");
       await page.getByText(".unseen").waitFor();
       await expectAccessible(page);
       await page.getByRole("list", { name: "What is in" }).press("Backspace");
