@@ -9,6 +9,14 @@ export const router = createBrowserRouter([
     HydrateFallback: () => null,
     children: [
       { index: true, lazy: async () => ({ Component: (await import("./pages/dashboard.tsx")).Dashboard }) },
+      { path: "users", lazy: async () => ({ Component: (await import("./pages/users.tsx")).Users }) },
+      { path: "api-keys", lazy: async () => ({ Component: (await import("./pages/api-keys.tsx")).ApiKeys }) },
+      { path: "audit", lazy: async () => ({ Component: (await import("./pages/audit.tsx")).Audit }) },
+      {
+        path: "settings",
+        lazy: async () => ({ Component: (await import("./pages/settings.tsx")).Settings }),
+      },
+      { path: "profile", lazy: async () => ({ Component: (await import("./pages/account.tsx")).Account }) },
       { path: "nodes", lazy: async () => ({ Component: (await import("./pages/nodes.tsx")).Nodes }) },
       {
         path: "nodes/new",

@@ -1,3 +1,7 @@
+import { account } from "./account.ts";
+import { apiKeys } from "./api-keys.ts";
+import { audit } from "./audit.ts";
+import { auditActions } from "./audit-actions.ts";
 import { commands } from "./commands.ts";
 import { common } from "./common.ts";
 import { directories } from "./directories.ts";
@@ -12,6 +16,7 @@ import { records } from "./records.ts";
 import { restores } from "./restores.ts";
 import { roles } from "./roles.ts";
 import { schedule } from "./schedule.ts";
+import { settings } from "./settings.ts";
 import { sources } from "./sources.ts";
 import { states } from "./states.ts";
 import { targetKinds } from "./target-kinds.ts";
@@ -19,12 +24,17 @@ import { targets } from "./targets.ts";
 import { taskEditor } from "./task-editor.ts";
 import { taskPage } from "./task-page.ts";
 import { tasks } from "./tasks.ts";
+import { users } from "./users.ts";
 import { verifications } from "./verifications.ts";
 import { welcome } from "./welcome.ts";
 import { wizard } from "./wizard.ts";
 
 /** Every text of the console in English, a file for each page; `zh/` holds the same keys. */
 export const en = {
+  account,
+  apiKeys,
+  auditActions,
+  audit,
   commands,
   common,
   directories,
@@ -39,6 +49,7 @@ export const en = {
   restores,
   roles,
   schedule,
+  settings,
   sources,
   states,
   targetKinds,
@@ -46,6 +57,7 @@ export const en = {
   taskEditor,
   taskPage,
   tasks,
+  users,
   verifications,
   welcome,
   wizard,

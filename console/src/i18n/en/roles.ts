@@ -1,4 +1,6 @@
 export const roles = {
+  title: "What each role may do",
+  role: "Role",
   viewer: "Viewer",
   operator: "Operator",
   admin: "Administrator",

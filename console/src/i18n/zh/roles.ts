@@ -1,6 +1,8 @@
 import type { Messages } from "../i18n.ts";
 
 export const roles: Messages["roles"] = {
+  title: "各角色的权限",
+  role: "角色",
   viewer: "只读",
   operator: "操作员",
   admin: "管理员",

@@ -1,4 +1,8 @@
 import type { Messages } from "../i18n.ts";
+import { account } from "./account.ts";
+import { apiKeys } from "./api-keys.ts";
+import { audit } from "./audit.ts";
+import { auditActions } from "./audit-actions.ts";
 import { commands } from "./commands.ts";
 import { common } from "./common.ts";
 import { directories } from "./directories.ts";
@@ -13,6 +17,7 @@ import { records } from "./records.ts";
 import { restores } from "./restores.ts";
 import { roles } from "./roles.ts";
 import { schedule } from "./schedule.ts";
+import { settings } from "./settings.ts";
 import { sources } from "./sources.ts";
 import { states } from "./states.ts";
 import { targetKinds } from "./target-kinds.ts";
@@ -20,11 +25,16 @@ import { targets } from "./targets.ts";
 import { taskEditor } from "./task-editor.ts";
 import { taskPage } from "./task-page.ts";
 import { tasks } from "./tasks.ts";
+import { users } from "./users.ts";
 import { verifications } from "./verifications.ts";
 import { welcome } from "./welcome.ts";
 import { wizard } from "./wizard.ts";
 
 export const zh: Messages = {
+  account,
+  apiKeys,
+  auditActions,
+  audit,
   commands,
   common,
   directories,
@@ -39,6 +49,7 @@ export const zh: Messages = {
   restores,
   roles,
   schedule,
+  settings,
   sources,
   states,
   targetKinds,
@@ -46,6 +57,7 @@ export const zh: Messages = {
   taskEditor,
   taskPage,
   tasks,
+  users,
   verifications,
   welcome,
   wizard,

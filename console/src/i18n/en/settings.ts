@@ -1,0 +1,17 @@
+export const settings = {
+  lead: "What this master is and how it is set up. It is changed where it is deployed, in wrangler.toml.",
+  master: "This master",
+  version: "Version",
+  protocol: "Agent protocol",
+  address: "Address",
+  database: "Database",
+  api: "API description",
+  limits: "Limits",
+  history: "Logs, ended commands and audit entries are kept",
+  session: "A session lasts",
+  starts: "Scheduled runs started per minute, at most",
+  doorbells: "Objects that hold the agents’ connections",
+  days: "{{count}} days",
+  hours: "{{count}} hours",
+  perMinute: "{{count}} per minute",
+};

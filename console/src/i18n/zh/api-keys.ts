@@ -1,0 +1,25 @@
+import type { Messages } from "../i18n.ts";
+
+export const apiKeys: Messages["apiKeys"] = {
+  title: "API 密钥",
+  lead: "供程序调用主控端：脚本、监控、基础设施即代码。",
+  add: "创建密钥",
+  newTitle: "新建 API 密钥",
+  nameHint: "使用它的程序；审计日志中以此名称显示。",
+  lifetime: "有效期",
+  days: "{{count}} 天",
+  forever: "直到被吊销",
+  once: "请立即复制此密钥。它只显示这一次，主控端仅保存其哈希值。",
+  key: "API 密钥",
+  example: "使用方法",
+  kept: "我已妥善保存",
+  lastUsed: "最近使用",
+  expires: "到期",
+  expired: "已过期",
+  made: "创建时间",
+  revoke: "吊销",
+  revokeTitle: "吊销 {{name}}？",
+  revokeText: "使用它的程序将立即被拒绝，且无法撤销。",
+  emptyTitle: "还没有 API 密钥",
+  emptyText: "为每个调用主控端的程序各建一个密钥，只授予所需的权限。",
+};
