@@ -20,11 +20,16 @@ export function Rows<Item>({ caption, columns, items, keyOf }: Props<Item>) {
       <Table className="rows-as-blocks" aria-label={caption} verticalSpacing="sm" highlightOnHover>
         <Table.Thead>
           <Table.Tr>
-            {columns.map(({ label, width }) => (
-              <Table.Th key={label} w={width} scope="col">
-                {label}
-              </Table.Th>
-            ))}
+            {columns.map(({ label, width }) =>
+              // What heads nothing is no header.
+              label === "" ? (
+                <Table.Td key={label} w={width} />
+              ) : (
+                <Table.Th key={label} w={width} scope="col">
+                  {label}
+                </Table.Th>
+              ),
+            )}
           </Table.Tr>
         </Table.Thead>
         <Table.Tbody>

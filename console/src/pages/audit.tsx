@@ -21,6 +21,11 @@ export function Audit() {
   const wordsOf = useActionWords();
   const query = Object.fromEntries(auditFilters.map((name) => [name, filters.get(name) ?? undefined]));
   const by = filters.get("by") === "all" ? "all" : "people";
+  const notPeople: Record<string, string> = {
+    system: t("audit.system"),
+    "enrolment code": t("audit.enrollmentCode"),
+  };
+  const nameOf = (actor: string) => notPeople[actor] ?? actor;
   const pages = usePages(adminApi.listAudit, { ...query, by }, { everyMs: 15_000 });
   const columns: Column<AuditEntry>[] = [
     { label: t("audit.when"), cell: ({ at }) => <When at={at} />, width: 150 },
@@ -29,7 +34,7 @@ export function Audit() {
       cell: ({ actor, ipAddress }) => (
         <div>
           <Text size="sm" fw={500} className="long-name">
-            {actor === "system" ? t("audit.system") : actor}
+            {nameOf(actor)}
           </Text>
           {ipAddress ? (
             <Text size="xs" c="dimmed">

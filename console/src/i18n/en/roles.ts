@@ -6,6 +6,7 @@ export const roles = {
   admin: "Administrator",
   viewerMay: "Sees servers, tasks, records and storage. Changes nothing, and cannot look into backups.",
   operatorMay:
-    "Also makes and changes tasks, runs, verifies, restores, locks and deletes backups, and browses servers.",
-  adminMay: "Also manages servers, storage, users and API keys, and reads the audit log.",
+    "Everything a viewer may; makes and changes tasks, runs, verifies, restores, locks and deletes backups, and browses servers.",
+  adminMay:
+    "Everything an operator may; manages servers, storage, users and API keys, and reads the audit log.",
 };

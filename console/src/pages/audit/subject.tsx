@@ -13,8 +13,15 @@ const pages: Record<string, string> = {
   storage_target: "/targets",
 };
 
+/** What people do to themselves. */
+const ownDeeds = ["user.login", "user.logout", "user.change_password", "user.end_sessions"];
+
 /** What something was done to: its name where the entry has it, and the way to its page. */
-export function Subject({ entry: { entity, entityId, before, after } }: { entry: AuditEntry }) {
+export function Subject({
+  entry: { action, actor, entity, entityId, before, after },
+}: {
+  entry: AuditEntry;
+}) {
   const { t } = useTranslation();
   const kinds: Record<string, string> = {
     backup_task: t("audit.task"),
@@ -27,7 +34,8 @@ export function Subject({ entry: { entity, entityId, before, after } }: { entry:
     api_key: t("audit.apiKey"),
     enrollment_code: t("audit.enrollmentCode"),
   };
-  const name = nameIn(after) ?? nameIn(before);
+  const self = ownDeeds.includes(action) ? actor : null;
+  const name = nameIn(after) ?? nameIn(before) ?? self;
   const words = `${kinds[entity] ?? entity} ${name ?? entityId ?? ""}`;
   const page = pages[entity];
   if (!page || entityId === null)
