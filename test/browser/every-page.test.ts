@@ -5,7 +5,7 @@ import { expectAccessible, expectFits } from "./checks.ts";
 import { type Console, startConsole } from "./console.ts";
 
 /** Every page that has no object of its own; what is beneath them is looked at by the tests of their flows. */
-const pages = ["/", "/nodes"];
+const pages = ["/", "/nodes", "/nodes/new", "/commands"];
 
 describeWith(["chromium"], "every page, empty,", () => {
   let console: Console;

@@ -162,7 +162,12 @@ describeWith(["chromium"], "nodes in the console", () => {
     mkdirSync(below, { recursive: true });
     writeFileSync(path.join(below, "seen.txt"), "1234567");
     writeFileSync(path.join(below, ".unseen"), "");
-    await console.visit("operator", { path: `/nodes/${machine.nodeId}?part=files` }, async (page) => {
+    const look = {
+      path: `/nodes/${machine.nodeId}?part=files`,
+      // What the agent cannot list.
+      expected: /status of 502/,
+    };
+    await console.visit("operator", look, async (page) => {
       const field = page.getByRole("textbox", { name: /Filter/ });
       await field.fill(path.dirname(below));
       await field.press("Enter");
