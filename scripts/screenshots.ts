@@ -63,7 +63,7 @@ async function take(browser: Browser, demo: Demo, shot: Shot, look: (typeof look
 /** What is asked of agents arrives later than the page. */
 async function settle(page: Page): Promise<void> {
   await page
-    .locator('main [role="status"] .mantine-Loader-root')
+    .locator('main [role="status"][aria-label] > .mantine-Loader-root')
     .first()
     .waitFor({ state: "detached" })
     .catch(() => {});

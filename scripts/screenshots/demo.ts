@@ -25,7 +25,7 @@ export type Demo = {
 };
 
 const DAY_MS = 86_400_000;
-const DAYS = 14;
+const DAYS = 9;
 /** Its paths are seen in the pictures. */
 const home = path.join(tmpdir(), "demo");
 const servers = [

@@ -24,7 +24,12 @@ export function shots({ fresh, ids }: Demo): Shot[] {
     { name: "task-edit", path: `/tasks/${ids.task}/edit` },
     { name: "records", path: "/records" },
     { name: "record", path: `/records/${ids.record}` },
-    { name: "record-running", path: `/records/${ids.running}` },
+    {
+      name: "record-running",
+      path: `/records/${ids.running}`,
+      // A rate needs two looks at the progress.
+      act: (page) => page.waitForTimeout(6000),
+    },
     { name: "record-failed", path: `/records/${ids.failed}` },
     { name: "record-contents", path: `/records/${ids.record}?tab=contents` },
     { name: "record-log", path: `/records/${ids.record}?tab=log` },
@@ -34,6 +39,7 @@ export function shots({ fresh, ids }: Demo): Shot[] {
     { name: "verifications", path: "/verifications" },
     { name: "targets", path: "/targets" },
     { name: "target", path: `/targets/${ids.target}` },
+    { name: "target-new", path: "/targets/new" },
     { name: "commands", path: "/commands" },
     { name: "audit", path: "/audit" },
     { name: "users", path: "/users" },

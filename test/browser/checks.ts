@@ -35,7 +35,9 @@ export async function expectFits(page: Page): Promise<void> {
 
 /** Nothing is being loaded, and nothing moves. */
 async function settled(page: Page): Promise<void> {
-  await page.waitForFunction(() => document.querySelector('[role="status"] .mantine-Loader-root') === null);
+  await page.waitForFunction(
+    () => document.querySelector('[role="status"][aria-label] > .mantine-Loader-root') === null,
+  );
   await page.evaluate(() =>
     Promise.all(
       document

@@ -5,7 +5,24 @@ import { expectAccessible, expectFits } from "./checks.ts";
 import { type Console, startConsole } from "./console.ts";
 
 /** Every page that has no object of its own; what is beneath them is looked at by the tests of their flows. */
-const pages = ["/", "/nodes", "/nodes/new", "/commands"];
+const pages = [
+  "/",
+  "/nodes",
+  "/nodes/new",
+  "/tasks",
+  "/tasks/new",
+  "/records",
+  "/restores",
+  "/verifications",
+  "/targets",
+  "/targets/new",
+  "/commands",
+  "/audit",
+  "/users",
+  "/api-keys",
+  "/settings",
+  "/profile",
+];
 
 describeWith(["chromium"], "every page, empty,", () => {
   let console: Console;
@@ -26,6 +43,7 @@ describeWith(["chromium"], "every page, empty,", () => {
         expect(await page.locator("html").getAttribute("lang")).toBe(
           "language" in look && look.language === "zh" ? "zh-CN" : "en",
         );
+        expect(await page.getByText(/There is no such page|没有这个页面/).count()).toBe(0);
         await expectAccessible(page);
         await expectFits(page);
       });

@@ -31,7 +31,7 @@ describe.each(documents)("%s", (file) => {
 
   it("links to what exists", () => {
     const anchors = matches(withoutBlocks(text), /^#+ (.+)$/gm).map(anchorOf);
-    const dead = matches(text, /\]\(([^)\s]+)\)/g)
+    const dead = [...matches(text, /\]\(([^)\s]+)\)/g), ...matches(text, /\bsrc(?:set)?="([^"]+)"/g)]
       .filter((link) => !/^https?:/.test(link))
       .filter((link) =>
         link.startsWith("#")

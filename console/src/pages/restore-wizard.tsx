@@ -81,8 +81,7 @@ function Steps({ record }: { record: RecordDetail }) {
           <Stepper.Step
             key={name}
             // On a phone there is room for the numbers alone; the heading below says which one this is.
-            label={isNarrow ? undefined : name}
-            aria-label={name}
+            {...(isNarrow ? { "aria-label": `${index + 1} ${name}` } : { label: name })}
             allowStepSelect={index < step}
           />
         ))}

@@ -22,6 +22,7 @@ export function Palette() {
     <Spotlight
       actions={actions}
       nothingFound={t("nav.nothingFound")}
+      attributes={{ content: { "aria-label": t("nav.search") } }}
       searchProps={{
         leftSection: <IconSearch size={18} aria-hidden />,
         placeholder: t("nav.searchHint"),
