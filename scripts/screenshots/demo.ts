@@ -266,7 +266,7 @@ async function live(master: Master, call: Administrator["call"], agents: Agents)
     await moveBack(
       master,
       made.map(({ id }) => id),
-      day * DAY_MS,
+      day,
     );
   }
   rmSync(at("files-1", "srv/archive-2019"), { recursive: true });
@@ -309,13 +309,16 @@ async function runSlowly(call: Administrator["call"], nodeId: number, targetId: 
   return recordId;
 }
 
-/** As if they had been made that much earlier. */
-async function moveBack({ DB }: Master, recordIds: number[], ms: number): Promise<void> {
-  if (ms === 0) return;
+/** As if they had been made that many days earlier, and counted then. */
+async function moveBack({ DB }: Master, recordIds: number[], days: number): Promise<void> {
+  if (days === 0) return;
   for (const id of recordIds)
     await DB.prepare(
       "update backup_records set created_at = created_at - ?1, started_at = started_at - ?1, finished_at = finished_at - ?1 where id = ?2",
     )
-      .bind(ms, id)
+      .bind(days * DAY_MS, id)
       .run();
+  await DB.prepare("update daily_counts set day = day - ?1 where day = ?2")
+    .bind(days, Math.floor(Date.now() / DAY_MS))
+    .run();
 }
