@@ -2,10 +2,8 @@ import { createHash, type Hash } from "node:crypto";
 import { compareSettings } from "../sources/compare-segment.ts";
 import { openSource, sourceExtension } from "../sources/open-source.ts";
 import type { OpenedSource, Tally } from "../sources/source.ts";
-import { identities } from "../sources/walk.ts";
 import type { IndexBase, IndexPlace } from "./archive-index.ts";
 import { FanOut } from "./fan-out.ts";
-import { checkedLevel } from "./frame-encoder.ts";
 import { compress } from "./frames.ts";
 import { ArchiveIndexBuilder } from "./index-builder.ts";
 import type { Frame } from "./pack-requests.ts";
@@ -84,13 +82,10 @@ async function packAndUpload(job: BackupJob, threads: PackThreads): Promise<Back
   }
 }
 
-function packThreads({ pipeline, ownPaths = [], workDir, source, base }: BackupJob): PackThreads {
+function packThreads({ pipeline, source, base }: BackupJob): PackThreads {
   const { compression, level, threads = null } = pipeline;
-  if (compression !== "none") checkedLevel(compression, level);
-  const own = [...identities([workDir, ...ownPaths])];
-  const hashing = hasIndex(source, compression);
   const compare = base && source.type === "file" ? compareSettings(source.paths, base.index.deleted) : null;
-  return new PackThreads({ compression, level, own, hashing, compare }, threads);
+  return new PackThreads({ compression, level, threads, compare });
 }
 
 /** Only zstd has frames that say where they end, and room for something beside them. */

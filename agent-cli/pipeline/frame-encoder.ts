@@ -1,9 +1,9 @@
-import { constants, createZstdCompress, gzipSync, zstdCompressSync } from "node:zlib";
+import { promisify } from "node:util";
+import { constants, createZstdCompress, gzip, zstdCompress, zstdCompressSync } from "node:zlib";
 import type { Compression } from "./pipeline.ts";
-import type { ZlibInside } from "./zlib-inside.ts";
 
 /** Makes one complete frame of some bytes, in a buffer that is exactly as long and nobody else's. */
-export type FrameEncoder = (plain: Uint8Array) => Buffer;
+export type FrameEncoder = (plain: Uint8Array) => Promise<Buffer>;
 
 const defaultLevel = { zstd: 1, gzip: 6 };
 const levelRange = { zstd: [1, 22], gzip: [1, 9] } as const;
@@ -16,67 +16,153 @@ export function checkedLevel(compression: "zstd" | "gzip", level: number | null)
   throw new Error(`compression level ${value} is not one of ${compression} (${min} to ${max})`);
 }
 
-export function frameEncoder(compression: Exclude<Compression, "none">, level: number | null): FrameEncoder {
+/**
+ * Frames are made on the threads that Node keeps for such work: a JavaScript thread for each core would take 50 ms to start
+ * and 30 MB to keep. So `encode` may be called again before it has answered; `most` are worked on at once.
+ */
+export function frameEncoder(
+  compression: Exclude<Compression, "none">,
+  level: number | null,
+  most: number,
+): FrameEncoder {
   if (compression === "gzip") return gzipEncoder(checkedLevel("gzip", level));
   const params = {
     [constants.ZSTD_c_compressionLevel]: checkedLevel("zstd", level),
     [constants.ZSTD_c_checksumFlag]: 1,
     [constants.ZSTD_c_contentSizeFlag]: 1,
   };
-  return reusingEncoder(params) ?? plainEncoder(params);
+  return reusingEncoder(params, most) ?? plainEncoder(params);
 }
 
 type Params = Record<number, number>;
 
+/** What zlib's stream objects have inside. It is no promise of Node's, so its use is checked. */
+type Handle = {
+  init(params: Uint32Array, pledged: undefined, state: Uint32Array, done: () => void): void;
+  onerror: (message: string) => void;
+  write: Write;
+  writeSync: Write;
+};
+type Write = (
+  flush: number,
+  input: Uint8Array,
+  inputAt: number,
+  inputBytes: number,
+  output: Uint8Array,
+  outputAt: number,
+  outputBytes: number,
+) => void;
+
 /**
- * Compresses with one zstd context for all frames: making a new one for each, as the public call does, takes a fifth more
+ * Compresses with one zstd context for many frames: making a new one for each, as the public call does, takes a fifth more
  * CPU time. Null when this Node has not what it needs, or does not do with it what is expected.
  */
-function reusingEncoder(params: Params): FrameEncoder | null {
-  const encode = withOneContext(params);
+function reusingEncoder(params: Params, most: number): FrameEncoder | null {
   const probe = Buffer.alloc(200_000, "one context, many frames. ");
   try {
-    return encode(probe).equals(zstdCompressSync(probe, { params, pledgedSrcSize: probe.length })) &&
-      encode(probe).equals(encode(probe))
-      ? encode
-      : null;
+    const first = new Context(params);
+    const expected = zstdCompressSync(probe, { params, pledgedSrcSize: probe.length });
+    // Twice, because what is left over from one frame would show in the next.
+    if (![1, 2].every(() => first.encodeSync(probe).equals(expected))) return null;
+    return sharing([first], () => new Context(params), most);
   } catch {
     return null;
   }
 }
 
-function withOneContext(params: Params): FrameEncoder {
-  const stream: ZlibInside = createZstdCompress({ params }) as unknown as ZlibInside;
-  let output = Buffer.alloc(0);
-  return (plain) => {
-    const bound = zstdBound(plain.length);
-    if (output.length < bound) output = Buffer.allocUnsafeSlow(bound);
-    const { _handle: handle, _writeState: state } = stream;
-    if (!handle?.writeSync || !state) throw new Error("this Node's zstd is built otherwise");
-    handle.writeSync(constants.ZSTD_e_end, plain, 0, plain.length, output, 0, bound);
-    const [outputLeft = 0, inputLeft] = state;
-    const frame = output.subarray(0, bound - outputLeft);
-    if (inputLeft !== 0 || outputLeft === 0 || !isFrameOf(frame, plain.length)) {
-      throw new Error("zstd did not make a whole frame");
+/** Gives each frame to a context that is free, and makes up to `most` of them. */
+function sharing(idle: Context[], make: () => Context, most: number): FrameEncoder {
+  const waiting: ((context: Context) => void)[] = [];
+  let made = idle.length;
+  const free = (): Context | Promise<Context> => {
+    const context = idle.pop();
+    if (context) return context;
+    if (made >= most) return new Promise((resolve) => waiting.push(resolve));
+    made += 1;
+    return make();
+  };
+  return async (plain) => {
+    const context = await free();
+    try {
+      return await context.encode(plain);
+    } finally {
+      const next = waiting.shift();
+      if (next) next(context);
+      else idle.push(context);
     }
-    const copy = Buffer.allocUnsafeSlow(frame.length);
-    copy.set(frame);
-    return copy;
   };
 }
 
+/** One zstd context, and the memory that it writes to. */
+class Context {
+  readonly #handle: Handle;
+  /** What the last write has left over: room for output, and input. */
+  readonly #state = new Uint32Array(2);
+  #output = Buffer.alloc(0);
+  #pending: { resolve(): void; reject(error: Error): void } | null = null;
+
+  constructor(params: Params) {
+    const stream = createZstdCompress() as unknown as { _handle: Handle; close(): void };
+    this.#handle = new (stream._handle.constructor as new (mode: number) => Handle)(zstdCompressMode);
+    stream.close();
+    const all = new Uint32Array(Math.max(...Object.keys(params).map(Number)) + 1).fill(unset);
+    for (const [param, value] of Object.entries(params)) all[Number(param)] = value;
+    this.#handle.init(all, undefined, this.#state, () => this.#pending?.resolve());
+    this.#handle.onerror = (message) => this.#pending?.reject(new Error(`zstd failed: ${message}`));
+  }
+
+  async encode(plain: Uint8Array): Promise<Buffer> {
+    const output = this.#room(plain);
+    await new Promise<void>((resolve, reject) => {
+      this.#pending = { resolve, reject };
+      this.#handle.write(constants.ZSTD_e_end, plain, 0, plain.length, output, 0, output.length);
+    });
+    return this.#made(plain);
+  }
+
+  encodeSync(plain: Uint8Array): Buffer {
+    const output = this.#room(plain);
+    this.#handle.writeSync(constants.ZSTD_e_end, plain, 0, plain.length, output, 0, output.length);
+    return this.#made(plain);
+  }
+
+  #room(plain: Uint8Array): Buffer {
+    const bound = zstdBound(plain.length);
+    if (this.#output.length < bound) this.#output = Buffer.allocUnsafeSlow(bound);
+    return this.#output.subarray(0, bound);
+  }
+
+  /** A copy that is exactly as long as the frame: whoever sends it may hold it for a while. */
+  #made(plain: Uint8Array): Buffer {
+    const [outputLeft = 0, inputLeft] = this.#state;
+    const frame = this.#output.subarray(0, zstdBound(plain.length) - outputLeft);
+    if (inputLeft !== 0 || outputLeft === 0 || !isFrameOf(frame, plain.length)) throw notWhole();
+    const copy = Buffer.allocUnsafeSlow(frame.length);
+    copy.set(frame);
+    return copy;
+  }
+}
+
+/** How zlib numbers its modes, and marks parameters that are not given. */
+const zstdCompressMode = 10;
+const unset = 0xffffffff;
+
+const notWhole = () => new Error("zstd did not make a whole frame");
+
 function plainEncoder(params: Params): FrameEncoder {
-  return (plain) => {
+  const compress = promisify(zstdCompress);
+  return async (plain) => {
     const sizes = { pledgedSrcSize: plain.length, chunkSize: zstdBound(plain.length) };
-    const frame = zstdCompressSync(plain, { params, ...sizes });
-    if (!isFrameOf(frame, plain.length)) throw new Error("zstd did not make a whole frame");
+    const frame = await compress(plain, { params, ...sizes });
+    if (!isFrameOf(frame, plain.length)) throw notWhole();
     return trimmed(frame);
   };
 }
 
 function gzipEncoder(level: number): FrameEncoder {
-  return (plain) =>
-    trimmed(gzipSync(plain, { level, chunkSize: plain.length + (plain.length >> 10) + 1024 }));
+  const compress = promisify<Uint8Array, object, Buffer>(gzip);
+  return async (plain) =>
+    trimmed(await compress(plain, { level, chunkSize: plain.length + (plain.length >> 10) + 1024 }));
 }
 
 /**

@@ -21,10 +21,7 @@ export async function* compress(
   source: AsyncIterable<Uint8Array>,
   threads: PackThreads,
 ): AsyncGenerator<Frame> {
-  const frame = ({ slab, used }: Piece): Promise<Frame> =>
-    threads.compression === "none"
-      ? Promise.resolve({ bytes: new Uint8Array(slab, 0, used), plainBytes: used })
-      : threads.frame(slab, used);
+  const frame = ({ slab, used }: Piece): Promise<Frame> => threads.frame(slab, used);
   yield* mapInOrder(inSlabs(source, threads), threads.inFlight, frame);
 }
 

@@ -1,79 +1,74 @@
 import { availableParallelism } from "node:os";
 import { SHARE_ENV, Worker } from "node:worker_threads";
-import type { ComparedSegment } from "../sources/compare-segment.ts";
+import type { ComparedSegment, CompareSettings } from "../sources/compare-segment.ts";
+import { checkedLevel, type FrameEncoder, frameEncoder } from "./frame-encoder.ts";
 import type { Segment } from "./index-entries.ts";
-import type {
-  Answer,
-  Ask,
-  FilePart,
-  Frame,
-  PackedBatch,
-  RequestKind,
-  Requests,
-  ThreadSettings,
-} from "./pack-requests.ts";
+import type { Answer, Ask, Frame, RequestKind, Requests } from "./pack-requests.ts";
+import type { Compression } from "./pipeline.ts";
 import { SlabPool } from "./slabs.ts";
 
-/** Each thread holds some 20 MB, so more of them are started only where the task says so. */
+/** What packing a source needs to know; `compare` is for comparing with a base. */
+type PackSettings = {
+  compression: Compression;
+  level: number | null;
+  /** How many are to be at work at once; null leaves it to the machine. */
+  threads: number | null;
+  compare: CompareSettings | null;
+};
+
+/** Node compresses on four threads, however many cores there are; the task may ask for more. */
 const mostByDefault = 4;
 
-/** So much of what is packed must come from the disk for more threads than cores to be of use. */
-const coldShare = 0.5;
-const diskBlockBytes = 512;
+/** Threads that wait for a disk leave the processor to others. */
+const leastReaders = 4;
 
 /** The next request waits at the thread already, so that it does not idle until this one gets round to it. */
 const asksPerThread = 2;
 
 /**
- * Threads that pack: they read files, compress and seal. One that ends before its time breaks all that was asked and
- * whatever is asked afterwards, so that nobody waits for an answer that will not come.
+ * Who works beside this thread: Node's own threads, which compress, and JavaScript threads of ours, which compare, seal and
+ * read ahead. Of those, one that ends before its time breaks all that was asked and whatever is asked afterwards, so that
+ * nobody waits for an answer that will not come.
  */
 export class PackThreads {
   readonly slabs = new SlabPool();
-  readonly compression: ThreadSettings["compression"];
-  readonly #settings: ThreadSettings;
+  readonly compression: Compression;
+  readonly #level: number | null;
+  #encode: FrameEncoder | null = null;
+  readonly #compare: CompareSettings | null;
   readonly #threads: Thread[] = [];
   readonly #waiting: Waiting[] = [];
   readonly #most: number;
-  #target: number;
-  #reader: Thread | null = null;
+  readonly #mostReaders: number;
   #failure: Error | null = null;
-  #diskBlocks = process.resourceUsage().fsRead;
 
-  constructor(settings: ThreadSettings, threads: number | null) {
-    this.#settings = settings;
-    this.compression = settings.compression;
-    this.#target = threads ?? Math.min(availableParallelism(), mostByDefault);
-    this.#most = threads ?? mostByDefault;
+  constructor({ compression, level, threads, compare }: PackSettings) {
+    this.compression = compression;
+    this.#most = threads ?? Math.min(availableParallelism(), mostByDefault);
+    this.#mostReaders = threads ?? Math.max(this.#most, leastReaders);
+    this.#level = compression === "none" ? null : checkedLevel(compression, level);
+    this.#compare = compare;
   }
 
   /** How many pieces to have in work at once: two more than threads, so that none idles while one is awaited. */
-  readonly inFlight = (): number => this.#target + 2;
+  readonly inFlight = (): number => this.#most + 2;
 
-  /** How many threads there are to be at the start. */
+  /** How many are at work at once. */
   get count(): number {
-    return this.#target;
+    return this.#most;
   }
 
-  /** A slab's first bytes as one frame. The slab is used again. */
+  /** A slab's first bytes as one frame, which may be the slab itself; otherwise that is used again. */
   async frame(slab: ArrayBuffer, used: number): Promise<Frame> {
-    const answer = await this.#ask("frame", { slab, used }, [slab]);
-    this.slabs.give(answer.slab);
-    return answer.frame;
-  }
-
-  async files(batch: Uint8Array): Promise<PackedBatch> {
-    const packed = await this.#ask("files", { batch }, [batch.buffer as ArrayBuffer]);
-    if (this.#target < this.#most) this.#lookAtDisk(packed.sourceBytes);
-    return packed;
-  }
-
-  /** Threads that wait for a disk leave the processor to others. */
-  #lookAtDisk(packedBytes: number): void {
-    const { fsRead } = process.resourceUsage();
-    const readBytes = (fsRead - this.#diskBlocks) * diskBlockBytes;
-    this.#diskBlocks = fsRead;
-    if (packedBytes > 0 && readBytes > packedBytes * coldShare) this.#target += 1;
+    if (this.#failure) throw this.#failure;
+    const plain = new Uint8Array(slab, 0, used);
+    if (this.compression === "none") return { bytes: plain, plainBytes: used };
+    // Made for the first frame: a differential run may come to none.
+    this.#encode ??= frameEncoder(this.compression, this.#level, this.#most);
+    const bytes = await this.#encode(plain);
+    this.slabs.give(slab);
+    if (this.#failure) throw this.#failure;
+    return { bytes, plainBytes: used };
   }
 
   /** What has become of the entries of a base's segment. */
@@ -94,55 +89,39 @@ export class PackThreads {
   /** Seals before anything else: what is compressed already waits for it. */
   async seal(run: Requests["seal"]["ask"]): Promise<Uint8Array> {
     const { buffer } = run.bytes;
-    const { sealed } = await this.#ask("seal", run, buffer instanceof ArrayBuffer ? [buffer] : [], true);
+    const { sealed } = await this.#ask("seal", run, buffer instanceof ArrayBuffer ? [buffer] : []);
     return sealed;
   }
 
-  /** Begins a file that is read part by part, by a thread beside the others. */
-  async open(batch: Uint8Array): Promise<void> {
-    await this.#read("open", { batch }, batch.buffer as ArrayBuffer);
+  #start(): Thread {
+    return new Thread(this.#compare, (error) => this.fail(error));
   }
 
-  /** The open file's next part, in the slab that is given or one that was given before. */
-  part(slab: ArrayBuffer): Promise<FilePart> {
-    return this.#read("part", { slab }, slab);
-  }
-
-  async #read<K extends "open" | "part">(kind: K, ask: Requests[K]["ask"], moved: ArrayBuffer) {
-    if (this.#failure) throw this.#failure;
-    this.#reader ??= this.#start();
-    return this.#reader.ask(kind, ask, [moved]);
+  /** Has files read that are about to be packed. */
+  async readAhead(paths: readonly Buffer[]): Promise<void> {
+    await this.#ask("readAhead", { paths: [...paths] }, []);
   }
 
   /** Breaks everything that was asked, and whatever will be. */
   fail(error: Error): void {
     this.#failure ??= error;
     for (const { reject } of this.#waiting.splice(0)) reject(this.#failure);
-    for (const thread of this.#all()) thread.fail(this.#failure);
+    for (const thread of this.#threads) thread.fail(this.#failure);
   }
 
   /** Ends all threads, whatever they are doing, and waits until they are gone. */
   async close(): Promise<void> {
     this.fail(new Error("the packing threads are closed"));
-    await Promise.all(this.#all().map((thread) => thread.close()));
-  }
-
-  #all(): Thread[] {
-    return this.#reader ? [...this.#threads, this.#reader] : this.#threads;
-  }
-
-  #start(): Thread {
-    return new Thread(this.#settings, (error) => this.fail(error));
+    await Promise.all(this.#threads.map((thread) => thread.close()));
   }
 
   async #ask<K extends RequestKind>(
     kind: K,
     ask: Requests[K]["ask"],
     moved: ArrayBuffer[],
-    urgent = false,
   ): Promise<Requests[K]["answer"]> {
     if (this.#failure) throw this.#failure;
-    const thread = await this.#freeThread(urgent);
+    const thread = await this.#freeThread(kind);
     try {
       return await thread.ask(kind, ask, moved);
     } finally {
@@ -151,10 +130,10 @@ export class PackThreads {
   }
 
   /** A thread that has room for one more request; the place is kept for whoever asked first. */
-  #freeThread(urgent: boolean): Thread | Promise<Thread> {
+  #freeThread(kind: RequestKind): Thread | Promise<Thread> {
     const idle = this.#threads.find(({ asked }) => asked === 0);
     if (idle) return idle;
-    if (this.#threads.length < this.#target) {
+    if (this.#threads.length < (kind === "readAhead" ? this.#mostReaders : this.#most)) {
       const started = this.#start();
       this.#threads.push(started);
       return started;
@@ -162,7 +141,8 @@ export class PackThreads {
     const least = this.#threads.reduce((a, b) => (b.asked < a.asked ? b : a));
     if (least.asked < asksPerThread) return least;
     return new Promise((resolve, reject) => {
-      if (urgent) this.#waiting.unshift({ resolve, reject });
+      // What is to be sealed is compressed already, and waits in memory.
+      if (kind === "seal") this.#waiting.unshift({ resolve, reject });
       else this.#waiting.push({ resolve, reject });
     });
   }
@@ -185,7 +165,7 @@ class Thread {
   #failure: Error | null = null;
   #closing = false;
 
-  constructor(settings: ThreadSettings, onFailure: (error: Error) => void) {
+  constructor(settings: CompareSettings | null, onFailure: (error: Error) => void) {
     this.#worker = new Worker(entry, { workerData: settings, env: SHARE_ENV, execArgv: [] });
     this.#worker.on("message", (answer: Answer) => this.#settle(answer));
     this.#worker.on("error", (error) =>

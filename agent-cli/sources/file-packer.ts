@@ -1,16 +1,16 @@
 import { createHash, type Hash, hash } from "node:crypto";
-import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { type BigIntStats, closeSync, fstatSync, openSync, readSync } from "node:fs";
+import type { IndexEntry } from "../pipeline/archive-index.ts";
 import { errorCode } from "../pipeline/error-code.ts";
 import { slabBytes } from "../pipeline/slabs.ts";
 import { blockBytes, encodeSparseMap, type TarWriter } from "../pipeline/tar.ts";
 import { memberName, type TarEntry } from "../pipeline/tar-entry.ts";
 import { type AccountNames, readAccountNames } from "./account-names.ts";
-import { type BatchEntry, PackedWriter } from "./file-batch.ts";
+import type { HardLinks } from "./hard-links.ts";
+import { openFlags } from "./open-flags.ts";
+import type { Tally } from "./source.ts";
 import { minSparseSavingBytes, type Segment, scanSegments } from "./sparse.ts";
 import { identity, inodeOf, vanishedOr } from "./walk.ts";
-
-/** Flags that neither follow a link nor hang on a pipe that took the file's place since it was listed. */
-export const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /** The most that a header takes with its PAX records: twice the longest path there is, and then some. */
 const maxHeaderBytes = 12 * 1024;
@@ -25,33 +25,41 @@ export const fitsOneFrame = (size: number): boolean => roomFor(maxSmallMapBytes 
 /** The most that something with so much content takes. */
 export const roomFor = (content: number): number => maxHeaderBytes + content + blockBytes;
 
-/** What is reported about entries, by their place in the batch. */
-export type EntryWarning = { entry: number; reason: string };
+/** Who is told what became of an entry. */
+export type PackReport = {
+  /** It is in the archive; `sure` when it is there as it was listed. What is given is used again. */
+  stored(entry: IndexEntry, sure: boolean): void;
+  /** It is not in the archive, for the reason that was told before. */
+  leftOut(path: Buffer): void;
+  warn(path: Buffer, reason: string): void;
+};
 
 export type PackerOptions = {
-  /** What belongs to the agent and goes into no backup, such as its private key. */
+  /** Identities of what belongs to the agent and goes into no backup, such as its private key. */
   own: ReadonlySet<string>;
   /** Whether the files' own hashes are wanted. */
   hashing: boolean;
-  /** Whether an entry ends in the frame that it begins in; if not, a file may be of any size. */
-  whole: boolean;
+  links: HardLinks;
+  tally: Tally;
+  report: PackReport;
 };
 
+export type HeaderType = Exclude<TarEntry["type"], "file">;
+
 /**
- * Writes entries into an archive, reading files as they come. It is synchronous: there is a thread for it, and a tree of
- * small files is packed without one promise per file.
+ * Writes entries into an archive, reading files as they come. It is synchronous: a tree of small files is packed without
+ * one promise per file.
  */
 export class FilePacker {
-  results = new PackedWriter();
-  warnings: EntryWarning[] = [];
-  /** Bytes of files that were packed, holes included. */
-  sourceBytes = 0;
   readonly #tar: TarWriter;
   readonly #options: PackerOptions;
   readonly #names: AccountNames = readAccountNames();
   readonly #ownInodes: ReadonlySet<bigint>;
-  #entry = 0;
-  #rest: { fd: number; owned: boolean; steps: Generator<undefined> } | null = null;
+  /** The same objects for all: there may be a hundred thousand. */
+  readonly #entry = newEntry();
+  readonly #sha256 = Buffer.alloc(32);
+  #path: Buffer = Buffer.alloc(0);
+  #warned = false;
 
   constructor(tar: TarWriter, options: PackerOptions) {
     this.#tar = tar;
@@ -59,72 +67,59 @@ export class FilePacker {
     this.#ownInodes = new Set([...options.own].map(inodeOf));
   }
 
-  /** Begins a new batch: its results, warnings and offsets. */
-  begin(): void {
-    this.results = new PackedWriter();
-    this.warnings = [];
-    this.sourceBytes = 0;
-    this.#entry = 0;
-    this.#tar.written = 0;
-  }
-
-  /** Packs what is packed in one go, and says whether that was all; the rest is to be had from `addRest`. */
-  add(entry: BatchEntry): boolean {
-    this.#rest = null;
-    if (entry.kind === "header") this.#addHeader(entry);
-    else this.#addFile(entry);
-    if (this.#rest === null) this.#entry += 1;
-    return this.#rest === null;
-  }
-
-  /** The rest of a file that may fill slabs; it yields whenever some are to be taken. */
-  *addRest(): Generator<undefined> {
-    if (!this.#rest) return;
-    const { fd, owned, steps } = this.#rest;
-    this.#rest = null;
-    try {
-      yield* steps;
-    } finally {
-      if (owned) closeSync(fd);
-      this.#entry += 1;
-    }
-  }
-
-  #addHeader({ path, type, header }: Extract<BatchEntry, { kind: "header" }>): void {
-    if (this.#options.whole) this.#tar.makeRoom(roomFor(0));
+  /** Stores what its header says all about. */
+  header(path: Buffer, type: HeaderType, stat: BigIntStats, linkPath: Buffer | null): void {
+    this.#begin(path);
+    this.#tar.makeRoom(roomFor(0));
     const { written } = this.#tar;
     this.#tar.writeHeader({
-      ...header,
-      path: type === "directory" ? Buffer.concat([memberName(path), slash]) : memberName(path),
+      ...this.#memberOf(stat, 0),
+      ...(type === "directory" ? { path: Buffer.concat([memberName(path), slash]) } : {}),
+      ...(type === "char" || type === "block" ? deviceNumbers(stat.rdev) : {}),
       type,
-      userName: this.#names.user(header.uid),
-      groupName: this.#names.group(header.gid),
-      size: 0,
-      sparse: null,
+      linkPath,
     });
-    this.results.stored(written, null);
+    const entry = this.#entryOf(written, stat);
+    entry.type = type;
+    entry.linkPath = linkPath;
+    this.#options.report.stored(entry, true);
   }
 
-  #addFile({ path, size, fd }: Extract<BatchEntry, { kind: "file" }>): void {
-    const opened = fd ?? this.#open(path);
-    if (opened === null) return;
+  /**
+   * Stores a file. One that does not fit into a slab with its header, or must be looked through first, is left to what is
+   * answered, which yields whenever slabs are to be taken.
+   */
+  file(path: Buffer): Generator<undefined> | null {
+    this.#begin(path);
+    const fd = this.#open(path);
+    if (fd === null) return null;
+    let steps: Generator<undefined> | null = null;
     try {
-      const steps = this.#addOpened(path, opened, size);
-      if (steps) this.#rest = { fd: opened, owned: fd === null, steps };
+      steps = this.#opened(fd);
     } finally {
-      if (fd === null && this.#rest === null) closeSync(opened);
+      if (steps === null) closeSync(fd);
     }
+    return steps && closing(fd, steps);
   }
 
-  /** Packs an open file, or says how it is to be packed. */
-  #addOpened(path: Buffer, fd: number, expected: number): Generator<undefined> | null {
+  #begin(path: Buffer): void {
+    this.#path = path;
+    this.#warned = false;
+  }
+
+  /** Stores an open file, or says how it is to be stored. */
+  #opened(fd: number): Generator<undefined> | null {
     const stat = this.#stat(fd);
-    if (stat === null) return null;
-    if (this.#isOwn(stat)) this.results.skipped();
-    else if (!stat.isFile()) this.#skip("skipped: it was replaced while the backup ran");
-    else if (isSparse(stat)) return this.#addSparse(path, fd, stat, expected);
-    else if (this.#options.whole) this.#addWhole(path, fd, stat, expected);
-    else return this.#addPieces(path, fd, stat);
+    if (stat === null || this.#isOwn(stat)) return null;
+    if (!stat.isFile()) {
+      this.#skip("skipped: it was replaced while the backup ran");
+      return null;
+    }
+    const linked = stat.nlink > 1n ? this.#options.links.nameOf(stat) : null;
+    if (linked) this.header(this.#path, "link", stat, memberName(linked));
+    else if (isSparse(stat)) return this.#sparse(fd, stat);
+    else if (fitsOneFrame(Number(stat.size))) this.#whole(fd, stat);
+    else return this.#pieces(fd, stat);
     return null;
   }
 
@@ -151,14 +146,12 @@ export class FilePacker {
   }
 
   /** Most files of most trees: read by one call, hashed by one call, no generator. */
-  #addWhole(path: Buffer, fd: number, stat: BigIntStats, expected: number): void {
-    const found = Number(stat.size);
-    // It has grown so much since it was listed that it would not fit any more.
-    const size = found > expected && !fitsOneFrame(found) ? expected : found;
+  #whole(fd: number, stat: BigIntStats): void {
+    const size = Number(stat.size);
     const tar = this.#tar;
     tar.makeRoom(roomFor(size));
     const { written } = tar;
-    tar.writeHeader(this.#entryOf(path, stat, size));
+    tar.writeHeader(this.#memberOf(stat, size));
     const { slab, used } = tar;
     let end = used;
     while (end < used + size) {
@@ -177,24 +170,27 @@ export class FilePacker {
     const sha256 = this.#options.hashing ? hash("sha256", slab.subarray(used, end), "binary") : noHash;
     tar.advance(size);
     tar.pad(size);
-    this.sourceBytes += size;
+    this.#options.tally.sourceBytes += size;
     this.#store(written, stat, size, false, sha256);
   }
 
-  *#addPieces(path: Buffer, fd: number, stat: BigIntStats): Generator<undefined> {
+  /** A large file has frames of its own. */
+  *#pieces(fd: number, stat: BigIntStats): Generator<undefined> {
     const size = Number(stat.size);
+    this.#tar.flush();
     const { written } = this.#tar;
-    this.#tar.writeHeader(this.#entryOf(path, stat, size));
+    this.#tar.writeHeader(this.#memberOf(stat, size));
     const hasher = this.#hasher();
     const end = yield* this.#copy(fd, { offset: 0, length: size }, true, hasher);
     if (end === "grown") this.#warnGrown(size);
     this.#tar.pad(size);
+    this.#tar.flush();
     this.#store(written, stat, size, false, hasher?.digest("binary") ?? noHash);
   }
 
-  *#addSparse(path: Buffer, fd: number, stat: BigIntStats, expected: number): Generator<undefined> {
-    const found = Number(stat.size);
-    const realSize = this.#options.whole && !fitsOneFrame(found) ? Math.min(found, expected) : found;
+  *#sparse(fd: number, stat: BigIntStats): Generator<undefined> {
+    const realSize = Number(stat.size);
+    const fits = fitsOneFrame(realSize);
     let segments: Segment[];
     try {
       segments = yield* scanSegments(fd, realSize);
@@ -205,9 +201,10 @@ export class FilePacker {
     const map = encodeSparseMap(segments);
     const data = segments.reduce((sum, { length }) => sum + length, 0);
     const stored = map.length + data;
-    if (this.#options.whole) this.#tar.makeRoom(roomFor(stored));
+    if (fits) this.#tar.makeRoom(roomFor(stored));
+    else this.#tar.flush();
     const { written } = this.#tar;
-    this.#tar.writeHeader({ ...this.#entryOf(path, stat, stored), sparse: { realSize } });
+    this.#tar.writeHeader({ ...this.#memberOf(stat, stored), sparse: { realSize } });
     const hasher = this.#hasher();
     this.#tar.write(map);
     hasher?.update(map);
@@ -215,7 +212,8 @@ export class FilePacker {
       if (segment.length > 0) yield* this.#copy(fd, segment, false, hasher);
     }
     this.#tar.pad(stored);
-    this.sourceBytes += realSize - data;
+    if (!fits) this.#tar.flush();
+    this.#options.tally.sourceBytes += realSize - data;
     const after = fstatSync(fd, { bigint: true });
     // The map was made in a first pass: data that came into a hole since then is not in the archive.
     if (after.mtimeNs !== stat.mtimeNs || after.size !== stat.size) {
@@ -250,7 +248,7 @@ export class FilePacker {
       const count = Math.min(read, left);
       hasher?.update(slab.subarray(used, used + count));
       tar.advance(count);
-      this.sourceBytes += count;
+      this.#options.tally.sourceBytes += count;
       done += count;
       if (tar.used === 0) yield;
       if (read > left) return "grown";
@@ -279,11 +277,12 @@ export class FilePacker {
     }
   }
 
-  #entryOf(path: Buffer, stat: BigIntStats, size: number): TarEntry {
+  /** The header of a file; other types differ from it in little. */
+  #memberOf(stat: BigIntStats, size: number): TarEntry {
     const uid = Number(stat.uid);
     const gid = Number(stat.gid);
     return {
-      path: memberName(path),
+      path: memberName(this.#path),
       type: "file",
       mode: Number(stat.mode) & 0o7777,
       uid,
@@ -300,23 +299,38 @@ export class FilePacker {
   }
 
   #store(offset: number, stat: BigIntStats, size: number, sparse: boolean, sha256: string): void {
-    this.results.stored(offset, {
-      size,
-      sparse,
-      mode: Number(stat.mode) & 0o7777,
-      uid: Number(stat.uid),
-      gid: Number(stat.gid),
-      mtimeNs: stat.mtimeNs,
-      ctimeNs: stat.ctimeNs,
-      dev: stat.dev,
-      ino: stat.ino,
-      sha256,
-    });
+    const { links, report } = this.#options;
+    if (stat.nlink > 1n) links.store(stat, this.#path);
+    const entry = this.#entryOf(offset, stat);
+    entry.size = size;
+    entry.sparse = sparse;
+    this.#sha256.write(sha256, "latin1");
+    entry.sha256 = this.#sha256;
+    report.stored(entry, !this.#warned);
+  }
+
+  #entryOf(offset: number, stat: BigIntStats): IndexEntry {
+    const entry = this.#entry;
+    entry.path = this.#path;
+    entry.type = "file";
+    entry.linkPath = null;
+    entry.tarOffset = offset;
+    entry.size = 0;
+    entry.sparse = false;
+    entry.sha256 = null;
+    entry.mode = Number(stat.mode) & 0o7777;
+    entry.uid = Number(stat.uid);
+    entry.gid = Number(stat.gid);
+    entry.mtimeNs = stat.mtimeNs;
+    entry.ctimeNs = stat.ctimeNs;
+    entry.dev = stat.dev;
+    entry.ino = stat.ino;
+    return entry;
   }
 
   #skip(reason: string): void {
-    this.results.skipped();
     this.#warn(reason);
+    this.#options.report.leftOut(this.#path);
   }
 
   #warnGrown(size: number): void {
@@ -328,7 +342,16 @@ export class FilePacker {
   }
 
   #warn(reason: string): void {
-    this.warnings.push({ entry: this.#entry, reason });
+    this.#warned = true;
+    this.#options.report.warn(this.#path, reason);
+  }
+}
+
+function* closing(fd: number, steps: Generator<undefined>): Generator<undefined> {
+  try {
+    yield* steps;
+  } finally {
+    closeSync(fd);
   }
 }
 
@@ -337,3 +360,14 @@ const noHash = "\0".repeat(32);
 
 const isSparse = (stat: BigIntStats): boolean =>
   Number(stat.size) - Number(stat.blocks) * 512 >= minSparseSavingBytes;
+
+const newEntry = (): IndexEntry => ({
+  ...{ path: Buffer.alloc(0), type: "file", sparse: false, size: 0, mode: 0, uid: 0, gid: 0 },
+  ...{ mtimeNs: 0n, ctimeNs: 0n, dev: 0n, ino: 0n, linkPath: null, sha256: null, tarOffset: 0 },
+});
+
+/** Linux's encoding of device numbers. */
+const deviceNumbers = (rdev: bigint) => ({
+  devMajor: Number(((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & 0xfffff000n)),
+  devMinor: Number((rdev & 0xffn) | ((rdev >> 12n) & 0xffffff00n)),
+});

@@ -1,9 +1,8 @@
 import { createHash } from "node:crypto";
 import {
   appendFileSync,
-  closeSync,
+  linkSync,
   mkdirSync,
-  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -18,6 +17,8 @@ import { SlabPool, slabBytes } from "../../agent-cli/pipeline/slabs.ts";
 import { TarWriter } from "../../agent-cli/pipeline/tar.ts";
 import { TarReader } from "../../agent-cli/pipeline/untar.ts";
 import { FilePacker } from "../../agent-cli/sources/file-packer.ts";
+import { HardLinks } from "../../agent-cli/sources/hard-links.ts";
+import { newTally } from "../../agent-cli/sources/source.ts";
 import type { MemoryStorage } from "../fakes/memory-storage.ts";
 import { expectSameTree, key, world } from "./world.ts";
 
@@ -121,77 +122,78 @@ test("the same tree gives the same bytes, however many threads pack it", async (
   expect(await packed(1)).toBe(await packed(3));
 });
 
-/** What a packing thread makes of files that were listed with these sizes. */
-function packFiles(entries: { path: string; size: number; fd?: number }[]) {
-  const slabs = new SlabPool();
-  const tar = new TarWriter(slabs);
-  const packer = new FilePacker(tar, { own: new Set(), hashing: true, whole: true });
-  packer.begin();
-  for (const { path, size, fd = null } of entries) {
-    expect(packer.add({ kind: "file", path: Buffer.from(path), size, fd })).toBe(true);
-  }
-  const frames = tar.finish();
+/** What is packed of files that were listed. */
+function packFiles(paths: string[]) {
+  const tar = new TarWriter(new SlabPool());
+  const warnings: string[] = [];
+  const leftOut: string[] = [];
+  const packer = new FilePacker(tar, {
+    own: new Set(),
+    hashing: true,
+    links: new HardLinks(null),
+    tally: newTally(),
+    report: {
+      stored() {},
+      leftOut: (path) => leftOut.push(basename(path.toString())),
+      warn: (path, reason) => warnings.push(`${basename(path.toString())}: ${reason}`),
+    },
+  });
+  for (const path of paths) expect(packer.file(Buffer.from(path))).toBe(null);
   const stored: string[] = [];
   const reader = new TarReader({
-    entry: ({ path }) => void stored.push(`${basename(path.toString())}: `),
+    entry: ({ path, type, linkPath }) => {
+      const link = linkPath ? ` to ${basename(linkPath.toString())}` : "";
+      stored.push(`${basename(path.toString())}: ${type === "file" ? "" : type}${link}`);
+    },
     data: (chunk) => {
       stored[stored.length - 1] += chunk.toString();
     },
     endEntry() {},
   });
-  for (const frame of frames) reader.push(frame);
-  return { stored, warnings: packer.warnings, frames: frames.length };
+  for (const frame of tar.finish()) reader.push(frame);
+  return { stored, warnings, leftOut };
 }
 
-test("between listing and reading a file may vanish, grow a little, grow beyond its frame, or become a directory", () => {
+test("between listing and reading a file may vanish, become another or become a directory", () => {
   const { source } = world();
   const at = (name: string) => join(source, name);
-  for (const name of ["b", "c", "d"]) writeFileSync(at(name), `${name} at first`);
+  writeFileSync(at("b"), "b at first");
   appendFileSync(at("b"), ", then longer");
-  appendFileSync(at("c"), Buffer.alloc(slabBytes, "+"));
-  mkdirSync(at("e"));
-  const listed = ["a", "b", "c", "d", "e"].map((name) => ({ path: at(name), size: 10 }));
-  expect(packFiles(listed)).toEqual({
-    stored: ["b: b at first, then longer", "c: c at first", "d: d at first"],
+  mkdirSync(at("c"));
+  expect(packFiles(["a", "b", "c"].map(at))).toEqual({
+    stored: ["b: b at first, then longer"],
     warnings: [
-      { entry: 0, reason: "skipped: it vanished before it was read" },
-      { entry: 2, reason: "it grew while it was read: the first 10 bytes are stored" },
-      { entry: 4, reason: "skipped: it was replaced while the backup ran" },
+      "a: skipped: it vanished before it was read",
+      "c: skipped: it was replaced while the backup ran",
     ],
-    frames: 1,
+    leftOut: ["a", "c"],
   });
 });
 
-test("a file that has grown to what does not fit beside the others gets a frame of its own", () => {
+test("a file with several names is stored under the first that can be read, whatever becomes of the others", () => {
   const { source } = world();
-  writeFileSync(join(source, "a"), Buffer.alloc(slabBytes / 2, "a"));
-  writeFileSync(join(source, "b"), Buffer.alloc(slabBytes / 2, "b"));
-  const listed = ["a", "b"].map((name) => ({ path: join(source, name), size: 10 }));
-  expect(packFiles(listed)).toMatchObject({ warnings: [], frames: 2 });
+  const names = ["first", "second", "third"].map((name) => join(source, name));
+  const [first = "", second = "", third = ""] = names;
+  writeFileSync(first, "content");
+  linkSync(first, second);
+  linkSync(first, third);
+  rmSync(first);
+  expect(packFiles(names)).toMatchObject({
+    stored: ["second: content", "third: link to second"],
+    leftOut: ["first"],
+  });
 });
 
-test("a file that was opened when it was listed is stored though its name is gone: other names lead to it", () => {
-  const { source } = world();
-  const path = join(source, "first");
-  writeFileSync(path, "held");
-  const fd = openSync(path, "r");
-  rmSync(path);
-  expect(packFiles([{ path, size: 4, fd }])).toEqual({ stored: ["first: held"], warnings: [], frames: 1 });
-  closeSync(fd);
-});
-
-test("a thread that breaks down fails what was asked of it, in words", async () => {
-  const threads = new PackThreads(
-    { compression: "zstd", level: 99, own: [], hashing: true, compare: null },
-    2,
-  );
-  const asked = [1, 2, 3].map(() => threads.frame(new ArrayBuffer(slabBytes), 10));
-  for (const answer of asked) {
-    await expect(answer).rejects.toThrow(
-      "a packing thread broke down: compression level 99 is not one of zstd",
-    );
+test("what is asked of the threads of a run that has ended fails for the reason that it has ended for", async () => {
+  const threads = new PackThreads({ compression: "zstd", level: 1, threads: 2, compare: null });
+  const slab = () => threads.frame(new ArrayBuffer(slabBytes), 10);
+  await expect(slab()).resolves.toMatchObject({ plainBytes: 10 });
+  const ask = () => [slab(), threads.readAhead([Buffer.from("/")]), slab()];
+  const before = Promise.allSettled(ask());
+  threads.fail(new Error("cancelled"));
+  for (const settled of [await before, await Promise.allSettled(ask())]) {
+    expect(settled).toEqual(Array(3).fill({ status: "rejected", reason: new Error("cancelled") }));
   }
-  await expect(threads.frame(new ArrayBuffer(slabBytes), 10)).rejects.toThrow("a packing thread broke down");
   await threads.close();
 });
 
