@@ -236,7 +236,7 @@ export const pipeline = z.object({
   encryption: encryption.nullable().default(null),
   /** For files packed with zstd; null: every backup is a full one. */
   differential: differential.nullable().default(null),
-  /** How many threads pack, each with some 20 MB; null: as many as there are cores, four at most. */
+  /** How many threads compress, each with some 5 MB; null: as many as there are cores, four at most. */
   threads: z.int().min(1).max(64).nullable().default(null),
   /** The job's place in the queues for the processor and the disk; null: as the agent's own. */
   nice: z.int().min(0).max(19).nullable().default(null),

@@ -23,6 +23,10 @@ const packing: ReadonlySet<Job["kind"]> = new Set(["backup", "backup_once"]);
 export const mallocFor = (kind: Job["kind"]): Record<string, string> =>
   packing.has(kind) ? packingMalloc : frugalMalloc;
 
+/** Node has four threads for compressing and for files, unless it is told before it starts that more are wanted. */
+export const poolFor = (threads: number | null): Record<string, string> =>
+  threads === null ? {} : { UV_THREADPOOL_SIZE: String(Math.max(4, threads)) };
+
 /** A small young generation keeps a process small; with half of this, a stream spends a quarter of its time on collecting. */
 const quickArguments = ["--max-semi-space-size=2", "--no-warnings"];
 
