@@ -2,7 +2,7 @@ export const record = {
   number: "Backup #{{id}}",
   overview: "Overview",
   contents: "Contents",
-  history: "Restores and verifications",
+  history: "History",
   restore: "Restore",
   verify: "Verify now",
   cancel: "Stop",

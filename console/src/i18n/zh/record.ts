@@ -4,7 +4,7 @@ export const record: Messages["record"] = {
   number: "备份 #{{id}}",
   overview: "概览",
   contents: "内容",
-  history: "恢复与校验",
+  history: "历史",
   restore: "恢复",
   verify: "立即校验",
   cancel: "停止",

@@ -16,7 +16,7 @@ export function FilterBar({ filters: { get, set } }: { filters: RecordFilters })
         label={t("records.status")}
         placeholder={t("records.any")}
         clearable
-        w={140}
+        flex="1 1 140px"
         data={states.map((value) => ({ value, label: t(`states.${value}`) }))}
         value={get("status")}
         onChange={(value) => set("status", value)}
@@ -25,7 +25,7 @@ export function FilterBar({ filters: { get, set } }: { filters: RecordFilters })
         label={t("records.task")}
         placeholder={t("records.any")}
         clearable
-        w={190}
+        flex="1 1 190px"
         value={idOf("taskId")}
         onChange={(id) => set("taskId", id === null ? null : String(id))}
       />
@@ -33,7 +33,7 @@ export function FilterBar({ filters: { get, set } }: { filters: RecordFilters })
         label={t("records.node")}
         placeholder={t("records.any")}
         clearable
-        w={180}
+        flex="1 1 180px"
         value={idOf("nodeId")}
         onChange={(id) => set("nodeId", id === null ? null : String(id))}
       />
@@ -41,7 +41,7 @@ export function FilterBar({ filters: { get, set } }: { filters: RecordFilters })
         label={t("records.kind")}
         placeholder={t("records.any")}
         clearable
-        w={130}
+        flex="1 1 130px"
         data={[
           { value: "full", label: t("records.full") },
           { value: "differential", label: t("records.differential") },
@@ -52,14 +52,14 @@ export function FilterBar({ filters: { get, set } }: { filters: RecordFilters })
       <TextInput
         type="date"
         label={t("records.from")}
-        w={140}
+        flex="1 1 140px"
         value={get("from") ?? ""}
         onChange={({ currentTarget }) => set("from", currentTarget.value)}
       />
       <TextInput
         type="date"
         label={t("records.until")}
-        w={140}
+        flex="1 1 140px"
         value={get("until") ?? ""}
         onChange={({ currentTarget }) => set("until", currentTarget.value)}
       />
