@@ -75,7 +75,11 @@ describe("the texts", () => {
   // Chinese has one form for every number.
   const numberless = (key: string) => key.replace(/_(zero|one|two|few|many|other)$/, "");
   const keysOf = (texts: Map<string, string>) => [...new Set([...texts.keys()].map(numberless))].sort();
-  const holes = (text: string) => [...new Set(text.match(/{{\s*\w+/g) ?? [])].sort();
+  /** A number may be left out where the words say it: "the newest one". */
+  const holes = (key: string, text: string) =>
+    [...new Set(text.match(/{{\s*\w+/g) ?? [])]
+      .filter((hole) => key === numberless(key) || !hole.endsWith("count"))
+      .sort();
 
   test("have the same keys in both languages, and none is empty", () => {
     expect(keysOf(chinese)).toEqual(keysOf(english));
@@ -85,7 +89,7 @@ describe("the texts", () => {
   test("are filled with the same values in both languages", () => {
     const differing = [...chinese].filter(([key, text]) => {
       const same = english.get(key) ?? english.get(`${numberless(key)}_other`) ?? "";
-      return holes(text).join() !== holes(same).join();
+      return holes(key, text).join() !== holes(key, same).join();
     });
     expect(differing).toEqual([]);
   });
@@ -93,13 +97,15 @@ describe("the texts", () => {
   test("are in the language that they are for", () => {
     const han = /\p{Script=Han}/u;
     expect([...english].filter(([, text]) => han.test(text))).toEqual([]);
+    const names = ["BackupX Go", "SAP HANA", "Google Cloud Storage"];
     const untranslated = [...chinese].filter(
-      ([key, text]) => !han.test(text) && / /.test(text) && english.get(key) === text,
+      ([key, text]) =>
+        !han.test(text) && / /.test(text) && !names.includes(text) && english.get(key) === text,
     );
     expect(untranslated).toEqual([]);
   });
 
-  test("are all that the pages ask for, and are asked for", () => {
+  test("are all that the pages ask for", () => {
     const sources = readdirSync(path.join(root, "console/src"), { recursive: true, encoding: "utf8" })
       .filter((name) => /\.tsx?$/.test(name) && !name.startsWith("i18n/"))
       .map((name) => readFileSync(path.join(root, "console/src", name), "utf8"))
