@@ -47,6 +47,7 @@ function useColumns(): Column<ListedNode>[] {
     { label: t("nodes.health"), width: "21%", cell: (node) => <NodeHealth node={node} /> },
     {
       label: t("nodes.host"),
+      width: "20%",
       cell: ({ hostname, ipAddress }) => <TwoLines first={hostname} second={ipAddress} />,
     },
     { label: t("nodes.systemAndAgent"), width: "16%", cell: (node) => <SystemAndAgent node={node} /> },
