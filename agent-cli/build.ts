@@ -49,6 +49,7 @@ async function bundle(): Promise<void> {
       main: join(here, "main.ts"),
       job: join(here, "job.ts"),
       "extract-worker": join(here, "pipeline", "extract-worker.ts"),
+      "hash-thread": join(here, "pipeline", "hash-thread.ts"),
       "pack-thread": join(here, "pipeline", "pack-thread.ts"),
     },
     outdir: dist,

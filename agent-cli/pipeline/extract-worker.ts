@@ -10,14 +10,18 @@ if (parentPort) serve(parentPort, workerData as ExtractionPart);
 function serve(port: NonNullable<typeof parentPort>, part: ExtractionPart): void {
   const say = (message: FromExtractor, given: ArrayBuffer[] = []) => port.postMessage(message, given);
   const warnings = new WarningList((warning) => say({ type: "warning", warning }));
-  const extractor = new SegmentExtractor(part, warnings);
+  let extractor: SegmentExtractor | null = null;
   let failed = false;
   port.on("message", (message: ToExtractor) => {
     try {
       if (message.type === "close") {
-        extractor.close();
+        extractor?.close();
         port.close();
-      } else if (!failed) perform(extractor, message, say);
+      } else if (!failed) {
+        // Only now: it makes the destination.
+        extractor ??= new SegmentExtractor(part, warnings);
+        perform(extractor, message, say);
+      }
     } catch (error) {
       failed = true;
       const reason = error instanceof Error ? error.message : String(error);

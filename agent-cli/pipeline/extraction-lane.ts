@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { DamagedArtifact } from "./damaged.ts";
 import type { MemberPath } from "./member-path.ts";
@@ -48,7 +49,11 @@ export function ownLane(part: ExtractionPart, warnings: WarningList): Extraction
       if (bytes > room.length) room = Buffer.allocUnsafeSlow(bytes);
       return room.subarray(0, bytes);
     },
-    frame: async (frame, compressed) => extractor.frame(frame, compressed),
+    async frame(frame, compressed) {
+      extractor.frame(frame, compressed);
+      // Whatever else is to be done in this thread gets its turn: feeding the others above all.
+      await setImmediate();
+    },
     end: () => extractor.end(),
     get tally() {
       return extractor.tally;

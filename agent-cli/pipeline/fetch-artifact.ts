@@ -1,10 +1,17 @@
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { closeSync, constants, createReadStream, openSync, readSync } from "node:fs";
 import { type FileHandle, open, rm, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { DamagedArtifact } from "./damaged.ts";
 import { errorCode } from "./error-code.ts";
+import { hashFile } from "./hash-file.ts";
 import type { StoredArtifact } from "./pipeline.ts";
+
+/** What is smaller is hashed before another thread would have started. */
+const minBytesForThread = 32 * 1024 * 1024;
+
+/** No link is followed and no pipe waited for, as the storage itself would not. */
+const readFlags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 
 /** Room that a spooled artifact must leave free. */
 const reserveBytes = 256 * 1024 * 1024;
@@ -17,6 +24,10 @@ export type Artifact = {
   first(): AsyncIterable<Uint8Array>;
   /** The same bytes again: from the work directory if they found room there, else fetched and checked anew. */
   second(): AsyncIterable<Uint8Array>;
+  /** Reads the whole of it once; when it resolves, size and hash were right. */
+  prove(): Promise<void>;
+  /** A part of it at once, where it is a file of this machine: false when it must be asked for by `range`. */
+  readNow(offset: number, target: Buffer): boolean;
   /** A part of it, from where it costs least. */
   range(offset: number, length: number): AsyncIterable<Uint8Array>;
   /** Null when nobody knows. */
@@ -44,6 +55,8 @@ class FetchedArtifact implements Artifact {
   readonly #spoolPath: string | null;
   #spool: Spool | null = null;
   #sha256: string | null;
+  /** Of its file on this machine, once that is open; -1 when there is none to be had. */
+  #fd: number | null = null;
 
   constructor(job: Fetching, sizeBytes: number | null, spoolPath: string | null) {
     this.#job = job;
@@ -73,6 +86,45 @@ class FetchedArtifact implements Artifact {
     }
   }
 
+  async prove(): Promise<void> {
+    const { signal } = this.#job;
+    const fd = (this.sizeBytes ?? 0) < minBytesForThread ? -1 : this.#descriptor();
+    if (fd < 0) {
+      for await (const _ of this.first()) signal.throwIfAborted();
+      return;
+    }
+    const show = (bytes: number) => {
+      this.fetchedBytes = bytes;
+    };
+    const { bytes, sha256 } = await hashFile(fd, signal, show);
+    this.#requireExpected(bytes, sha256);
+  }
+
+  readNow(offset: number, target: Buffer): boolean {
+    const fd = this.#descriptor();
+    if (fd < 0) return false;
+    for (let used = 0; used < target.length; ) {
+      const read = readInto(fd, target, used, offset + used);
+      if (read === 0) throw new DamagedArtifact("it is cut off");
+      used += read;
+    }
+    this.fetchedBytes += target.length;
+    return true;
+  }
+
+  /** What cannot be opened is left to the storage, which has the words for it. */
+  #descriptor(): number {
+    const { storage, key, nearby } = this.#job;
+    const path = this.#spool?.usable ? this.#spoolPath : nearby ? (storage.pathOf?.(key) ?? null) : null;
+    if (path === null) return -1;
+    try {
+      this.#fd ??= openSync(path, readFlags);
+    } catch {
+      this.#fd = -1;
+    }
+    return this.#fd;
+  }
+
   async *range(offset: number, length: number): AsyncGenerator<Uint8Array> {
     if (length === 0) return;
     const { storage, key, signal } = this.#job;
@@ -92,6 +144,8 @@ class FetchedArtifact implements Artifact {
   }
 
   async close(): Promise<void> {
+    if (this.#fd !== null && this.#fd >= 0) closeSync(this.#fd);
+    this.#fd = null;
     await this.#spool?.remove();
   }
 
@@ -105,13 +159,23 @@ class FetchedArtifact implements Artifact {
       if (expected.sizeBytes !== null && this.fetchedBytes > expected.sizeBytes) break;
       yield chunk;
     }
-    if (expected.sizeBytes !== null && this.fetchedBytes !== expected.sizeBytes) {
-      throw wrongSize(expected.sizeBytes);
-    }
-    const sha256 = hash.digest("hex");
+    this.#requireExpected(this.fetchedBytes, hash.digest("hex"));
+  }
+
+  #requireExpected(bytes: number, sha256: string): void {
+    const { sizeBytes } = this.#job.expected;
+    if (sizeBytes !== null && bytes !== sizeBytes) throw wrongSize(sizeBytes);
     // Without a recorded hash, the second reading must at least be what the first one proved.
     this.#sha256 ??= sha256;
     if (sha256 !== this.#sha256) throw new DamagedArtifact("its SHA-256 is not the one that was recorded");
+  }
+}
+
+function readInto(fd: number, target: Buffer, from: number, position: number): number {
+  try {
+    return readSync(fd, target, from, target.length - from, position);
+  } catch (error) {
+    throw new Error(`the backup could not be read: ${errorCode(error)}`, { cause: error });
   }
 }
 

@@ -9,6 +9,8 @@ const headerReadBytes = 65 * 1024;
 export type PlainStream = {
   readonly sizeBytes: number;
   read(offset: number, length: number): AsyncIterable<Uint8Array>;
+  /** A part at once, where that is possible: false when it must be asked for by `read`. */
+  readNow(offset: number, target: Buffer): boolean;
 };
 
 /** Opens it; of an encrypted one that needs the beginning, and a key that fits. */
@@ -17,12 +19,19 @@ export async function openPlainStream(
   sizeBytes: number,
   identities: Identities | null,
 ): Promise<PlainStream> {
-  if (!identities) return { sizeBytes, read: (offset, length) => artifact.range(offset, length) };
+  if (!identities) {
+    return {
+      sizeBytes,
+      read: (offset, length) => artifact.range(offset, length),
+      readNow: (offset, target) => artifact.readNow(offset, target),
+    };
+  }
   const { decryptRange, openedBytes } = await import("./decrypt.ts");
   const payload = await readPayloadHead(artifact, sizeBytes, identities);
   const payloadBytes = sizeBytes - payload.startsAt;
   return {
     sizeBytes: openedBytes(payloadBytes),
+    readNow: () => false,
     read: (offset, length) =>
       decryptRange(payload, payloadBytes, (from, count) => artifact.range(from, count), { offset, length }),
   };

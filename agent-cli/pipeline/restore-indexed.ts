@@ -27,16 +27,20 @@ type Planned = { plan: Plan; structure: TarEntry[] };
 /**
  * Restores by the index: what is to be written is known before anything of the archive's content is read, only the
  * frames that hold it are, and several threads decode and write. Every file's content is compared with its hash before
- * the file takes its place. With a base, what the differential run left there comes from there.
+ * the file takes its place. With a base, what the differential run left there comes from there. The plan is made while the
+ * archive is still being proven, which writes nothing; that it is damaged is said before anything else.
  */
 export async function restoreIndexed(
   restoring: Restoring,
   own: IndexedArchive,
   base: IndexedArchive | null,
+  proven: Promise<void>,
 ): Promise<{ entries: number; bytes: number }> {
   const { job, selection, warnings, progress } = restoring;
   const destination = job.destination ?? "/";
-  const { plan, structure } = planByIndex(own, new Planner(destination, selection, job.conflict), selection);
+  const planned = tried(() => planByIndex(own, new Planner(destination, selection, job.conflict), selection));
+  await proven;
+  const { plan, structure } = planned();
   Object.assign(progress, { phase: "restoring", totalEntries: plan.entries, totalSourceBytes: plan.bytes });
   const { conflict, selectedPaths } = job;
   const extractor = new Extractor({ destination, plan, selection, conflict, warnings });
@@ -69,6 +73,18 @@ export async function restoreIndexed(
   }
   if (plan.kept.size > 0) job.report.log("info", `${plan.kept.size} existing files were kept as they are`);
   return { entries: sum("entries"), bytes: sum("bytes") };
+}
+
+/** Does it now, and tells how it went when it is asked. */
+function tried<Result>(action: () => Result): () => Result {
+  try {
+    const result = action();
+    return () => result;
+  } catch (error) {
+    return () => {
+      throw error;
+    };
+  }
 }
 
 /** Tells what a restore would do; the index knows it all. */
@@ -223,13 +239,15 @@ async function* feed(lane: ExtractionLane, batch: readonly Fetchable[]): AsyncGe
   const [first, last] = [batch[0], batch.at(-1)];
   if (!first || !last) return;
   const start = startOf(first.segment);
-  const reader = new ByteReader(first.archive.plain.read(start, endOf(last.segment) - start));
+  const { plain } = first.archive;
+  const reader = new ByteReader(plain.read(start, endOf(last.segment) - start));
   try {
     for (const { segment } of batch) {
       lane.begin(segment.members);
       for (const frame of segment.frames) {
         const compressed = lane.room(frame.compressedBytes);
-        if (!(await reader.fill(compressed))) throw new DamagedArtifact("it is cut off");
+        const isThere = plain.readNow(frame.compressedAt, compressed) || (await reader.fill(compressed));
+        if (!isThere) throw new DamagedArtifact("it is cut off");
         await lane.frame(frame, compressed);
         yield;
       }

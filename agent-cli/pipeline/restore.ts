@@ -102,9 +102,13 @@ async function restoreByIndex(
   const full = own.index.base && (await openFull(restoring, own.index.base));
   // Where no hash of the whole is known, reading the whole would prove nothing more of the selected files than theirs do.
   const alone = job.selectedPaths !== null && (job.archiveIndex || job.expected.sha256 === null);
-  if (!alone) await prove(own.artifact, job, job.signal);
-  if (!alone && full) await readThrough(full.artifact, job.signal);
-  return await restoreIndexed(restoring, own, full);
+  const proven = alone ? Promise.resolve() : proveBoth(own, full, job);
+  return await restoreIndexed(restoring, own, full, proven);
+}
+
+async function proveBoth(own: IndexedArchive, full: IndexedArchive | null, job: RestoreJob): Promise<void> {
+  await prove(own.artifact, job, job.signal);
+  await full?.artifact.prove();
 }
 
 /** The full backup that a differential one stands on, which must be the very one. */
@@ -132,14 +136,9 @@ async function prove(
   { expected, identities }: StoredArtifact,
   signal: AbortSignal,
 ): Promise<void> {
-  if (expected.sha256 !== null) return await readThrough(artifact, signal);
+  if (expected.sha256 !== null) return await artifact.prove();
   const content = contentOf({ identities: identities ?? null, compression: "zstd" }, artifact.first());
   await readArchive(content, { entry() {}, data() {}, endEntry() {} }, signal, () => {});
-}
-
-/** At the end its hash is compared. */
-async function readThrough(artifact: Artifact, signal: AbortSignal): Promise<void> {
-  for await (const _ of artifact.first()) signal.throwIfAborted();
 }
 
 async function restoreArchive(

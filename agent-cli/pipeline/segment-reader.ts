@@ -1,5 +1,6 @@
 import { DamagedArtifact } from "./damaged.ts";
 import type { FrameDecoder } from "./frame-decoder.ts";
+import { readPlainFile } from "./plain-file.ts";
 import { type Member, type PlacedFrame, unpackMembers } from "./segments.ts";
 import { contentSize, deletedMember, type TarEntry } from "./tar-entry.ts";
 import { type TarHandler, TarReader } from "./untar.ts";
@@ -31,13 +32,28 @@ export class SegmentReader implements TarHandler {
     const content = this.#decode(compressed, frame.plainBytes);
     const end = frame.plainAt + frame.plainBytes;
     while (this.#reading < this.#members.length) {
-      const { from, to } = this.#stretch(end);
-      if (from >= end) return;
-      const until = Math.min(end, to);
-      this.#tar.push(content.subarray(Math.max(0, from - frame.plainAt), until - frame.plainAt));
-      while ((this.#members[this.#reading]?.to ?? Number.POSITIVE_INFINITY) <= until) this.#reading += 1;
-      if (to >= end) return;
+      const member = this.#members[this.#reading] as Member;
+      if (member.from >= end) return;
+      const at = member.from - frame.plainAt;
+      const isWhole = at >= 0 && member.to <= end;
+      if (!isWhole || !this.#readPlain(member, content, at))
+        this.#tar.push(content.subarray(Math.max(0, at), Math.min(end, member.to) - frame.plainAt));
+      if (member.to > end) return;
+      this.#reading += 1;
     }
+  }
+
+  /** The short way for most members; false where the strict reader must look, or is in the middle of something. */
+  #readPlain(member: Member, content: Buffer, at: number): boolean {
+    if (member.type !== "file" || this.#next !== this.#reading) return false;
+    const file = readPlainFile(content, at, member);
+    if (!file) return false;
+    this.#next += 1;
+    this.#handler.entry(file.entry);
+    if (member.size > 0)
+      this.#handler.data(content.subarray(file.contentAt, file.contentAt + member.size), 0);
+    this.#handler.endEntry();
+    return true;
   }
 
   /** To be called after the last frame. */
@@ -70,18 +86,6 @@ export class SegmentReader implements TarHandler {
 
   endEntry(): void {
     if (!this.#isList) this.#handler.endEntry();
-  }
-
-  /** The members from the current one on that follow each other without a gap, as far as they begin before `end`. */
-  #stretch(end: number): { from: number; to: number } {
-    const first = this.#members[this.#reading] as Member;
-    let { to } = first;
-    for (let i = this.#reading + 1; i < this.#members.length && to < end; i += 1) {
-      const member = this.#members[i] as Member;
-      if (member.from !== to) break;
-      to = member.to;
-    }
-    return { from: first.from, to };
   }
 }
 

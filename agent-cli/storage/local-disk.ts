@@ -79,6 +79,7 @@ export function localDisk(config: LocalDiskConfig): Storage {
   };
   return {
     ...storage,
+    pathOf,
     async check(options) {
       await inWords(root, () => makeRoot(root));
       await checkRoundTrip(storage, options);

@@ -18,6 +18,7 @@ export function retrying(storage: Storage, policy: RetryPolicy = defaultRetryPol
     list: (prefix, options) => listAgain(storage, policy, prefix, options.signal),
     delete: (key, options) => retry(policy, options.signal, () => storage.delete(key, options)),
     check: (options) => retry(policy, options.signal, () => storage.check(options)),
+    ...(storage.pathOf ? { pathOf: storage.pathOf } : {}),
   };
 }
 

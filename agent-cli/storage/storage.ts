@@ -20,6 +20,8 @@ export type Storage = {
   delete(key: string, options: CallOptions): Promise<void>;
   /** Proves that this place can be used by writing, reading back and deleting a small object; throws the reason. */
   check(options: CallOptions): Promise<void>;
+  /** Where the object is when it is a file of this machine, which may then be read there as well. */
+  pathOf?(key: string): string;
 };
 
 export type CallOptions = { signal: AbortSignal };
