@@ -41,6 +41,9 @@ export type IndexEntry = {
   tarOffset: number;
 };
 
+/** An entry without what only the next backup asks for. */
+export type IndexMember = Omit<IndexEntry, "ctimeNs" | "dev" | "ino">;
+
 /** No file has this time of change, so none is ever taken for unchanged because of it. */
 export const unsureCtime = -1n;
 

@@ -1,13 +1,13 @@
-import { parentPort, workerData } from "node:worker_threads";
+import { parentPort } from "node:worker_threads";
 import { DamagedArtifact } from "./damaged.ts";
 import type { FromExtractor, ToExtractor } from "./extraction-lane.ts";
-import { type ExtractionPart, SegmentExtractor } from "./segment-extractor.ts";
+import { SegmentExtractor } from "./segment-extractor.ts";
 import { WarningList } from "./warnings.ts";
 
 /** A thread that writes the files of segments. After an error it only waits to be closed. */
-if (parentPort) serve(parentPort, workerData as ExtractionPart);
+if (parentPort) serve(parentPort);
 
-function serve(port: NonNullable<typeof parentPort>, part: ExtractionPart): void {
+function serve(port: NonNullable<typeof parentPort>): void {
   const say = (message: FromExtractor, given: ArrayBuffer[] = []) => port.postMessage(message, given);
   const warnings = new WarningList((warning) => say({ type: "warning", warning }));
   let extractor: SegmentExtractor | null = null;
@@ -17,11 +17,8 @@ function serve(port: NonNullable<typeof parentPort>, part: ExtractionPart): void
       if (message.type === "close") {
         extractor?.close();
         port.close();
-      } else if (!failed) {
-        // Only now: it makes the destination.
-        extractor ??= new SegmentExtractor(part, warnings);
-        perform(extractor, message, say);
-      }
+      } else if (message.type === "prepare") extractor = new SegmentExtractor(message.part, warnings);
+      else if (extractor && !failed) perform(extractor, message, say);
     } catch (error) {
       failed = true;
       const reason = error instanceof Error ? error.message : String(error);
@@ -32,7 +29,7 @@ function serve(port: NonNullable<typeof parentPort>, part: ExtractionPart): void
 
 function perform(
   extractor: SegmentExtractor,
-  message: Exclude<ToExtractor, { type: "close" }>,
+  message: Exclude<ToExtractor, { type: "close" | "prepare" }>,
   say: (message: FromExtractor, given?: ArrayBuffer[]) => void,
 ): void {
   switch (message.type) {

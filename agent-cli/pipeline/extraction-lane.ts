@@ -23,6 +23,7 @@ export type ExtractionLane = {
 };
 
 export type ToExtractor =
+  | { type: "prepare"; part: ExtractionPart }
   | { type: "begin"; members: Uint8Array }
   | { type: "frame"; frame: PlacedFrame; compressed: Uint8Array<ArrayBuffer> }
   | { type: "end" }
@@ -67,12 +68,8 @@ const maxFramesWaiting = 3;
 /** As much as a frame of the packer's can be. */
 const roomBytes = slabBytes + slabBytes / 64;
 
-/** Writes in a thread of its own. */
-export function threadLane(part: ExtractionPart, warnings: WarningList): ExtractionLane {
-  return new ThreadLane(part, warnings);
-}
-
-class ThreadLane implements ExtractionLane {
+/** Writes in a thread of its own, which starts at once and writes nothing before it was prepared. */
+export class ThreadLane implements ExtractionLane {
   tally: ExtractionTally = { entries: 0, bytes: 0, currentPath: null };
   readonly #worker: Worker;
   readonly #exited: Promise<void>;
@@ -83,10 +80,10 @@ class ThreadLane implements ExtractionLane {
   #finished: Map<string, MemberPath> | null = null;
   #wake: () => void = () => {};
 
-  constructor(part: ExtractionPart, warnings: WarningList) {
+  constructor(warnings: WarningList) {
     this.#warnings = warnings;
     const own = import.meta.url.endsWith(".ts") ? "./extract-worker.ts" : "./extract-worker.js";
-    this.#worker = new Worker(new URL(own, import.meta.url), { workerData: part });
+    this.#worker = new Worker(new URL(own, import.meta.url));
     this.#exited = new Promise((resolve) =>
       this.#worker.once("exit", () => {
         this.#fail(new Error("a thread of the restore ended by itself"));
@@ -95,6 +92,10 @@ class ThreadLane implements ExtractionLane {
     );
     this.#worker.on("message", (message: FromExtractor) => this.#hear(message));
     this.#worker.on("error", (error) => this.#fail(error));
+  }
+
+  prepare(part: ExtractionPart): void {
+    this.#say({ type: "prepare", part });
   }
 
   begin(members: Buffer): void {

@@ -1,5 +1,5 @@
 import type { BigIntStats } from "node:fs";
-import type { IndexEntry } from "./archive-index.ts";
+import type { IndexEntry, IndexMember } from "./archive-index.ts";
 import { BytesIn } from "./index-bytes.ts";
 import {
   broken,
@@ -112,6 +112,14 @@ export class IndexEntries implements Iterable<IndexEntry> {
     for (const segment of this.#segments) yield* this.of(segment);
   }
 
+  /** The same without what tells the state of a file: most of the time goes to those numbers. */
+  *members(): Generator<IndexMember> {
+    for (const segment of this.#segments) {
+      const content = this.#content(segment);
+      for (let i = 0; i < segment.count; i += 1) yield content.member(i);
+    }
+  }
+
   /** The entries of one of its segments. */
   *of(segment: Segment): Generator<IndexEntry> {
     const content = this.#content(segment);
@@ -179,25 +187,35 @@ class SegmentContent {
 
   entry(row: number): IndexEntry {
     const view = this.#view;
-    const at = (column: keyof Columns) => this.#columns[column] + row * widths[column];
-    const code = view.getUint8(at("type"));
-    const mtimeNs = view.getBigInt64(at("mtime"), true);
+    const member = this.member(row);
+    return {
+      ...member,
+      ctimeNs: BigInt.asIntN(64, member.mtimeNs + view.getBigInt64(this.#at("ctime", row), true)),
+      dev: view.getBigUint64(this.#at("dev", row), true),
+      ino: view.getBigUint64(this.#at("ino", row), true),
+    };
+  }
+
+  member(row: number): IndexMember {
+    const view = this.#view;
+    const code = view.getUint8(this.#at("type", row));
     return {
       path: this.#paths[row] as Buffer,
       type: code === sparseCode ? "file" : (types[code] as TarEntry["type"]),
       sparse: code === sparseCode,
-      size: this.#size(view.getFloat64(at("size"), true)),
-      mode: view.getUint16(at("mode"), true) & 0o7777,
-      uid: view.getUint32(at("uid"), true),
-      gid: view.getUint32(at("gid"), true),
-      mtimeNs,
-      ctimeNs: BigInt.asIntN(64, mtimeNs + view.getBigInt64(at("ctime"), true)),
-      dev: view.getBigUint64(at("dev"), true),
-      ino: view.getBigUint64(at("ino"), true),
+      size: this.#size(view.getFloat64(this.#at("size", row), true)),
+      mode: view.getUint16(this.#at("mode", row), true) & 0o7777,
+      uid: view.getUint32(this.#at("uid", row), true),
+      gid: view.getUint32(this.#at("gid", row), true),
+      mtimeNs: view.getBigInt64(this.#at("mtime", row), true),
       linkPath: this.#links[row] ?? null,
       sha256: this.#hashes[row] ?? null,
-      tarOffset: this.#kept ? -1 : this.#tarOffset(view.getFloat64(at("tarOffset"), true)),
+      tarOffset: this.#kept ? -1 : this.#tarOffset(view.getFloat64(this.#at("tarOffset", row), true)),
     };
+  }
+
+  #at(column: keyof Columns, row: number): number {
+    return this.#columns[column] + row * widths[column];
   }
 
   #size(value: number): number {

@@ -1,23 +1,23 @@
 import { availableParallelism } from "node:os";
-import type { IndexEntry } from "./archive-index.ts";
+import type { IndexMember } from "./archive-index.ts";
 import { ByteReader } from "./byte-reader.ts";
 import { DamagedArtifact } from "./damaged.ts";
 import { type DryRunOutcome, Survey } from "./dry-run.ts";
 import { Extractor } from "./extract.ts";
-import { type ExtractionLane, ownLane, threadLane } from "./extraction-lane.ts";
+import { type ExtractionLane, ownLane, ThreadLane } from "./extraction-lane.ts";
 import type { IndexedArchive } from "./indexed-archive.ts";
 import { pathKey, type Selection, splitMemberPath } from "./member-path.ts";
 import type { Plan } from "./plan-extraction.ts";
 import { Planner } from "./plan-extraction.ts";
 import type { Restoring } from "./restore.ts";
-import type { ExtractionPart } from "./segment-extractor.ts";
 import { type Segment, segmentsOf } from "./segments.ts";
 import type { TarEntry } from "./tar-entry.ts";
 import { toTarEntry } from "./to-tar-entry.ts";
 import type { WarningList } from "./warnings.ts";
 
-/** Fewer files than this are written by the thread that is there. */
+/** Fewer files than this, and fewer bytes, are written by the thread that is there. */
 const minEntriesForThreads = 1_000;
+const minBytesForThreads = 64 * 1024 * 1024;
 const maxThreads = 4;
 /** Neighbouring segments are fetched by one request up to so many bytes. */
 const fetchBytes = 8 * 1024 * 1024;
@@ -36,22 +36,37 @@ export async function restoreIndexed(
   base: IndexedArchive | null,
   proven: Promise<void>,
 ): Promise<{ entries: number; bytes: number }> {
-  const { job, selection, warnings, progress } = restoring;
-  const destination = job.destination ?? "/";
-  const planned = tried(() => planByIndex(own, new Planner(destination, selection, job.conflict), selection));
-  await proven;
-  const { plan, structure } = planned();
+  const { job, selection, warnings } = restoring;
+  const threads: ThreadLane[] = [];
+  try {
+    if (selection.isAll) threads.push(...startThreads(sizeOf(own, base), warnings));
+    const planner = new Planner(job.destination ?? "/", selection, job.conflict);
+    const planned = tried(() => planByIndex(own, planner, selection));
+    await proven;
+    const { plan, structure } = planned();
+    if (!selection.isAll) threads.push(...startThreads(plan, warnings));
+    return await write(restoring, { own, base, plan, structure, threads });
+  } finally {
+    await Promise.all(threads.map((thread) => thread.close()));
+  }
+}
+
+type ToWrite = Planned & { own: IndexedArchive; base: IndexedArchive | null; threads: readonly ThreadLane[] };
+
+async function write(
+  { job, selection, warnings, progress }: Restoring,
+  { own, base, plan, structure, threads }: ToWrite,
+): Promise<{ entries: number; bytes: number }> {
   Object.assign(progress, { phase: "restoring", totalEntries: plan.entries, totalSourceBytes: plan.bytes });
   const { conflict, selectedPaths } = job;
+  const destination = job.destination ?? "/";
   const extractor = new Extractor({ destination, plan, selection, conflict, warnings });
-  const part = {
-    destination,
-    selectedPaths,
-    conflict,
-    plan: { linkTargets: plan.linkTargets, standIns: plan.standIns },
-    fresh: plan.fresh,
-  };
-  const lanes = openLanes(plan.entries, part, warnings);
+  const { linkTargets, standIns, fresh } = plan;
+  const part = { destination, selectedPaths, conflict, plan: { linkTargets, standIns }, fresh };
+  for (const thread of threads) thread.prepare(part);
+  // This thread writes too: feeding the others takes little of its time. They come first, so that none of them waits.
+  const here = ownLane(part, warnings);
+  const lanes: ExtractionLane[] = [...threads, here];
   const tallies = () => [extractor, ...lanes.map(({ tally }) => tally)];
   const sum = (count: "entries" | "bytes") => tallies().reduce((total, tally) => total + tally[count], 0);
   const show = () => {
@@ -68,7 +83,7 @@ export async function restoreIndexed(
     extractor.finish();
     show();
   } finally {
-    await Promise.all(lanes.map((lane) => lane.close()));
+    await here.close();
     extractor.close();
   }
   if (plan.kept.size > 0) job.report.log("info", `${plan.kept.size} existing files were kept as they are`);
@@ -98,7 +113,7 @@ export function surveyByIndex({ job, selection }: Restoring, own: IndexedArchive
 function planByIndex({ index }: IndexedArchive, planner: Planner, selection: Selection): Planned {
   const structure: TarEntry[] = [];
   try {
-    for (const entry of index.entries) {
+    for (const entry of index.entries.members()) {
       const member = toTarEntry(entry);
       planner.entry(member);
       const isStructure = member.type === "directory" || member.type === "link";
@@ -110,7 +125,7 @@ function planByIndex({ index }: IndexedArchive, planner: Planner, selection: Sel
   }
 }
 
-const keyOf = ({ path }: IndexEntry): string => pathKey(splitMemberPath(path.subarray(1)));
+const keyOf = ({ path }: IndexMember): string => pathKey(splitMemberPath(path.subarray(1)));
 
 const copyOf = (entry: TarEntry): TarEntry => ({
   ...entry,
@@ -127,7 +142,7 @@ function* wantedSegments(
   selection: Selection,
 ): Generator<Fetchable> {
   const all = selection.isAll && plan.kept.size === 0;
-  const want = (entry: IndexEntry): boolean => {
+  const want = (entry: IndexMember): boolean => {
     if (entry.type === "directory" || entry.type === "link") return false;
     if (all) return true;
     const key = keyOf(entry);
@@ -145,9 +160,9 @@ function* wantedSegments(
 type LeftInBase = Map<string, { type: TarEntry["type"]; size: number; sha256: string | null }>;
 
 /** The wanted members that the differential run found unchanged. */
-function leftInBase({ index }: IndexedArchive, want: (entry: IndexEntry) => boolean): LeftInBase {
+function leftInBase({ index }: IndexedArchive, want: (entry: IndexMember) => boolean): LeftInBase {
   const left: LeftInBase = new Map();
-  for (const entry of index.entries) {
+  for (const entry of index.entries.members()) {
     if (entry.tarOffset >= 0 || !want(entry)) continue;
     const { type, size, sha256 } = entry;
     left.set(entry.path.toString("latin1"), { type, size, sha256: sha256?.toString("latin1") ?? null });
@@ -155,7 +170,7 @@ function leftInBase({ index }: IndexedArchive, want: (entry: IndexEntry) => bool
   return left;
 }
 
-function takeFromBase(left: LeftInBase, entry: IndexEntry): boolean {
+function takeFromBase(left: LeftInBase, entry: IndexMember): boolean {
   const key = entry.path.toString("latin1");
   const wanted = left.get(key);
   if (!wanted) return false;
@@ -169,12 +184,20 @@ function takeFromBase(left: LeftInBase, entry: IndexEntry): boolean {
 const notItsBase = (key: string) =>
   new DamagedArtifact(`its base does not hold ${Buffer.from(key, "latin1")} as it was`);
 
-/** This thread writes too: feeding the others takes little of its time. They come first, so that none of them waits. */
-function openLanes(entries: number, part: ExtractionPart, warnings: WarningList): ExtractionLane[] {
-  const threads = entries < minEntriesForThreads ? 1 : Math.min(availableParallelism(), maxThreads);
-  const others = Array.from({ length: threads - 1 }, () => threadLane(part, warnings));
-  return [...others, ownLane(part, warnings)];
+/** Beside the thread that is there, as many as there are processors for: for little, they would only cost their start. */
+function startThreads({ entries, bytes }: { entries: number; bytes: number }, warnings: WarningList) {
+  if (entries < minEntriesForThreads && bytes < minBytesForThreads) return [];
+  const count = Math.min(availableParallelism(), maxThreads) - 1;
+  return Array.from({ length: count }, () => new ThreadLane(warnings));
 }
+
+const sizeOf = ({ index }: IndexedArchive, base: IndexedArchive | null) => ({
+  entries: index.entries.length,
+  bytes: [...index.frames, ...(base?.index.frames ?? [])].reduce(
+    (sum, { plainBytes }) => sum + plainBytes,
+    0,
+  ),
+});
 
 /** Hands the segments out, a batch at a time, to whichever lane has room. The first failure ends all. */
 async function fill(

@@ -1,4 +1,4 @@
-import type { ArchiveIndex, IndexEntry, IndexFrame } from "./archive-index.ts";
+import type { ArchiveIndex, IndexFrame, IndexMember } from "./archive-index.ts";
 import { DamagedArtifact } from "./damaged.ts";
 import type { TarEntry } from "./tar-entry.ts";
 
@@ -25,7 +25,7 @@ const maxFrameBytes = 64 * 1024 * 1024;
  * The parts of an archive that hold the wanted members, in order. No frame is in two of them. `want` says what the
  * member is to be, or null for one that is not wanted.
  */
-export function* segmentsOf(index: ArchiveIndex, want: (entry: IndexEntry) => boolean): Generator<Segment> {
+export function* segmentsOf(index: ArchiveIndex, want: (entry: IndexMember) => boolean): Generator<Segment> {
   const frames = placeFrames(index.frames);
   const last = frames.at(-1);
   const tarBytes = last ? last.plainAt + last.plainBytes : 0;
@@ -58,11 +58,11 @@ function placeFrames(frames: readonly IndexFrame[]): PlacedFrame[] {
 function* membersOf(
   index: ArchiveIndex,
   tarBytes: number,
-  want: (entry: IndexEntry) => boolean,
+  want: (entry: IndexMember) => boolean,
 ): Generator<Member> {
   let waiting: Member | null = null;
   let previous = -1;
-  for (const entry of index.entries) {
+  for (const entry of index.entries.members()) {
     if (entry.tarOffset < 0) continue;
     if (entry.tarOffset <= previous) throw new DamagedArtifact("its index: the members are not in order");
     previous = entry.tarOffset;

@@ -1,10 +1,10 @@
-import type { IndexEntry } from "./archive-index.ts";
+import type { IndexMember } from "./archive-index.ts";
 import type { TarEntry } from "./tar-entry.ts";
 
 const slash = Buffer.from("/");
 
 /** What an index tells of a member, as if it was read from the archive; of a device, not which one it is. */
-export const toTarEntry = (entry: IndexEntry): TarEntry => ({
+export const toTarEntry = (entry: IndexMember): TarEntry => ({
   path: entry.type === "directory" ? Buffer.concat([entry.path.subarray(1), slash]) : entry.path.subarray(1),
   type: entry.type,
   mode: entry.mode,
@@ -21,6 +21,6 @@ export const toTarEntry = (entry: IndexEntry): TarEntry => ({
 });
 
 /** An index names a hard link's target absolutely, an archive from its own root. */
-function linkPathOf({ type, linkPath }: IndexEntry): Buffer | null {
+function linkPathOf({ type, linkPath }: IndexMember): Buffer | null {
   return type === "link" && linkPath?.[0] === 47 ? linkPath.subarray(1) : linkPath;
 }
