@@ -1,6 +1,5 @@
 import { resolve } from "node:path";
 import { ExitError } from "../exit-codes.ts";
-import { makeStorageDispatcher } from "../network.ts";
 import { openStorage } from "../storage/open-storage.ts";
 import type { Storage } from "../storage/storage.ts";
 
@@ -22,7 +21,11 @@ type ReadPlace = Pick<Place, "shown" | "key"> & {
 export async function openPlace(place: string, fileName: string | null): Promise<Place> {
   const { targetType, targetConfig, key, shown } = readPlace(place, fileName);
   const storage = await openStorage(targetType, targetConfig, {
-    dispatcher: async () => makeStorageDispatcher({ proxyUrl: null, insecureTls: false, caCertFile: null }),
+    // A file of this machine needs no network, which takes a while to load.
+    dispatcher: async () => {
+      const { makeStorageDispatcher } = await import("../network.ts");
+      return makeStorageDispatcher({ proxyUrl: null, insecureTls: false, caCertFile: null });
+    },
   });
   return { shown, key, storage, nearby: targetType === "local_disk" };
 }
