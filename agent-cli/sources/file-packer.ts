@@ -20,10 +20,10 @@ const maxSmallMapBytes = 64 * 1024;
 const pieceBytes = 256 * 1024;
 
 /** Whether a file of this size is packed into one frame with others; larger ones are cut over frames of their own. */
-export const fitsOneFrame = (size: number): boolean => roomFor(maxSmallMapBytes + size) <= slabBytes;
+const fitsOneFrame = (size: number): boolean => roomFor(maxSmallMapBytes + size) <= slabBytes;
 
 /** The most that something with so much content takes. */
-export const roomFor = (content: number): number => maxHeaderBytes + content + blockBytes;
+const roomFor = (content: number): number => maxHeaderBytes + content + blockBytes;
 
 /** Who is told what became of an entry. */
 export type PackReport = {
