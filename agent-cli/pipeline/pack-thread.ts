@@ -37,8 +37,7 @@ function perform(asked: Ask, moved: ArrayBuffer[]): Requests[keyof Requests]["an
     case "seal": {
       const sealed = sealRun(asked.ask);
       release(asked.ask.bytes);
-      // Ciphers are small for the collector and are not: without this, those of a gigabyte take 100 MB.
-      globalThis.gc?.({ type: "minor" });
+      collectCiphers();
       moved.push(sealed.buffer as ArrayBuffer);
       return { sealed };
     }
@@ -47,6 +46,15 @@ function perform(asked: Ask, moved: ArrayBuffer[]): Requests[keyof Requests]["an
       return null;
   }
 }
+
+/** Ciphers are small for the collector and are not: without this, those of a gigabyte take 100 MB. */
+function collectCiphers(): void {
+  runsSealed += 1;
+  if (runsSealed % runsPerCollection === 0) globalThis.gc?.({ type: "minor" });
+}
+
+let runsSealed = 0;
+const runsPerCollection = 4;
 
 let comparing: CompareOptions | null = null;
 

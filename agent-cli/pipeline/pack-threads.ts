@@ -129,11 +129,17 @@ export class PackThreads {
     }
   }
 
+  /** One thread seals more than a gigabyte a second. */
+  #mostFor(kind: RequestKind): number {
+    if (kind === "seal") return 1;
+    return kind === "readAhead" ? this.#mostReaders : this.#most;
+  }
+
   /** A thread that has room for one more request; the place is kept for whoever asked first. */
   #freeThread(kind: RequestKind): Thread | Promise<Thread> {
     const idle = this.#threads.find(({ asked }) => asked === 0);
     if (idle) return idle;
-    if (this.#threads.length < (kind === "readAhead" ? this.#mostReaders : this.#most)) {
+    if (this.#threads.length < this.#mostFor(kind)) {
       const started = this.#start();
       this.#threads.push(started);
       return started;
