@@ -159,7 +159,7 @@ const hiddenValues = async (): Promise<[string, string][]> => {
 /** The text of an answer; of one that does not end, what comes within half a second. */
 async function read(e: Endpoint): Promise<{ status: number; text: string }> {
   const noun = e.path.split("/")[2] ?? "";
-  const query = e.query.safeParse({}).success ? "" : "?schedule=0+3+*+*+*";
+  const query = e.query.safeParse({}).success ? "" : "?schedule=0+3+*+*+*&text=a";
   const response = await exports.default.fetch(
     `${ORIGIN}${fillPath(e.path, { id: ids[noun] ?? 1 })}${query}`,
     {
@@ -178,8 +178,11 @@ async function read(e: Endpoint): Promise<{ status: number; text: string }> {
   return { status: response.status, text };
 }
 
-/** What cannot be answered here: a node that has never been there has no directory, a database no files to list. */
-const refused: Record<string, number> = { browseNode: 409, recordContents: 400 };
+/**
+ * What cannot be answered here: a node that has never been there has no directory, a database no files to list, and news
+ * come over a socket, which tells of nouns and numbers only.
+ */
+const refused: Record<string, number> = { browseNode: 409, recordContents: 400, live: 426 };
 
 describe("no secret", () => {
   it.each(readable)("is in what %s answers to an administrator", async (name, e) => {

@@ -72,7 +72,7 @@ async function ask(address: string, init: RequestInit): Promise<Response> {
 }
 
 /** The address of a call, relative to this page's master. */
-export function addressOf(endpoint: Endpoint, params: Params<string>, query: unknown): string {
+function addressOf(endpoint: Endpoint, params: Params<string>, query: unknown): string {
   const search = new URLSearchParams();
   for (const [key, value] of Object.entries(query ?? {}))
     if (value !== undefined && value !== null && value !== "") search.set(key, String(value));

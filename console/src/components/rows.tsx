@@ -77,6 +77,6 @@ const FEW = 20;
 /** The master looks for what no index knows in one part of a list at a time: parts that hold little are followed by more. */
 function useFilled({ hasNextPage, isFetching, isError, fetchNextPage }: Paged<unknown>, found: number): void {
   useEffect(() => {
-    if (hasNextPage && !isFetching && !isError && found < FEW) fetchNextPage();
+    if (hasNextPage && !isFetching && !isError && found < FEW) void fetchNextPage();
   }, [hasNextPage, isFetching, isError, fetchNextPage, found]);
 }

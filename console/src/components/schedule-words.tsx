@@ -31,7 +31,7 @@ export function useScheduleWords(schedule: string): string | null {
   const [inWords, setInWords] = useState<InWords | null>(null);
   useEffect(() => {
     let isOver = false;
-    load(language).then((loaded) => isOver || setInWords(() => loaded));
+    void load(language).then((loaded) => isOver || setInWords(() => loaded));
     return () => {
       isOver = true;
     };

@@ -20,7 +20,7 @@ export function useRun<State extends Run>(
   const { state, lines } = useLive<Partial<State>>(known === undefined ? null : `${noun}/${id}/stream`);
   const status = state?.status;
   useEffect(() => {
-    if (status !== undefined && status !== known?.status) client.invalidateQueries({ queryKey: [noun] });
+    if (status !== undefined && status !== known?.status) void client.invalidateQueries({ queryKey: [noun] });
   }, [status, known?.status, client, noun]);
   const run = known && isOpen(known) ? { ...known, ...state } : known;
   return { run, lines };

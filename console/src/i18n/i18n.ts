@@ -17,7 +17,7 @@ declare module "i18next" {
 const remembered = "backupx.language";
 
 /** The language that was chosen here before, or else the first of the browser's that there is. */
-export function preferredLanguage(): Language {
+function preferredLanguage(): Language {
   const wanted = [localStorage.getItem(remembered) ?? "", ...navigator.languages];
   const known = wanted.map((tag) => tag.slice(0, 2).toLowerCase()).find((tag) => tag in languages);
   return (known as Language | undefined) ?? "en";

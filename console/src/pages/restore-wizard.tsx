@@ -56,7 +56,7 @@ function Steps({ record }: { record: RecordDetail }) {
     restore.mutate(
       { params: { id: String(record.id) }, body: bodyOf(record, plan, false) },
       {
-        onSuccess: ({ restoreId }) => navigate(`/restores/${restoreId}`),
+        onSuccess: ({ restoreId }) => void navigate(`/restores/${restoreId}`),
         onError: (error: ApiError) => setStep(stepOfField(error) ?? LAST),
       },
     );

@@ -81,7 +81,7 @@ function More({ record: { id, locked, differentials } }: { record: RecordDetail 
         const { pendingCopies } = await remove.mutateAsync({ params });
         if (pendingCopies > 0) return;
         notifications.show({ message: t("record.deleted") });
-        navigate("/records");
+        await navigate("/records");
       },
     });
   return (

@@ -24,7 +24,7 @@ export function Leaving({ record: { id } }: { record: RecordDetail }) {
     });
     if (pendingCopies > 0) return;
     notifications.show({ message: t("record.deleted") });
-    navigate("/records");
+    await navigate("/records");
   };
   const askToForget = () =>
     confirm({

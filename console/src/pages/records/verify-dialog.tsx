@@ -49,8 +49,8 @@ export function VerifyDialog({ record, opened, onClose }: Props) {
       notifications.show({ message: t("verifications.started", { count: verifications.length }) });
       onClose();
       const [first, ...others] = verifications;
-      if (first && others.length === 0) navigate(`/verifications/${first.verificationId}`);
-      else navigate(`/records/${record.id}?tab=history`);
+      if (first && others.length === 0) await navigate(`/verifications/${first.verificationId}`);
+      else await navigate(`/records/${record.id}?tab=history`);
     } catch (error) {
       form.setErrors(fieldErrors(error as ApiError, Object.keys(form.values)));
     }

@@ -13,14 +13,14 @@ export function Live() {
   const client = useQueryClient();
   useEffect(() => {
     const renew = makeRenewal(client);
-    const toast = makeToasts(t, navigate);
+    const toast = makeToasts(t, (path) => void navigate(path));
     const news = openNews({
       onNews: ({ changed, ended }) => {
         renew(changed);
         toast(ended);
       },
-      onResumed: () => client.invalidateQueries(),
-      onLost: () => client.invalidateQueries({ queryKey: ["/api/auth"] }),
+      onResumed: () => void client.invalidateQueries(),
+      onLost: () => void client.invalidateQueries({ queryKey: ["/api/auth"] }),
     });
     return news.close;
   }, [client, t, navigate]);

@@ -41,7 +41,6 @@ const emptySources = () => ({
   saphana: { ...server(), port: "" as Numeric, instance: "00" },
   command: { name: "" },
 });
-export type Sources = ReturnType<typeof emptySources>;
 
 /** A secret as a field: the new one; or nothing, which keeps what is set, unless that is to go. */
 export type Secret = { value: string; remove: boolean };
