@@ -39,8 +39,10 @@ const attention = z.object({
   shrunk: some(z.object({ ...ofTask, recordId: o.id.nullable(), bytes: z.int(), usualBytes: z.int() })),
   /** Targets of whose room at least nine tenths are used. */
   filling: some(z.object({ targetId: o.id, name: z.string(), usedBytes: z.int(), quotaBytes: z.int() })),
-  /** Tasks that have backups, none of which was ever verified. */
-  unverified: some(z.object({ ...ofTask, succeededAt: o.time })),
+  /** Targets whose last test failed. */
+  broken: some(z.object({ targetId: o.id, name: z.string(), at: o.time, error: z.string() })),
+  /** Tasks that have backups, none of which was ever verified; and the last run, unless it failed. */
+  unverified: some(z.object({ ...ofTask, succeededAt: o.time, recordId: o.id.nullable() })),
 });
 
 /** Whether everything is safe, and what there is. */

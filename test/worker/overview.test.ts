@@ -188,8 +188,16 @@ describe("the dashboard", () => {
     const target = await call(await asRole("admin"), adminApi.createTarget, {
       body: { name: "nearly full", type: "vault", quotaBytes: 1000 },
     });
-    await env.DB.prepare("update storage_targets set used_bytes = 950 where id = ?")
-      .bind(target.data.id)
+    const failed = {
+      at: 5,
+      nodeId: null,
+      nodeName: null,
+      ok: false,
+      milliseconds: null,
+      message: "no such bucket",
+    };
+    await env.DB.prepare("update storage_targets set used_bytes = 950, last_test = ? where id = ?")
+      .bind(JSON.stringify(failed), target.data.id)
       .run();
     const { attention } = await read();
     expect(attention.offline.items).toContainEqual({ nodeId: away.id, name: away.name, lastSeen: 5 });
@@ -199,6 +207,12 @@ describe("the dashboard", () => {
     expect(attention.filling.items).toContainEqual(
       expect.objectContaining({ name: "nearly full", usedBytes: 950, quotaBytes: 1000 }),
     );
+    expect(attention.broken.items).toContainEqual({
+      targetId: target.data.id,
+      name: "nearly full",
+      at: 5,
+      error: "no such bucket",
+    });
   });
 });
 
@@ -253,7 +267,7 @@ describe("what the dashboard costs", () => {
     await fill(10_001, 12_000);
     small = await cost();
     await fill(12_001, 30_000);
-  });
+  }, 60_000);
 
   it("is the same for ten times as many nodes, tasks and records, everywhere something being wrong", async () => {
     const large = await cost();

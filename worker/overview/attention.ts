@@ -1,10 +1,16 @@
 import type { z } from "zod";
-import type { overview } from "../../protocol/index.ts";
+import { objects, type overview } from "../../protocol/index.ts";
 import type { Deps } from "../deps.ts";
 
 type Attention = z.input<typeof overview>["attention"];
 type Some<T> = { count: number; items: T[] };
-type Target = { id: number; name: string; usedBytes: number; quotaBytes: number | null };
+export type Target = {
+  id: number;
+  name: string;
+  usedBytes: number;
+  quotaBytes: number | null;
+  lastTest: string | null;
+};
 
 const SHOWN = 5;
 /** Nobody reads on beyond this; it bounds what a bad day costs. */
@@ -51,7 +57,8 @@ const queries = {
   ),
   unverified: first(
     tasks("verified_at is null and succeeded_at is not null and enabled = 1", "succeeded_at"),
-    `select t.id as taskId, t.name, t.succeeded_at as succeededAt
+    `select t.id as taskId, t.name, t.succeeded_at as succeededAt,
+       iif(t.outcome = 'success', t.ended_record_id, null) as recordId
      from found cross join backup_tasks t on t.id = found_id`,
   ),
 };
@@ -85,6 +92,7 @@ export function attentionOf(results: D1Result[], targets: Target[]): Attention {
     damaged: damagedOf((verifications?.results ?? []) as Verified[]),
     shrunk: someOf(shrunk),
     filling: fillingOf(targets),
+    broken: brokenOf(targets),
     unverified: someOf(unverified),
   };
 }
@@ -116,4 +124,12 @@ function fillingOf(targets: Target[]): Attention["filling"] {
       : [],
   );
   return { count: filling.length, items: filling.slice(0, SHOWN) };
+}
+
+function brokenOf(targets: Target[]): Attention["broken"] {
+  const broken = targets.flatMap(({ id, name, lastTest }) => {
+    const test = lastTest === null ? null : objects.targetTest.parse(JSON.parse(lastTest));
+    return test === null || test.ok ? [] : [{ targetId: id, name, at: test.at, error: test.message }];
+  });
+  return { count: broken.length, items: broken.slice(0, SHOWN) };
 }

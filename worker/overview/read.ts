@@ -2,7 +2,7 @@ import type { z } from "zod";
 import type { overview } from "../../protocol/index.ts";
 import type { Deps } from "../deps.ts";
 import { listRecords } from "../records/read.ts";
-import { attentionOf, attentionStatements } from "./attention.ts";
+import { attentionOf, attentionStatements, type Target } from "./attention.ts";
 
 type Overview = z.input<typeof overview>;
 type Day = Omit<Overview["days"][number], "at"> & { day: number };
@@ -30,7 +30,8 @@ export async function readOverview(deps: Deps): Promise<Overview> {
         )
         .bind(today - DAYS),
       db.prepare(
-        `select id, name, type, used_bytes as usedBytes, quota_bytes as quotaBytes from storage_targets
+        `select id, name, type, used_bytes as usedBytes, quota_bytes as quotaBytes, last_test as lastTest
+         from storage_targets
          order by id limit ${MAX_TARGETS}`,
       ),
       db.prepare(
@@ -45,7 +46,7 @@ export async function readOverview(deps: Deps): Promise<Overview> {
       ...attentionStatements(deps),
     ]),
   ]);
-  const shownTargets = rowsOf<Overview["targets"][number]>(targets);
+  const shownTargets = rowsOf<Overview["targets"][number] & Target>(targets);
   const { connected, backedUp } = rowsOf<{ connected: number; backedUp: number }>(begun)[0] ?? {};
   const tally = new Map(
     rowsOf<{ name: string; value: number }>(tallies).map(({ name, value }) => [name, value]),

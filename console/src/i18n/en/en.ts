@@ -4,6 +4,7 @@ import { audit } from "./audit.ts";
 import { auditActions } from "./audit-actions.ts";
 import { commands } from "./commands.ts";
 import { common } from "./common.ts";
+import { dashboard } from "./dashboard.ts";
 import { directories } from "./directories.ts";
 import { live } from "./live.ts";
 import { log } from "./log.ts";
@@ -37,6 +38,7 @@ export const en = {
   audit,
   commands,
   common,
+  dashboard,
   directories,
   live,
   log,
