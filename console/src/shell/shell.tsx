@@ -9,6 +9,7 @@ import { Waiting } from "../components/waiting.tsx";
 import { useMe } from "../session.tsx";
 import { AccountMenu } from "./account-menu.tsx";
 import { Live } from "./live/live.tsx";
+import { NoticeBell } from "./notice-bell.tsx";
 import { Palette } from "./palette.tsx";
 import { type Place, placeGroups } from "./places.ts";
 import { Unreachable } from "./unreachable.tsx";
@@ -49,6 +50,7 @@ export function Shell() {
           >
             {t("nav.search")}
           </Button>
+          <NoticeBell />
           <AccountMenu />
         </Group>
       </AppShell.Header>

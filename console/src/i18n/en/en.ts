@@ -11,6 +11,8 @@ import { log } from "./log.ts";
 import { nav } from "./nav.ts";
 import { nodes } from "./nodes.ts";
 import { notFound } from "./not-found.ts";
+import { notices } from "./notices.ts";
+import { palette } from "./palette.ts";
 import { progress } from "./progress.ts";
 import { record } from "./record.ts";
 import { records } from "./records.ts";
@@ -34,8 +36,8 @@ import { wizard } from "./wizard.ts";
 export const en = {
   account,
   apiKeys,
-  auditActions,
   audit,
+  auditActions,
   commands,
   common,
   dashboard,
@@ -45,6 +47,8 @@ export const en = {
   nav,
   nodes,
   notFound,
+  notices,
+  palette,
   progress,
   record,
   records,

@@ -78,7 +78,7 @@ function AttentionCard({ kind, count, card }: { kind: AttentionKind; count: numb
               component={Link}
               to={to}
               size="sm"
-              className="no-wrap"
+              className="one-line"
               aria-label={`${card.step}: ${name}`}
             >
               {card.step}

@@ -24,7 +24,7 @@ export function NextRuns({ overview: { nextRuns } }: { overview: Overview }) {
                 </Text>
               )}
             </div>
-            <Text size="sm" component="div" className="no-wrap">
+            <Text size="sm" component="div" className="one-line">
               <When at={at} />
             </Text>
           </Group>

@@ -30,7 +30,7 @@ export function RecentRecords({ overview: { recent, running } }: { overview: Ove
               </Text>
             </div>
             {status === "success" ? (
-              <Text size="sm" c="dimmed" className="no-wrap">
+              <Text size="sm" c="dimmed" className="one-line">
                 <Bytes of={sizeBytes} />
               </Text>
             ) : null}

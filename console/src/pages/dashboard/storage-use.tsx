@@ -24,7 +24,7 @@ export function StorageUse({ overview: { targets } }: { overview: Overview }) {
                 <Anchor component={Link} to={`/targets/${id}`} size="sm" className="long-name">
                   {name}
                 </Anchor>
-                <Text size="sm" c="dimmed" className="no-wrap figures">
+                <Text size="sm" c="dimmed" className="one-line figures">
                   {quotaBytes === null ? (
                     <Bytes of={usedBytes} />
                   ) : (

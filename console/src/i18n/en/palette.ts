@@ -1,0 +1,16 @@
+export const palette = {
+  pages: "Pages",
+  actions: "Do",
+  nodes: "Nodes",
+  tasks: "Tasks",
+  targets: "Storage",
+  records: "Backups",
+  addNode: "Add a server",
+  addTask: "Create a backup task",
+  addTarget: "Add a storage target",
+  dark: "Use the dark appearance",
+  light: "Use the light appearance",
+  record: "Backup #{{id}}",
+  searching: "Searching…",
+  hint: "Names by how they begin; a backup by its number, such as #42",
+};
