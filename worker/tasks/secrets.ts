@@ -29,7 +29,7 @@ export async function sealChanged(
   const kept = set.filter((name) => Object.hasOwn(objects.sourceSecrets[source.type].shape, name));
   const asked = kept.filter((name) => !Object.hasOwn(sent ?? {}, name));
   if (asked.length > 0 && !isSameServer(row.source, source)) {
-    throw invalid(`secrets.${asked[0]}: was given for another server or user: send it again, or null`);
+    throw invalid(`secrets.${asked[0]}: was given for another server or user: give it again, or remove it`);
   }
   const unchanged = sent === undefined && kept.length === set.length;
   if (unchanged) return { sealId: row.sealId, secrets: row.secrets, secretNames: row.secretNames };
@@ -69,7 +69,7 @@ export const sentSecrets = (source: { type: objects.Source["type"] }, sent: Secr
 /** Throws INVALID_INPUT unless what is sealed for the one may be sent to the other. */
 export function requireSameServer(sealedFor: Server, asked: Server): void {
   if (isSameServer(sealedFor, asked)) return;
-  throw invalid("taskId: that task's secrets are for another server or user: send secrets instead");
+  throw invalid("taskId: that task's password was given for another server or user: give it again");
 }
 
 function isSameServer(a: Server, b: Server): boolean {

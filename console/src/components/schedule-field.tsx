@@ -32,7 +32,7 @@ export function ScheduleField({ label, value, onChange, timeZone, error }: Props
       <Group gap="sm" align="flex-end">
         <Select
           label={t("schedule.rhythm")}
-          w={170}
+          w={210}
           allowDeselect={false}
           data={(["hourly", "daily", "weekly", "monthly", "custom"] as const).map((one) => ({
             value: one,

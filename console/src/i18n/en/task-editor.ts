@@ -7,6 +7,7 @@ export const taskEditor = {
   saved: "{{name}} is saved",
   create: "Create the task",
   lookAbove: "Something is not right yet: look at the fields marked above.",
+  missing: "Fill this in",
   restored: "What you had typed here before is back; it is not saved yet.",
   discard: "Discard it",
   fold: "Close",

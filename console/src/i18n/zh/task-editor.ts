@@ -9,6 +9,7 @@ export const taskEditor: Messages["taskEditor"] = {
   saved: "{{name}} 已保存",
   create: "创建任务",
   lookAbove: "还有内容不正确：请查看上方标出的字段。",
+  missing: "请填写此项",
   restored: "您之前在这里填写的内容已恢复，但尚未保存。",
   discard: "放弃这些内容",
   fold: "收起",

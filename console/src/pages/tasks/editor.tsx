@@ -9,6 +9,8 @@ import { useAnswer, useChange } from "../../api/queries.ts";
 import { ErrorNotice } from "../../components/error-notice.tsx";
 import { Page } from "../../components/page.tsx";
 import { Waiting } from "../../components/waiting.tsx";
+import { useMe } from "../../session.tsx";
+import { NotFound } from "../not-found.tsx";
 import { BasicsSection } from "./editor/basics-section.tsx";
 import { bodyOf } from "./editor/body.ts";
 import { useAskBeforeClosing, useDraft } from "./editor/draft.ts";
@@ -16,6 +18,7 @@ import { errorsOf } from "./editor/errors.ts";
 import { TaskFormProvider, useNewTaskForm } from "./editor/form.ts";
 import { HooksSection } from "./editor/hooks-section.tsx";
 import { LimitsSection } from "./editor/limits-section.tsx";
+import { missingOf } from "./editor/missing.ts";
 import { PackingSection } from "./editor/packing-section.tsx";
 import { PlaceSection } from "./editor/place-section.tsx";
 import { RetentionSection } from "./editor/retention-section.tsx";
@@ -28,6 +31,10 @@ import type { TaskDetail } from "./task.ts";
 
 /** A new task: blank, for the node in the address, or as another one is. */
 export function NewTask() {
+  return useMe().may("operator") ? <Blank /> : <NotFound />;
+}
+
+function Blank() {
   const { t } = useTranslation();
   const [search] = useSearchParams();
   const from = search.get("from");
@@ -53,6 +60,10 @@ export function NewTask() {
 
 /** Changes a task. */
 export function EditTask() {
+  return useMe().may("operator") ? <Known /> : <NotFound />;
+}
+
+function Known() {
   const { t } = useTranslation();
   const { id = "" } = useParams();
   const task = useAnswer(adminApi.getTask, { params: { id } });
@@ -76,7 +87,10 @@ function Editor({ task, initial, draft: draftName }: Props) {
   const draft = useDraft(draftName);
   // What others change meanwhile must not change what is being typed.
   const start = useRef({ initial, left: draft.left }).current;
-  const form = useNewTaskForm({ initialValues: start.initial });
+  const form = useNewTaskForm({
+    initialValues: start.initial,
+    validate: (values) => missingOf(values, t),
+  });
   const save = useSave(task?.id ?? null);
   const isSaved = useRef(false);
   const restore = useRef(() => start.left && form.setValues(start.left)).current;
@@ -101,7 +115,7 @@ function Editor({ task, initial, draft: draftName }: Props) {
   const isAtField = Object.keys(form.errors).length > 0;
   return (
     <TaskFormProvider form={form}>
-      <form onSubmit={form.onSubmit(submit)} noValidate>
+      <form onSubmit={form.onSubmit(submit, showFirstError)} noValidate>
         <Stack gap="md">
           {start.left ? (
             <Restored

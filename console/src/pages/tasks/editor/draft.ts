@@ -3,7 +3,7 @@ import { useMe } from "../../../session.tsx";
 import type { useNewTaskForm } from "./form.ts";
 import type { TaskValues } from "./values.ts";
 
-type Form = ReturnType<typeof useNewTaskForm>;
+type Form = Pick<ReturnType<typeof useNewTaskForm>, "isDirty" | "getValues">;
 
 /** What was typed and not yet saved, while this page is open: a session that ends, or a wrong click, loses none of it. */
 const drafts = new Map<string, TaskValues>();

@@ -1,5 +1,5 @@
 import type { ApiError } from "../../../api/call.ts";
-import { fieldErrors } from "../../../components/form-errors.ts";
+import { fieldErrors, withoutRequestId } from "../../../components/form-errors.ts";
 import type { TaskValues } from "./values.ts";
 
 /** Fields of the master and, where they are others, of the editor; what is more exact comes first. */
@@ -37,7 +37,7 @@ export function errorsOf(error: ApiError, values: TaskValues): Record<string, st
     reason,
   ]);
   const field = fieldOfCode(error, values);
-  return field === null ? Object.fromEntries(errors) : { [field]: error.message };
+  return field === null ? Object.fromEntries(errors) : { [field]: withoutRequestId(error.message) };
 }
 
 /** Refusals that name no field are about one all the same. */

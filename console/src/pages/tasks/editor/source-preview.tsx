@@ -69,7 +69,10 @@ function Found({ preview }: { preview: Preview }) {
         </Text>
         <Few
           title={t("taskEditor.previewFirst")}
-          items={first.map(({ path, sizeBytes }) => ({ path, note: <Bytes of={sizeBytes} /> }))}
+          items={first.map(({ path, sizeBytes }) => ({
+            path,
+            note: sizeBytes ? <Bytes of={sizeBytes} /> : null,
+          }))}
         />
         <Few
           title={t("taskEditor.previewExcluded", { count: excluded.count })}
