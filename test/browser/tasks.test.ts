@@ -152,6 +152,7 @@ describeWith(["chromium"], "tasks in the console", () => {
       await page.getByRole("link", { name: "Beta", exact: true }).waitFor({ state: "detached" });
       const row = page.getByRole("row", { name: "Alpha" });
       await row.getByRole("button", { name: "More about Alpha" }).click();
+      await expectAccessible(page);
       await page.getByRole("menuitem", { name: "Pause" }).click();
       await row.getByText("paused").waitFor();
       await expectAccessible(page);

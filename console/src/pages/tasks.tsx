@@ -9,9 +9,10 @@ import { EmptyState } from "../components/empty-state.tsx";
 import { Page } from "../components/page.tsx";
 import { type Column, PagedRows } from "../components/rows.tsx";
 import { ScheduleWords } from "../components/schedule-words.tsx";
+import { useFilter } from "../components/use-filter.ts";
 import { When } from "../components/when.tsx";
 import { useMe } from "../session.tsx";
-import { TaskFilters, useTaskFilter } from "./tasks/filters.tsx";
+import { filterNames, TaskFilters } from "./tasks/filters.tsx";
 import { LastResult } from "./tasks/last-result.tsx";
 import { SourceWords } from "./tasks/source-words.tsx";
 import { Tags } from "./tasks/tags.tsx";
@@ -24,9 +25,8 @@ type Query = NonNullable<CallInput<typeof adminApi.listTasks>["query"]>;
 export function Tasks() {
   const { t } = useTranslation();
   const me = useMe();
-  const filtering = useTaskFilter();
+  const filtering = useFilter(filterNames);
   const pages = usePages(adminApi.listTasks, filtering.filter as Query, { everyMs: 15_000 });
-  const isFiltered = Object.keys(filtering.filter).length > 0;
   return (
     <Page title={t("tasks.title")} lead={t("tasks.lead")} actions={me.may("operator") ? <AddTask /> : null}>
       <TaskFilters {...filtering} />
@@ -35,7 +35,7 @@ export function Tasks() {
         columns={useColumns()}
         keyOf={({ id }) => id}
         pages={pages}
-        empty={isFiltered ? <NoneMatches clear={filtering.clear} /> : <NoneYet />}
+        empty={filtering.isFiltered ? <NoneMatches clear={filtering.clear} /> : <NoneYet />}
       />
     </Page>
   );
@@ -47,7 +47,7 @@ function useColumns(): Column<Task>[] {
   const columns: Column<Task>[] = [
     { label: t("common.name"), cell: (task) => <NameAndTags task={task} /> },
     { label: t("tasks.source"), cell: ({ source }) => <SourceWords source={source} /> },
-    { label: t("tasks.node"), cell: (task) => <Place task={task} /> },
+    { label: t("tasks.node"), width: 150, cell: (task) => <Place task={task} /> },
     { label: t("tasks.schedule"), cell: (task) => <Schedule task={task} /> },
     { label: t("tasks.lastResult"), cell: ({ lastRecord }) => <LastResult record={lastRecord} /> },
   ];

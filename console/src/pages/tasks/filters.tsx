@@ -1,53 +1,27 @@
-import { Button, Group, Select, TextInput } from "@mantine/core";
-import { useDebouncedCallback } from "@mantine/hooks";
-import { IconSearch } from "@tabler/icons-react";
-import { useState } from "react";
+import { Button, Group, Select } from "@mantine/core";
 import { useTranslation } from "react-i18next";
-import { useSearchParams } from "react-router";
 import { adminApi } from "../../api/admin-api.ts";
 import { useAnswer } from "../../api/queries.ts";
 import { NodeSelect } from "../../components/node-select.tsx";
+import { SearchField } from "../../components/search-field.tsx";
+import type { Filtering } from "../../components/use-filter.ts";
 
-const names = ["text", "nodeId", "tag", "enabled", "last", "verified"] as const;
-type Name = (typeof names)[number];
-type Filter = { [K in Name]?: string };
+export const filterNames = ["text", "nodeId", "tag", "enabled", "last", "verified"] as const;
+type FilterName = (typeof filterNames)[number];
 
 const results = ["success", "failed", "running", "queued", "missed", "cancelled", "never"] as const;
 
-/** What the list is narrowed to; it stands in the page's address, so that it can be kept and passed on. */
-export function useTaskFilter() {
-  const [search, setSearch] = useSearchParams();
-  const filter: Filter = {};
-  for (const name of names) {
-    const value = search.get(name);
-    if (value) filter[name] = value;
-  }
-  return {
-    filter,
-    set: (changes: { [K in Name]?: string | null }) =>
-      setSearch(
-        (before) => {
-          const next = new URLSearchParams(before);
-          for (const [name, value] of Object.entries(changes)) {
-            if (value) next.set(name, value);
-            else next.delete(name);
-          }
-          return next;
-        },
-        { replace: true },
-      ),
-    clear: () => setSearch({}, { replace: true }),
-  };
-}
-
-type Props = ReturnType<typeof useTaskFilter>;
-
-export function TaskFilters({ filter, set, clear }: Props) {
+/** What the list of tasks can be narrowed to. */
+export function TaskFilters({ filter, isFiltered, set, clear }: Filtering<FilterName>) {
   const { t } = useTranslation();
   const tags = useAnswer(adminApi.listTaskTags, {}).data?.items ?? [];
   return (
     <Group gap="sm" role="search" className="filters" aria-label={t("tasks.filters")}>
-      <NameFilter key={filter.text === undefined ? "none" : "some"} value={filter.text ?? ""} set={set} />
+      <SearchField
+        label={t("tasks.searchName")}
+        value={filter.text ?? ""}
+        onSearch={(text) => set({ text })}
+      />
       <NodeSelect
         aria-label={t("tasks.node")}
         placeholder={t("tasks.anyNode")}
@@ -91,31 +65,11 @@ export function TaskFilters({ filter, set, clear }: Props) {
         value={filter.enabled ?? null}
         onChange={(enabled) => set({ enabled })}
       />
-      {Object.keys(filter).length > 0 ? (
+      {isFiltered ? (
         <Button variant="subtle" size="compact-sm" onClick={clear}>
           {t("tasks.clearFilters")}
         </Button>
       ) : null}
     </Group>
-  );
-}
-
-function NameFilter({ value, set }: { value: string; set: Props["set"] }) {
-  const { t } = useTranslation();
-  const [typed, setTyped] = useState(value);
-  const search = useDebouncedCallback((text: string) => set({ text: text.trim() }), 300);
-  return (
-    <TextInput
-      type="search"
-      aria-label={t("tasks.searchName")}
-      placeholder={t("tasks.searchName")}
-      leftSection={<IconSearch size={16} aria-hidden />}
-      w={220}
-      value={typed}
-      onChange={(event) => {
-        setTyped(event.currentTarget.value);
-        search(event.currentTarget.value);
-      }}
-    />
   );
 }

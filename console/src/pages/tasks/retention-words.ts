@@ -6,7 +6,7 @@ type Rules = Partial<Record<keyof NonNullable<TaskDetail["retention"]>, number |
 /** Says in words which backups rules keep. */
 export function useRetentionWords(): (rules: Rules) => string {
   const { t, i18n } = useTranslation();
-  const list = new Intl.ListFormat(i18n.language, { type: "unit" });
+  const list = new Intl.ListFormat(i18n.language, { type: "conjunction" });
   return (rules) =>
     list.format(
       Object.entries(rules)

@@ -1,12 +1,13 @@
-import { Alert, Anchor, Button, Grid, Group, Paper, Stack, Text, Title } from "@mantine/core";
+import { Alert, Anchor, Button, Grid, Group, Stack, Text } from "@mantine/core";
 import { IconAlertTriangle, IconPencil, IconPlayerPause, IconPlayerPlay } from "@tabler/icons-react";
-import { lazy, type ReactNode, Suspense } from "react";
+import { lazy, Suspense } from "react";
 import { useTranslation } from "react-i18next";
 import { Link, useNavigate, useParams } from "react-router";
 import { adminApi } from "../../api/admin-api.ts";
 import { useAnswer, usePages } from "../../api/queries.ts";
 import { ErrorNotice } from "../../components/error-notice.tsx";
 import { Page } from "../../components/page.tsx";
+import { Section } from "../../components/section.tsx";
 import { Waiting } from "../../components/waiting.tsx";
 import { useMe } from "../../session.tsx";
 import { LastRuns } from "./page/last-runs.tsx";
@@ -51,20 +52,20 @@ function Shown({ task }: { task: TaskDetail }) {
       <Notices task={task} />
       <Grid gap="md">
         <Grid.Col span={{ base: 12, lg: 7 }}>
-          <Card title={t("taskPage.summary")}>
+          <Section title={t("taskPage.summary")}>
             <Summary task={task} />
-          </Card>
+          </Section>
         </Grid.Col>
         <Grid.Col span={{ base: 12, lg: 5 }}>
           <Stack gap="md">
-            <Card title={t("taskPage.next")}>
+            <Section title={t("taskPage.next")}>
               <NextRuns task={task} />
-            </Card>
-            <Card title={t("taskPage.sizes")}>
+            </Section>
+            <Section title={t("taskPage.sizes")}>
               <Suspense fallback={<Waiting />}>
                 <SizeChart records={known} />
               </Suspense>
-            </Card>
+            </Section>
           </Stack>
         </Grid.Col>
       </Grid>
@@ -127,16 +128,5 @@ function Notices({ task }: { task: TaskDetail }) {
         </Alert>
       ) : null}
     </>
-  );
-}
-
-function Card({ title, children }: { title: string; children: ReactNode }) {
-  return (
-    <Paper withBorder p="lg" component="section" h="100%">
-      <Title order={2} size="h5" mb="sm">
-        {title}
-      </Title>
-      {children}
-    </Paper>
   );
 }
