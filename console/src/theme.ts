@@ -65,6 +65,8 @@ export const theme = createTheme({
     // Else an element that is no item takes the focus first, inside what may hold items alone.
     Menu: { defaultProps: { withInitialFocusPlaceholder: false } },
     Tooltip: { defaultProps: { withArrow: true, openDelay: 300 } },
+    // Else a menu holds something that is no item of it; so its first item gets the focus.
+    Menu: { defaultProps: { withInitialFocusPlaceholder: false } },
     Modal: {
       defaultProps: { centered: true, overlayProps: { backgroundOpacity: 0.45 } },
       styles: { title: { fontWeight: 600 } },

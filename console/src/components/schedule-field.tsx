@@ -168,7 +168,7 @@ function InWords({ schedule, timeZone, error }: WordsProps) {
       <Text size="xs" c="dimmed">
         {t("schedule.nextRuns", { timeZone })}
       </Text>
-      <ol className="next-runs figures">
+      <ol className="next-runs">
         {(preview.data?.runs ?? []).map((at) => (
           <li key={at}>
             {inZone.format(at)}

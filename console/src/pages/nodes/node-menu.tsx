@@ -63,7 +63,7 @@ export function NodeMenu({ node, gone }: { node: Node; gone?: () => unknown }) {
           </Menu.Item>
           <Menu.Divider />
           <Menu.Item
-            color="red"
+            c="red"
             leftSection={<IconTrash size={16} aria-hidden />}
             onClick={() => setDialog("delete")}
           >

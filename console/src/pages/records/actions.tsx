@@ -104,7 +104,7 @@ function More({ record: { id, locked, differentials } }: { record: RecordDetail 
           {locked ? t("record.unlock") : t("record.lock")}
         </Menu.Item>
         <Menu.Item
-          color="red"
+          c="red"
           disabled={locked}
           leftSection={<IconTrash size={16} aria-hidden />}
           onClick={askToDelete}

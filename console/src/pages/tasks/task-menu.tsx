@@ -70,7 +70,7 @@ export function TaskMenu({ task, gone }: Props) {
           {task.enabled ? t("tasks.pause") : t("tasks.resume")}
         </Menu.Item>
         <Menu.Divider />
-        <Menu.Item color="red" leftSection={<IconTrash size={16} aria-hidden />} onClick={() => remove(gone)}>
+        <Menu.Item c="red" leftSection={<IconTrash size={16} aria-hidden />} onClick={() => remove(gone)}>
           {t("tasks.delete")}
         </Menu.Item>
       </Menu.Dropdown>

@@ -28,7 +28,7 @@ export function NextRuns({ task: { schedule, timeZone, enabled } }: { task: Task
       </Text>
       <ErrorNotice error={preview.error} />
       {enabled ? (
-        <ol className="next-runs figures">
+        <ol className="next-runs">
           {(preview.data?.runs ?? []).map((at) => (
             <li key={at}>
               {format.format(at)}{" "}
