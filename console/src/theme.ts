@@ -62,8 +62,6 @@ export const theme = createTheme({
   // Light text on the default shade is below the contrast that WCAG AA asks for.
   primaryShade: { light: 8, dark: 8 },
   components: {
-    // Else an element that is no item takes the focus first, inside what may hold items alone.
-    Menu: { defaultProps: { withInitialFocusPlaceholder: false } },
     Tooltip: { defaultProps: { withArrow: true, openDelay: 300 } },
     // Else a menu holds something that is no item of it; so its first item gets the focus.
     Menu: { defaultProps: { withInitialFocusPlaceholder: false } },

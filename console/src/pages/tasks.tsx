@@ -9,7 +9,7 @@ import { EmptyState } from "../components/empty-state.tsx";
 import { Page } from "../components/page.tsx";
 import { type Column, PagedRows } from "../components/rows.tsx";
 import { ScheduleWords } from "../components/schedule-words.tsx";
-import { useFilter } from "../components/use-filter.ts";
+import { useFilters } from "../components/use-filters.ts";
 import { When } from "../components/when.tsx";
 import { useMe } from "../session.tsx";
 import { filterNames, TaskFilters } from "./tasks/filters.tsx";
@@ -25,17 +25,17 @@ type Query = NonNullable<CallInput<typeof adminApi.listTasks>["query"]>;
 export function Tasks() {
   const { t } = useTranslation();
   const me = useMe();
-  const filtering = useFilter(filterNames);
-  const pages = usePages(adminApi.listTasks, filtering.filter as Query, { everyMs: 15_000 });
+  const filters = useFilters(filterNames);
+  const pages = usePages(adminApi.listTasks, filters.all as Query, { everyMs: 15_000 });
   return (
     <Page title={t("tasks.title")} lead={t("tasks.lead")} actions={me.may("operator") ? <AddTask /> : null}>
-      <TaskFilters {...filtering} />
+      <TaskFilters filters={filters} />
       <PagedRows
         caption={t("tasks.title")}
         columns={useColumns()}
         keyOf={({ id }) => id}
         pages={pages}
-        empty={filtering.isFiltered ? <NoneMatches clear={filtering.clear} /> : <NoneYet />}
+        empty={filters.any ? <NoneMatches clear={filters.clear} /> : <NoneYet />}
       />
     </Page>
   );

@@ -4,31 +4,30 @@ import { adminApi } from "../../api/admin-api.ts";
 import { useAnswer } from "../../api/queries.ts";
 import { NodeSelect } from "../../components/node-select.tsx";
 import { SearchField } from "../../components/search-field.tsx";
-import type { Filtering } from "../../components/use-filter.ts";
+import type { Filters } from "../../components/use-filters.ts";
 
-export const filterNames = ["text", "nodeId", "tag", "enabled", "last", "verified"] as const;
-type FilterName = (typeof filterNames)[number];
+export const filterNames = ["text", "nodeId", "tag", "enabled", "last", "verified"];
 
 const results = ["success", "failed", "running", "queued", "missed", "cancelled", "never"] as const;
 
 /** What the list of tasks can be narrowed to. */
-export function TaskFilters({ filter, isFiltered, set, clear }: Filtering<FilterName>) {
+export function TaskFilters({ filters: { all, any, set, clear } }: { filters: Filters }) {
   const { t } = useTranslation();
   const tags = useAnswer(adminApi.listTaskTags, {}).data?.items ?? [];
   return (
     <Group gap="sm" role="search" className="filters" aria-label={t("tasks.filters")}>
       <SearchField
         label={t("tasks.searchName")}
-        value={filter.text ?? ""}
-        onSearch={(text) => set({ text })}
+        value={all.text ?? ""}
+        onSearch={(text) => set("text", text)}
       />
       <NodeSelect
         aria-label={t("tasks.node")}
         placeholder={t("tasks.anyNode")}
         clearable
         w={180}
-        value={filter.nodeId === undefined ? null : Number(filter.nodeId)}
-        onChange={(id) => set({ nodeId: id === null ? null : String(id) })}
+        value={all.nodeId === undefined ? null : Number(all.nodeId)}
+        onChange={(id) => set("nodeId", id === null ? null : String(id))}
       />
       <Select
         aria-label={t("tasks.tags")}
@@ -36,9 +35,9 @@ export function TaskFilters({ filter, isFiltered, set, clear }: Filtering<Filter
         clearable
         searchable
         w={140}
-        data={filter.tag && !tags.includes(filter.tag) ? [filter.tag, ...tags] : tags}
-        value={filter.tag ?? null}
-        onChange={(tag) => set({ tag })}
+        data={all.tag && !tags.includes(all.tag) ? [all.tag, ...tags] : tags}
+        value={all.tag ?? null}
+        onChange={(tag) => set("tag", tag)}
         nothingFoundMessage={t("nav.nothingFound")}
       />
       <Select
@@ -50,8 +49,8 @@ export function TaskFilters({ filter, isFiltered, set, clear }: Filtering<Filter
           value,
           label: value === "never" ? t("tasks.neverRan") : t(`states.${value}`),
         }))}
-        value={filter.last ?? null}
-        onChange={(last) => set({ last })}
+        value={all.last ?? null}
+        onChange={(last) => set("last", last)}
       />
       <Select
         aria-label={t("tasks.state")}
@@ -62,10 +61,10 @@ export function TaskFilters({ filter, isFiltered, set, clear }: Filtering<Filter
           { value: "true", label: t("tasks.active") },
           { value: "false", label: t("tasks.paused") },
         ]}
-        value={filter.enabled ?? null}
-        onChange={(enabled) => set({ enabled })}
+        value={all.enabled ?? null}
+        onChange={(enabled) => set("enabled", enabled)}
       />
-      {isFiltered ? (
+      {any ? (
         <Button variant="subtle" size="compact-sm" onClick={clear}>
           {t("tasks.clearFilters")}
         </Button>
