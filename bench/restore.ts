@@ -2,26 +2,31 @@
  * A whole restore against `zstd -dc | tar x` of the same artifact, in alternating runs on a tmpfs (on a shared disk, the
  * making of inodes swamps both), as ratios.
  *
- *     npm run build && node bench/restore.ts [rounds] [small|large|usr...]      default: 5 rounds, small and usr
+ *     npm run build && node bench/restore.ts [rounds] [small|large|usr...]      default: 5 rounds, all three
  *
- * Ours is the built command as people start it, with the hash that a master knows: so it also reads the whole artifact
- * once more to prove it before it writes, and compares every file with its own hash.
+ * Ours is what is shipped, the built command: as people start it, and with the settings that an agent gives the process of
+ * a restore. It is told the hash that a master knows: so it also reads the whole artifact once more to prove it before it
+ * writes, and it compares every file with its own hash.
  */
 import { createHash } from "node:crypto";
 import { createReadStream, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { argumentsFor, mallocFor } from "../agent-cli/jobs/job-process.ts";
 import { type Cost, measure } from "./measure.ts";
 import { machine, median } from "./statistics.ts";
 import { type TreeName, trees } from "./trees.ts";
 
-const agent = `${process.execPath} ${join(import.meta.dirname, "../agent-cli/bin/backupx-agent.mjs")}`;
+const agentPath = join(import.meta.dirname, "../agent-cli/bin/backupx-agent.mjs");
+const agent = `${process.execPath} ${agentPath}`;
+const settings = Object.entries(mallocFor("restore")).map(([name, value]) => `${name}=${value}`);
+const asJob = `env ${settings.join(" ")} ${process.execPath} ${argumentsFor("restore", false).join(" ")} ${agentPath}`;
 
 async function main(): Promise<void> {
   const [rounds = "5", ...named] = process.argv.slice(2);
   const scratch = mkdtempSync(join("/dev/shm", "restore-bench-"));
   console.log(machine());
   try {
-    for (const name of named.length > 0 ? named : ["small", "usr"])
+    for (const name of named.length > 0 ? named : Object.keys(trees))
       await compare(name as TreeName, Number(rounds), scratch);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
@@ -36,24 +41,37 @@ async function compare(name: TreeName, rounds: number, scratch: string): Promise
   const [file = ""] = readdirSync(out);
   const artifact = join(out, file);
   const sha256 = await hashOf(artifact);
-  const ours = `${agent} restore "$ARTIFACT" --to "$BACK" --sha256 ${sha256}`;
+  const restoring = `restore "$ARTIFACT" --to "$BACK" --sha256 ${sha256}`;
+  const ours = { "as a job": `${asJob} ${restoring}`, "as a command": `${agent} ${restoring}` };
   const theirs = 'zstd -dcq "$ARTIFACT" | tar -C "$BACK" -xf -';
-  const walls: number[] = [];
-  const cpus: number[] = [];
-  for (let round = 0; round < rounds; round += 1) {
-    // Each goes first in turn: what the machine does meanwhile shall favour neither.
-    const [first, second] = round % 2 === 0 ? [ours, theirs] : [theirs, ours];
-    const costs = [await restore(first, artifact, scratch), await restore(second, artifact, scratch)];
-    const [own, other] = (round % 2 === 0 ? costs : costs.reverse()) as [Cost, Cost];
-    walls.push(own.wallS / other.wallS);
-    cpus.push(own.cpuS / other.cpuS);
-    console.log(`${name}: ours ${shown(own)}; zstd and tar ${shown(other)}`);
+  for (const [how, script] of Object.entries(ours)) {
+    const pairs: { own: Cost; other: Cost }[] = [];
+    for (let round = 0; round < rounds; round += 1) {
+      const pair = await inTurns(script, theirs, round, artifact, scratch);
+      console.log(`${name}, ${how}: ours ${shown(pair.own)}; zstd and tar ${shown(pair.other)}`);
+      pairs.push(pair);
+    }
+    summarize(`${name}, ${how}`, pairs);
   }
-  const spread = `${Math.min(...walls).toFixed(2)} to ${Math.max(...walls).toFixed(2)}`;
-  console.log(
-    `${name}: wall ${median(walls).toFixed(2)} (${spread}), CPU ${median(cpus).toFixed(2)}, ${rounds} pairs`,
-  );
   rmSync(out, { recursive: true });
+}
+
+/** Each goes first in turn: what the machine does meanwhile shall favour neither. */
+async function inTurns(ours: string, theirs: string, round: number, artifact: string, scratch: string) {
+  if (round % 2 === 0)
+    return { own: await restore(ours, artifact, scratch), other: await restore(theirs, artifact, scratch) };
+  const other = await restore(theirs, artifact, scratch);
+  return { own: await restore(ours, artifact, scratch), other };
+}
+
+function summarize(title: string, pairs: readonly { own: Cost; other: Cost }[]): void {
+  const walls = pairs.map(({ own, other }) => own.wallS / other.wallS);
+  const cpu = median(pairs.map(({ own, other }) => own.cpuS / other.cpuS));
+  const spread = `${Math.min(...walls).toFixed(2)} to ${Math.max(...walls).toFixed(2)}`;
+  const peak = Math.round(Math.max(...pairs.map(({ own }) => own.peakMib)));
+  console.log(
+    `${title}: wall ${median(walls).toFixed(2)} (${spread}), CPU ${cpu.toFixed(2)}, peak ${peak} MiB, ${pairs.length} pairs`,
+  );
 }
 
 async function restore(script: string, artifact: string, scratch: string): Promise<Cost> {

@@ -64,7 +64,7 @@ export function ownLane(part: ExtractionPart, warnings: WarningList): Extraction
   };
 }
 
-const maxFramesWaiting = 3;
+const maxFramesWaiting = 6;
 /** As much as a frame of the packer's can be. */
 const roomBytes = slabBytes + slabBytes / 64;
 

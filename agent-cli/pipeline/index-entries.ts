@@ -114,10 +114,8 @@ export class IndexEntries implements Iterable<IndexEntry> {
 
   /** The same without what tells the state of a file: most of the time goes to those numbers. */
   *members(): Generator<IndexMember> {
-    for (const segment of this.#segments) {
-      const content = this.#content(segment);
-      for (let i = 0; i < segment.count; i += 1) yield content.member(i);
-    }
+    const path = Buffer.allocUnsafeSlow(maxPathBytes);
+    for (const segment of this.#segments) yield* this.#content(segment).members(path);
   }
 
   /** The entries of one of its segments. */
@@ -158,36 +156,49 @@ export class IndexEntries implements Iterable<IndexEntry> {
   }
 }
 
+/** Texts of all entries, for who asks for entries in any order. */
+type Texts = { hashes: (Buffer | null)[]; links: (Buffer | null)[]; paths: Buffer[] };
+
 class SegmentContent {
+  readonly #plain: Buffer;
+  readonly #count: number;
   readonly #view: DataView;
   readonly #columns: Columns;
   readonly #kept: boolean;
-  readonly #hashes: (Buffer | null)[] = [];
-  readonly #links: (Buffer | null)[] = [];
-  readonly #paths: Buffer[];
+  #texts: Texts | null = null;
   readonly #tarBytes: number;
   readonly #hasBase: boolean;
 
   constructor(plain: Buffer, { count, kept }: Segment, tarBytes: number, hasBase: boolean) {
+    this.#plain = plain;
+    this.#count = count;
     this.#view = viewOf(plain);
     this.#kept = kept;
     this.#columns = columnsOf(count);
     this.#tarBytes = tarBytes;
     this.#hasBase = hasBase;
-    const reader = new BytesIn(plain);
-    const codesOfRows = reader.bytes(rowBytes * count).subarray(0, count);
-    for (const code of codesOfRows) {
-      if (code > sparseCode) throw broken("it has an entry of an unknown type");
-      this.#hashes.push(isFileCode(code) ? reader.bytes(hashBytes) : null);
+  }
+
+  /** In their order, each made when it is reached. The path is put together in `path`. */
+  *members(path: Buffer): Generator<IndexMember> {
+    const { codes, hashes, links, paths } = this.#columnsOfTexts();
+    paths.requireRoom(this.#count, 2);
+    let pathBytes = 0;
+    for (let row = 0; row < this.#count; row += 1) {
+      pathBytes = paths.nextPath(path, pathBytes);
+      const code = codes[row] as number;
+      const link = isLinkCode(code) ? links.text() : null;
+      const hash = isFileCode(code) ? hashes.bytes(hashBytes) : null;
+      yield this.#member(row, Buffer.from(path.subarray(0, pathBytes)), link, hash);
     }
-    for (const code of codesOfRows) this.#links.push(isLinkCode(code) ? reader.text() : null);
-    this.#paths = reader.paths(count, 2 * segmentTextBytes);
-    reader.requireEnd();
+    paths.requireEnd();
   }
 
   entry(row: number): IndexEntry {
     const view = this.#view;
-    const member = this.member(row);
+    this.#texts ??= this.#readTexts();
+    const { hashes, links, paths } = this.#texts;
+    const member = this.#member(row, paths[row] as Buffer, links[row] ?? null, hashes[row] ?? null);
     return {
       ...member,
       ctimeNs: BigInt.asIntN(64, member.mtimeNs + view.getBigInt64(this.#at("ctime", row), true)),
@@ -196,11 +207,38 @@ class SegmentContent {
     };
   }
 
-  member(row: number): IndexMember {
+  /** Where each column of texts begins. */
+  #columnsOfTexts(): { codes: Buffer; hashes: BytesIn; links: BytesIn; paths: BytesIn } {
+    const paths = new BytesIn(this.#plain);
+    const codes = paths.bytes(rowBytes * this.#count).subarray(0, this.#count);
+    let files = 0;
+    for (const code of codes) {
+      if (code > sparseCode) throw broken("it has an entry of an unknown type");
+      if (isFileCode(code)) files += 1;
+    }
+    const hashes = paths.copy();
+    paths.bytes(hashBytes * files);
+    const links = paths.copy();
+    for (const code of codes) if (isLinkCode(code)) paths.text();
+    return { codes, hashes, links, paths };
+  }
+
+  #readTexts(): Texts {
+    const { codes, hashes, links, paths } = this.#columnsOfTexts();
+    const texts: Texts = { hashes: [], links: [], paths: paths.paths(this.#count, 2 * segmentTextBytes) };
+    for (const code of codes) {
+      texts.hashes.push(isFileCode(code) ? hashes.bytes(hashBytes) : null);
+      texts.links.push(isLinkCode(code) ? links.text() : null);
+    }
+    paths.requireEnd();
+    return texts;
+  }
+
+  #member(row: number, path: Buffer, linkPath: Buffer | null, sha256: Buffer | null): IndexMember {
     const view = this.#view;
     const code = view.getUint8(this.#at("type", row));
     return {
-      path: this.#paths[row] as Buffer,
+      path,
       type: code === sparseCode ? "file" : (types[code] as TarEntry["type"]),
       sparse: code === sparseCode,
       size: this.#size(view.getFloat64(this.#at("size", row), true)),
@@ -208,8 +246,8 @@ class SegmentContent {
       uid: view.getUint32(this.#at("uid", row), true),
       gid: view.getUint32(this.#at("gid", row), true),
       mtimeNs: view.getBigInt64(this.#at("mtime", row), true),
-      linkPath: this.#links[row] ?? null,
-      sha256: this.#hashes[row] ?? null,
+      linkPath,
+      sha256,
       tarOffset: this.#kept ? -1 : this.#tarOffset(view.getFloat64(this.#at("tarOffset", row), true)),
     };
   }

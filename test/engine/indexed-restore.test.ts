@@ -1,4 +1,6 @@
+import { randomBytes } from "node:crypto";
 import {
+  chmodSync,
   existsSync,
   linkSync,
   lstatSync,
@@ -15,6 +17,8 @@ import { generateX25519Identity, identityToRecipient } from "age-encryption";
 import { describe, expect, it, test } from "vitest";
 import { DamagedArtifact } from "../../agent-cli/pipeline/damaged.ts";
 import type { StoredArtifact } from "../../agent-cli/pipeline/pipeline.ts";
+import { localDisk } from "../../agent-cli/storage/local-disk.ts";
+import type { GetOptions } from "../../agent-cli/storage/storage.ts";
 import type { MemoryStorage } from "../fakes/memory-storage.ts";
 import { type Packed, packIndexed } from "./indexed-archive.ts";
 import { expectSameTree, key, world } from "./world.ts";
@@ -201,6 +205,65 @@ test("content that is not what the index has the hash of does not take its place
     expect(names).not.toContain("file-33");
     expect(names.filter((name) => name.startsWith(".backupx"))).toEqual([]);
   }
+});
+
+test("a file that a killed restore left unfinished is nobody's: it is replaced whatever the policy", async () => {
+  for (const conflict of ["fail", "keep"] as const) {
+    const { source, storage, restored, restore } = world();
+    makeTree(source, 60);
+    const packed = await packIndexed(source);
+    storage.objects.set(key, packed.bytes);
+    const left = join(restored(), "folder-0", "file-7");
+    mkdirSync(join(restored(), "folder-0"), { recursive: true });
+    writeFileSync(left, "half");
+    chmodSync(left, 0o1200);
+    const { outcome } = await restore({ ...known(packed), conflict, dryRun: true });
+    expect([outcome?.refuse.entries, outcome?.overwrite.entries]).toEqual([0, 0]);
+    await restore({ ...known(packed), conflict });
+    expect(readFileSync(left)).toEqual(readFileSync(join(source, "folder-0", "file-7")));
+    expect(readdirSync(join(restored(), "folder-0"))).toEqual(readdirSync(join(source, "folder-0")));
+  }
+});
+
+describe("an artifact in a file of this machine", () => {
+  const prepared = async () => {
+    const w = world();
+    makeTree(w.source, 1100);
+    writeFileSync(join(w.source, "noise"), randomBytes(34 * 1024 * 1024));
+    const packed = await packIndexed(w.source, { frameBytes: 2 * 1024 * 1024 });
+    const place = join(w.root, key);
+    writeFileSync(place, packed.bytes);
+    const storage = localDisk({ path: w.root });
+    return { ...w, place, job: { ...known(packed), storage, nearby: true } };
+  };
+
+  it("is proven in a thread, and read where it lies", async () => {
+    const { source, restored, restore, job } = await prepared();
+    const { get } = job.storage;
+    const onlyItsEnd = (name: string, options: GetOptions) =>
+      options.range?.offset ? get(name, options) : Promise.reject(new Error("it was asked for otherwise"));
+    await restore({ ...job, storage: { ...job.storage, get: onlyItsEnd } });
+    expectSameTree(restored(), source);
+  });
+
+  it("is refused before anything is written when a byte of it is flipped", async () => {
+    const { destination, restore, job, place } = await prepared();
+    const bytes = readFileSync(place);
+    bytes[20_000_000] = (bytes[20_000_000] as number) ^ 1;
+    writeFileSync(place, bytes);
+    await expect(restore(job)).rejects.toThrow("its SHA-256 is not the one that was recorded");
+    await expect(restore({ ...job, conflict: "keep" })).rejects.toThrow(DamagedArtifact);
+    expect(existsSync(destination)).toBe(false);
+  });
+
+  it("is not hashed to its end when the restore is cancelled", async () => {
+    const { destination, restore, job } = await prepared();
+    const controller = new AbortController();
+    const restoring = restore({ ...job, signal: controller.signal });
+    setTimeout(() => controller.abort(new Error("cancelled")), 5);
+    await expect(restoring).rejects.toThrow("cancelled");
+    expect(existsSync(destination)).toBe(false);
+  });
 });
 
 test("an index that names other members than the archive is refused", async () => {
