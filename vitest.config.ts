@@ -13,8 +13,9 @@ export default defineConfig({
         test: {
           name: "node",
           include: ["test/{unit,engine,storage,agent,e2e,browser}/**/*.test.ts"],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          // A busy disk takes a minute to remove what some tests made.
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
         },
       },
       {
