@@ -37,13 +37,8 @@ export function NoticeBell() {
   };
   return (
     <Popover opened={opened} onDismiss={close} position="bottom-end" width={360} trapFocus shadow="md">
-      <Popover.Target>
-        <Indicator
-          disabled={unread === 0}
-          label={unread >= SHOWN ? `${SHOWN}+` : unread}
-          size={16}
-          color="red"
-        >
+      <Indicator disabled={unread === 0} label={unread >= SHOWN ? `${SHOWN}+` : unread} size={16} color="red">
+        <Popover.Target>
           <ActionIcon
             variant="default"
             size="lg"
@@ -52,8 +47,8 @@ export function NoticeBell() {
           >
             <IconBell size={18} aria-hidden />
           </ActionIcon>
-        </Indicator>
-      </Popover.Target>
+        </Popover.Target>
+      </Indicator>
       <Popover.Dropdown maw="calc(100vw - 2rem)" aria-label={t("notices.title")}>
         <Title order={2} size="h5" mb="sm">
           {t("notices.title")}
