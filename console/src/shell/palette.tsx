@@ -43,11 +43,11 @@ export function Palette() {
       scrollable
       maxHeight="min(26rem, 70vh)"
       highlightQuery
-      actions={[...found, ...fixed]}
-      // What the master has found is found by it, whatever its name looks like in the middle.
+      actions={[...fixed, ...found]}
+      // What the master has found comes last: it must not move from under the finger what is there at once.
       filter={(query, groups) => [
-        ...groups.filter((group) => found.includes(group as SpotlightActionGroupData)),
         ...fixed.flatMap((group) => matching(group, query)),
+        ...groups.filter((group) => found.includes(group as SpotlightActionGroupData)),
       ]}
       attributes={{ content: { "aria-label": t("nav.search") } }}
       nothingFound={

@@ -32,7 +32,7 @@ export function Attention({ overview: { attention } }: { overview: Overview }) {
   if (present.length === 0) return null;
   return (
     <section aria-label={t("dashboard.attention")}>
-      <SimpleGrid cols={{ base: 1, md: present.length > 1 ? 2 : 1 }} spacing="lg">
+      <SimpleGrid cols={{ base: 1, md: present.length > 1 ? 2 : 1 }} spacing="lg" className="attention-cards">
         {present.map((kind) => (
           <AttentionCard
             key={kind}

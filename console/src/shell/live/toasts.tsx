@@ -108,7 +108,7 @@ function show(go: Go, { id, outcome, path, title, text, link, close }: Toast): v
     message: (
       <>
         {text ? (
-          <Text size="sm" lineClamp={3} className="long-name">
+          <Text size="sm" c="dimmed" lineClamp={3} className="long-name">
             {text}
           </Text>
         ) : null}
