@@ -1,6 +1,7 @@
 import { promisify } from "node:util";
 import { constants, createZstdCompress, gzip, zstdCompress, zstdCompressSync } from "node:zlib";
 import type { Compression } from "./pipeline.ts";
+import type { ZlibWrite } from "./zlib-inside.ts";
 
 /** Makes one complete frame of some bytes, in a buffer that is exactly as long and nobody else's. */
 export type FrameEncoder = (plain: Uint8Array) => Promise<Buffer>;
@@ -40,18 +41,9 @@ type Params = Record<number, number>;
 type Handle = {
   init(params: Uint32Array, pledged: undefined, state: Uint32Array, done: () => void): void;
   onerror: (message: string) => void;
-  write: Write;
-  writeSync: Write;
+  write: ZlibWrite;
+  writeSync: ZlibWrite;
 };
-type Write = (
-  flush: number,
-  input: Uint8Array,
-  inputAt: number,
-  inputBytes: number,
-  output: Uint8Array,
-  outputAt: number,
-  outputBytes: number,
-) => void;
 
 /**
  * Compresses with one zstd context for many frames: making a new one for each, as the public call does, takes a fifth more
