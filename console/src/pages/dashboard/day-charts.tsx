@@ -33,6 +33,8 @@ export function DayCharts({ days }: { days: Days }) {
     maxBarWidth: 24,
     xAxisProps: { minTickGap: 24 },
     barProps: { isAnimationActive: false },
+    // The sentence and the table say the same to who does not see it.
+    barChartProps: { accessibilityLayer: false },
   } as const;
   return (
     <SimpleGrid cols={{ base: 1, lg: 2 }} spacing="lg">
