@@ -42,9 +42,12 @@ type Options = {
 };
 const AGENT_ANSWER_FRESH_MS = 60_000;
 
+/** Of signs of life there are no news: what shows when a node was last seen asks again this often. */
+export const SIGNS_OF_LIFE_MS = 30_000;
+
 /**
- * What a call answers, kept and shown again at once; `everyMs` asks again while the page is looked at, with `whileIt` only
- * as long as the last answer was such.
+ * What a call answers, kept and shown again at once, and asked for again when news tell that it has changed. For what
+ * moves without news, `everyMs` asks while the page is looked at, with `whileIt` only as long as the last answer was such.
  */
 export function useAnswer<E extends Endpoint>(
   endpoint: E,

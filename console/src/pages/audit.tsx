@@ -26,7 +26,7 @@ export function Audit() {
     "enrolment code": t("audit.enrollmentCode"),
   };
   const nameOf = (actor: string) => notPeople[actor] ?? actor;
-  const pages = usePages(adminApi.listAudit, { ...query, by }, { everyMs: 15_000 });
+  const pages = usePages(adminApi.listAudit, { ...query, by });
   const columns: Column<AuditEntry>[] = [
     { label: t("audit.when"), cell: ({ at }) => <When at={at} />, width: 150 },
     {

@@ -31,7 +31,7 @@ const types = [
 export function Commands() {
   const { t } = useTranslation();
   const filters = useFilters(["nodeId", "status", "type"]);
-  const pages = usePages(adminApi.listCommands, filters.all as Query, { everyMs: 5000 });
+  const pages = usePages(adminApi.listCommands, filters.all as Query);
   return (
     <Page title={t("nav.commands")} lead={t("commands.lead")}>
       <CommandFilters {...filters} />

@@ -3,7 +3,7 @@ import { IconPlus } from "@tabler/icons-react";
 import { useTranslation } from "react-i18next";
 import { Link, useNavigate, useParams, useSearchParams } from "react-router";
 import { adminApi } from "../api/admin-api.ts";
-import { useAnswer } from "../api/queries.ts";
+import { SIGNS_OF_LIFE_MS, useAnswer } from "../api/queries.ts";
 import { DirectoryBrowser } from "../components/directory-browser.tsx";
 import { ErrorNotice } from "../components/error-notice.tsx";
 import { Page } from "../components/page.tsx";
@@ -20,7 +20,7 @@ import { NodeCommands, NodeRecords, NodeTasks } from "./nodes/node-work.tsx";
 export function NodePage() {
   const { t } = useTranslation();
   const { id = "" } = useParams();
-  const node = useAnswer(adminApi.getNode, { params: { id } }, { everyMs: 5000 });
+  const node = useAnswer(adminApi.getNode, { params: { id } }, { everyMs: SIGNS_OF_LIFE_MS });
   if (node.data) return <Shown key={id} node={node.data} />;
   return (
     <Page title={t("nodes.one")}>

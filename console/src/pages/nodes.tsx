@@ -4,7 +4,7 @@ import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import { adminApi } from "../api/admin-api.ts";
 import type { CallInput } from "../api/call.ts";
-import { usePages } from "../api/queries.ts";
+import { SIGNS_OF_LIFE_MS, usePages } from "../api/queries.ts";
 import { EmptyState } from "../components/empty-state.tsx";
 import { Page } from "../components/page.tsx";
 import { type Column, PagedRows } from "../components/rows.tsx";
@@ -24,7 +24,7 @@ export function Nodes() {
   const { t } = useTranslation();
   const me = useMe();
   const filters = useNodeFilters();
-  const pages = usePages(adminApi.listNodes, filters.all as Query, { everyMs: 10_000 });
+  const pages = usePages(adminApi.listNodes, filters.all as Query, { everyMs: SIGNS_OF_LIFE_MS });
   return (
     <Page title={t("nodes.title")} lead={t("nodes.lead")} actions={me.may("admin") ? <AddNode /> : null}>
       <NodeFilters {...filters} />

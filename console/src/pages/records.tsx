@@ -22,7 +22,7 @@ type BackupRecord = z.output<typeof adminApi.listRecords.reply>["items"][number]
 export function Records() {
   const { t } = useTranslation();
   const { filters, query } = useRecordFilters();
-  const pages = usePages(adminApi.listRecords, query, { everyMs: 10_000 });
+  const pages = usePages(adminApi.listRecords, query);
   return (
     <Page title={t("records.title")} lead={t("records.lead")}>
       <FilterBar filters={filters} />

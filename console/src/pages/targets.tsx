@@ -17,7 +17,7 @@ import { Usage } from "./targets/usage.tsx";
 export function Targets() {
   const { t } = useTranslation();
   const me = useMe();
-  const pages = usePages(adminApi.listTargets, {}, { everyMs: 30_000 });
+  const pages = usePages(adminApi.listTargets, {});
   const columns: Column<Target>[] = [
     { label: t("common.name"), cell: (target) => <NameAndKind target={target} /> },
     {

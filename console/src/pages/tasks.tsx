@@ -26,7 +26,7 @@ export function Tasks() {
   const { t } = useTranslation();
   const me = useMe();
   const filters = useFilters(filterNames);
-  const pages = usePages(adminApi.listTasks, filters.all as Query, { everyMs: 15_000 });
+  const pages = usePages(adminApi.listTasks, filters.all as Query);
   return (
     <Page title={t("tasks.title")} lead={t("tasks.lead")} actions={me.may("operator") ? <AddTask /> : null}>
       <TaskFilters filters={filters} />

@@ -21,7 +21,7 @@ type Props = { node: NodeDetail };
 export function NodeTasks({ node }: Props) {
   const { t } = useTranslation();
   const me = useMe();
-  const pages = usePages(adminApi.listTasks, { nodeId: node.id }, { everyMs: 15_000 });
+  const pages = usePages(adminApi.listTasks, { nodeId: node.id });
   const add = (
     <Button
       component={Link}
@@ -68,7 +68,7 @@ export function NodeTasks({ node }: Props) {
 /** What was backed up on a node, newest first. */
 export function NodeRecords({ node }: Props) {
   const { t } = useTranslation();
-  const pages = usePages(adminApi.listRecords, { nodeId: node.id }, { everyMs: 10_000 });
+  const pages = usePages(adminApi.listRecords, { nodeId: node.id });
   return (
     <PagedRows
       caption={t("nav.records")}
@@ -97,7 +97,7 @@ export function NodeRecords({ node }: Props) {
 /** What a node was asked to do, open first. */
 export function NodeCommands({ node }: Props) {
   const { t } = useTranslation();
-  const pages = usePages(adminApi.listCommands, { nodeId: node.id }, { everyMs: 5000 });
+  const pages = usePages(adminApi.listCommands, { nodeId: node.id });
   return (
     <PagedRows
       caption={t("nav.commands")}

@@ -16,7 +16,7 @@ type Restore = z.output<typeof adminApi.listRestores.reply>["items"][number];
 /** Restores, newest first, of all backups or of one. */
 export function RestoreRows({ recordId }: { recordId?: number }) {
   const { t } = useTranslation();
-  const pages = usePages(adminApi.listRestores, { recordId }, { everyMs: 10_000 });
+  const pages = usePages(adminApi.listRestores, { recordId });
   return (
     <PagedRows
       caption={t("restores.title")}

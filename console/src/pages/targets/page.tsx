@@ -23,7 +23,7 @@ export function TargetPage() {
   const { t } = useTranslation();
   const { id = "" } = useParams();
   const me = useMe();
-  const target = useAnswer(adminApi.getTarget, { params: { id } }, { everyMs: 30_000 });
+  const target = useAnswer(adminApi.getTarget, { params: { id } });
   if (target.isPending) return <Waiting />;
   if (!target.data) return <ErrorNotice error={target.error} retry={() => target.refetch()} />;
   const kind = kinds[target.data.type];

@@ -26,7 +26,7 @@ const RECORDS = 60;
 export function TaskPage() {
   const { t } = useTranslation();
   const { id = "" } = useParams();
-  const task = useAnswer(adminApi.getTask, { params: { id } }, { everyMs: 10_000 });
+  const task = useAnswer(adminApi.getTask, { params: { id } });
   if (task.isPending) return <Waiting />;
   if (!task.data) {
     return (
@@ -41,7 +41,7 @@ export function TaskPage() {
 function Shown({ task }: { task: TaskDetail }) {
   const { t } = useTranslation();
   const me = useMe();
-  const records = usePages(adminApi.listRecords, { taskId: task.id, limit: RECORDS }, { everyMs: 10_000 });
+  const records = usePages(adminApi.listRecords, { taskId: task.id, limit: RECORDS });
   const known = records.data?.pages[0]?.items ?? [];
   return (
     <Page

@@ -16,7 +16,7 @@ type Verification = z.output<typeof adminApi.listVerifications.reply>["items"][n
 /** Verifications, newest first, of all backups or of one. */
 export function VerificationRows({ recordId }: { recordId?: number }) {
   const { t } = useTranslation();
-  const pages = usePages(adminApi.listVerifications, { recordId }, { everyMs: 10_000 });
+  const pages = usePages(adminApi.listVerifications, { recordId });
   return (
     <PagedRows
       caption={t("verifications.title")}

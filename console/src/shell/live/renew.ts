@@ -7,6 +7,7 @@ const shownAt: Partial<Record<LiveNoun, string[]>> = {
   tasks: ["dashboard"],
   targets: ["dashboard"],
   records: ["tasks", "nodes", "dashboard"],
+  commands: ["nodes"],
   restores: ["records"],
   verifications: ["records", "tasks", "dashboard"],
 };
