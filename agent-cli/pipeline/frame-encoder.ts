@@ -1,6 +1,7 @@
 import { promisify } from "node:util";
 import { constants, createZstdCompress, gzip, zstdCompress, zstdCompressSync } from "node:zlib";
 import type { Compression } from "./pipeline.ts";
+import { Pool } from "./pool.ts";
 import type { ZlibWrite } from "./zlib-inside.ts";
 
 /** Makes one complete frame of some bytes, in a buffer that is exactly as long and nobody else's. */
@@ -56,33 +57,11 @@ function reusingEncoder(params: Params, most: number): FrameEncoder | null {
     const expected = zstdCompressSync(probe, { params, pledgedSrcSize: probe.length });
     // Twice, because what is left over from one frame would show in the next.
     if (![1, 2].every(() => first.encodeSync(probe).equals(expected))) return null;
-    return sharing([first], () => new Context(params), most);
+    const contexts = new Pool([first], most - 1, () => new Context(params));
+    return (plain) => contexts.use((context) => context.encode(plain));
   } catch {
     return null;
   }
-}
-
-/** Gives each frame to a context that is free, and makes up to `most` of them. */
-function sharing(idle: Context[], make: () => Context, most: number): FrameEncoder {
-  const waiting: ((context: Context) => void)[] = [];
-  let made = idle.length;
-  const free = (): Context | Promise<Context> => {
-    const context = idle.pop();
-    if (context) return context;
-    if (made >= most) return new Promise((resolve) => waiting.push(resolve));
-    made += 1;
-    return make();
-  };
-  return async (plain) => {
-    const context = await free();
-    try {
-      return await context.encode(plain);
-    } finally {
-      const next = waiting.shift();
-      if (next) next(context);
-      else idle.push(context);
-    }
-  };
 }
 
 /** One zstd context, and the memory that it writes to. */

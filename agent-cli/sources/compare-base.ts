@@ -2,6 +2,7 @@ import { setImmediate as breathe } from "node:timers/promises";
 import type { Segment } from "../pipeline/index-entries.ts";
 import { mapInOrder } from "../pipeline/map-in-order.ts";
 import type { PackThreads } from "../pipeline/pack-threads.ts";
+import { Pool } from "../pipeline/pool.ts";
 import { type ComparedSegment, type CompareOptions, compareInSteps } from "./compare-segment.ts";
 
 type Compare = (segment: Segment) => Promise<ComparedSegment>;
@@ -21,11 +22,11 @@ export async function* compareBase(
   options: CompareOptions,
   signal: AbortSignal,
 ): AsyncGenerator<{ segment: Segment; compared: ComparedSegment }> {
-  const others = new Array(threads.count - 1).fill((segment: Segment) => threads.compare(segment));
-  const lanes = new Lanes([(segment) => compareHere(segment, options, signal), ...others]);
+  const here: Compare = (segment) => compareHere(segment, options, signal);
+  const lanes = new Pool([here], threads.count - 1, (): Compare => (segment) => threads.compare(segment));
   yield* mapInOrder(segments, threads.count + ahead, async (segment) => ({
     segment,
-    compared: await lanes.compare(segment),
+    compared: await lanes.use((compare) => compare(segment)),
   }));
 }
 
@@ -42,26 +43,5 @@ async function compareHere(
     await breathe();
     signal.throwIfAborted();
     since = performance.now();
-  }
-}
-
-/** Gives each segment to whoever is free first. */
-class Lanes {
-  readonly #idle: Compare[];
-  readonly #waiting: ((lane: Compare) => void)[] = [];
-
-  constructor(lanes: Compare[]) {
-    this.#idle = lanes;
-  }
-
-  async compare(segment: Segment): Promise<ComparedSegment> {
-    const lane = this.#idle.shift() ?? (await new Promise<Compare>((resolve) => this.#waiting.push(resolve)));
-    try {
-      return await lane(segment);
-    } finally {
-      const next = this.#waiting.shift();
-      if (next) next(lane);
-      else this.#idle.push(lane);
-    }
   }
 }
