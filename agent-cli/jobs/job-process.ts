@@ -46,6 +46,9 @@ export const streamingArguments = [
 
 const streaming: ReadonlySet<Job["kind"]> = new Set([...packing, "copy", "verify"]);
 
-/** A restore streams too, but gains nothing from them: its time goes to the file system. A differential backup mostly looks at files and packs few of them. */
+/**
+ * A restore streams too, but gains nothing from them: its time goes to the file system. A differential backup mostly looks
+ * at files and packs few of them.
+ */
 export const argumentsFor = (kind: Job["kind"], isDifferential: boolean): string[] =>
   streaming.has(kind) && !isDifferential ? streamingArguments : quickArguments;

@@ -6,6 +6,7 @@ import type { Warning } from "./pipeline.ts";
 import { type ExtractionPart, type ExtractionTally, SegmentExtractor } from "./segment-extractor.ts";
 import type { PlacedFrame } from "./segments.ts";
 import { slabBytes } from "./slabs.ts";
+import { threadEntry } from "./thread-entry.ts";
 import type { WarningList } from "./warnings.ts";
 
 /** Takes segments to be written, one frame after the other. A method that rejects has left no half-written file. */
@@ -82,8 +83,7 @@ export class ThreadLane implements ExtractionLane {
 
   constructor(warnings: WarningList) {
     this.#warnings = warnings;
-    const own = import.meta.url.endsWith(".ts") ? "./extract-worker.ts" : "./extract-worker.js";
-    this.#worker = new Worker(new URL(own, import.meta.url));
+    this.#worker = new Worker(threadEntry("extract-worker"));
     this.#exited = new Promise((resolve) =>
       this.#worker.once("exit", () => {
         this.#fail(new Error("a thread of the restore ended by itself"));

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import { closeSync, constants, createReadStream, openSync, readSync } from "node:fs";
+import { closeSync, createReadStream, openSync, readSync } from "node:fs";
 import { type FileHandle, open, rm, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
+import { openFlags } from "../open-flags.ts";
 import { DamagedArtifact } from "./damaged.ts";
 import { errorCode } from "./error-code.ts";
 import { hashFile } from "./hash-file.ts";
@@ -9,9 +10,6 @@ import type { StoredArtifact } from "./pipeline.ts";
 
 /** What is smaller is hashed before another thread would have started. */
 const minBytesForThread = 32 * 1024 * 1024;
-
-/** No link is followed and no pipe waited for, as the storage itself would not. */
-const readFlags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 
 /** Room that a spooled artifact must leave free. */
 const reserveBytes = 256 * 1024 * 1024;
@@ -118,7 +116,7 @@ class FetchedArtifact implements Artifact {
     const path = this.#spool?.usable ? this.#spoolPath : nearby ? (storage.pathOf?.(key) ?? null) : null;
     if (path === null) return -1;
     try {
-      this.#fd ??= openSync(path, readFlags);
+      this.#fd ??= openSync(path, openFlags);
     } catch {
       this.#fd = -1;
     }

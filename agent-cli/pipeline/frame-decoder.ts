@@ -63,14 +63,26 @@ function isTrusty(decode: Attempt): boolean {
 }
 
 function decodeAlone(frame: Uint8Array, plainBytes: number): Buffer {
+  const content = decodeOnce(frame, plainBytes, (error) => {
+    return new DamagedArtifact(`zstd: ${error instanceof Error ? error.message : errorCode(error)}`);
+  });
+  if (content === null) throw new DamagedArtifact("a zstd frame has not the size that it says");
+  return content;
+}
+
+/** The content of a complete frame by the public call; null when it has not so many bytes. What zlib says is put in other words. */
+export function decodeOnce(
+  frame: Uint8Array,
+  plainBytes: number,
+  inWords: (error: unknown) => Error,
+): Buffer | null {
   try {
     const content = zstdDecompressSync(frame, {
       chunkSize: Math.max(plainBytes, 1024),
       maxOutputLength: Math.max(plainBytes, 1),
     });
-    if (content.length === plainBytes) return content;
+    return content.length === plainBytes ? content : null;
   } catch (error) {
-    throw new DamagedArtifact(`zstd: ${error instanceof Error ? error.message : errorCode(error)}`);
+    throw inWords(error);
   }
-  throw new DamagedArtifact("a zstd frame has not the size that it says");
 }

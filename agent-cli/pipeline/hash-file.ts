@@ -1,14 +1,10 @@
 import { Worker } from "node:worker_threads";
 import { errorCode } from "./error-code.ts";
+import { threadEntry } from "./thread-entry.ts";
 
 export type FileToHash = { fd: number };
 /** How far it has come; with the hash when it has come to the end. */
 export type FromHasher = { bytes: number; sha256: string | null };
-
-const entry = new URL(
-  import.meta.url.endsWith(".ts") ? "./hash-thread.ts" : "./hash-thread.js",
-  import.meta.url,
-);
 
 /** The size and SHA-256 of an open file, found in a thread of its own. Rejects with the signal's reason when it aborts. */
 export async function hashFile(
@@ -17,7 +13,7 @@ export async function hashFile(
   onBytes: (bytes: number) => void,
 ): Promise<{ bytes: number; sha256: string }> {
   signal.throwIfAborted();
-  const worker = new Worker(entry, { workerData: { fd } satisfies FileToHash });
+  const worker = new Worker(threadEntry("hash-thread"), { workerData: { fd } satisfies FileToHash });
   let stop = () => {};
   try {
     return await new Promise((resolve, reject) => {

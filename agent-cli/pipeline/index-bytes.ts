@@ -64,20 +64,14 @@ export class BytesIn {
   paths(count: number, maxBytes: number): Buffer[] {
     this.requireRoom(count, 2);
     const paths: Buffer[] = [];
-    let previous: Buffer = Buffer.alloc(0);
+    const path = Buffer.allocUnsafe(maxPathBytes);
+    let pathBytes = 0;
     let total = 0;
     for (let i = 0; i < count; i += 1) {
-      const shared = this.varint();
-      const length = this.varint();
-      total += shared + length;
-      if (shared > previous.length || shared + length > maxPathBytes || total > maxBytes)
-        throw broken("it has an impossible path");
-      const rest = this.bytes(length);
-      const path = Buffer.allocUnsafe(shared + length);
-      previous.copy(path, 0, 0, shared);
-      rest.copy(path, shared);
-      paths.push(path);
-      previous = path;
+      pathBytes = this.nextPath(path, pathBytes);
+      total += pathBytes;
+      if (total > maxBytes) throw broken("it has an impossible path");
+      paths.push(Buffer.from(path.subarray(0, pathBytes)));
     }
     return paths;
   }

@@ -1,12 +1,14 @@
-import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { constants, zstdCompressSync } from "node:zlib";
 import { DamagedArtifact } from "./damaged.ts";
 import { errorCode } from "./error-code.ts";
+import { decodeOnce } from "./frame-decoder.ts";
 import type { TarEntry } from "./tar-entry.ts";
 
 /*
- * A zstd skippable frame, which every zstd decoder passes over. In it: segments of up to 4,096 entries each (8,192 in older ones), compressed
- * one by one, so that neither the writer nor the reader holds more than one of them unpacked; a directory, compressed;
- * a footer of fixed size, by which the index is found from the end of the file. All numbers are little-endian.
+ * A zstd skippable frame, which every zstd decoder passes over. In it: segments of up to 4,096 entries each (8,192 in
+ * older ones), compressed one by one, so that neither the writer nor the reader holds more than one of them unpacked; a
+ * directory, compressed; a footer of fixed size, by which the index is found from the end of the file. All numbers are
+ * little-endian.
  *
  * A segment holds its columns one after the other: numbers of fixed width, then hashes of the files, then targets of the
  * links, then paths, each as what it shares with the path before it and the rest. Format 2 has segments that are taken
@@ -115,16 +117,9 @@ const packing = { params: { [constants.ZSTD_c_checksumFlag]: 1 } };
 export const pack = (plain: Buffer): Buffer => zstdCompressSync(plain, packing);
 
 export function unpack(packed: Uint8Array, plainBytes: number): Buffer {
-  try {
-    const plain = zstdDecompressSync(packed, {
-      maxOutputLength: Math.max(plainBytes, 1),
-      chunkSize: Math.max(plainBytes, 1024),
-    });
-    if (plain.length === plainBytes) return plain;
-  } catch (error) {
-    throw broken(errorCode(error));
-  }
-  throw broken("a part of it has not the size that it says");
+  const plain = decodeOnce(packed, plainBytes, (error) => broken(errorCode(error)));
+  if (plain === null) throw broken("a part of it has not the size that it says");
+  return plain;
 }
 
 export const broken = (what: string) => new DamagedArtifact(`its index: ${what}`);

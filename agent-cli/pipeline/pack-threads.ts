@@ -6,6 +6,7 @@ import type { Segment } from "./index-entries.ts";
 import type { Answer, Ask, Frame, RequestKind, Requests } from "./pack-requests.ts";
 import type { Compression } from "./pipeline.ts";
 import { SlabPool } from "./slabs.ts";
+import { threadEntry } from "./thread-entry.ts";
 
 /** What packing a source needs to know; `compare` is for comparing with a base. */
 type PackSettings = {
@@ -157,12 +158,6 @@ export class PackThreads {
 type Waiting = { resolve(thread: Thread): void; reject(error: Error): void };
 type Pending = { resolve(answer: never): void; reject(error: Error): void };
 
-// The package carries the thread's entry beside the others; run from its sources, it lies beside this file.
-const entry = new URL(
-  import.meta.url.endsWith(".ts") ? "./pack-thread.ts" : "./pack-thread.js",
-  import.meta.url,
-);
-
 /** One thread and what it was asked. */
 class Thread {
   readonly #worker: Worker;
@@ -172,7 +167,11 @@ class Thread {
   #closing = false;
 
   constructor(settings: CompareSettings | null, onFailure: (error: Error) => void) {
-    this.#worker = new Worker(entry, { workerData: settings, env: SHARE_ENV, execArgv: [] });
+    this.#worker = new Worker(threadEntry("pack-thread"), {
+      workerData: settings,
+      env: SHARE_ENV,
+      execArgv: [],
+    });
     this.#worker.on("message", (answer: Answer) => this.#settle(answer));
     this.#worker.on("error", (error) =>
       onFailure(broken(error instanceof Error ? error.message : String(error))),

@@ -1,5 +1,6 @@
 import { createHash, type Hash, hash } from "node:crypto";
 import { type BigIntStats, closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { openFlags } from "../open-flags.ts";
 import type { IndexEntry } from "../pipeline/archive-index.ts";
 import { errorCode } from "../pipeline/error-code.ts";
 import { slabBytes } from "../pipeline/slabs.ts";
@@ -7,7 +8,6 @@ import { blockBytes, encodeSparseMap, type TarWriter } from "../pipeline/tar.ts"
 import { memberName, type TarEntry } from "../pipeline/tar-entry.ts";
 import { type AccountNames, readAccountNames } from "./account-names.ts";
 import type { HardLinks } from "./hard-links.ts";
-import { openFlags } from "./open-flags.ts";
 import type { Tally } from "./source.ts";
 import { minSparseSavingBytes, type Segment, scanSegments } from "./sparse.ts";
 import { identity, inodeOf, vanishedOr } from "./walk.ts";

@@ -1,5 +1,5 @@
 import { closeSync, openSync, readSync } from "node:fs";
-import { openFlags } from "./open-flags.ts";
+import { openFlags } from "../open-flags.ts";
 
 /** Of a larger file the kernel itself reads ahead once its beginning has been asked for. */
 const mostOfOneFile = 1024 * 1024;

@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { constants, type Dirent, type Stats } from "node:fs";
+import type { Dirent, Stats } from "node:fs";
 import { type FileHandle, lstat, mkdir, open, readdir, rename, rmdir, unlink } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
+import { openFlags } from "../open-flags.ts";
 import { abortable } from "./abortable.ts";
 import { checkRoundTrip } from "./check-round-trip.ts";
 import { checkKey, checkPrefix, isPartialName, partialName } from "./key.ts";
@@ -181,9 +182,6 @@ async function thenClose<T>(file: FileHandle, action: () => Promise<T>): Promise
     await file.close();
   }
 }
-
-/** Follows no link, as `stat` and `list` do not either, and does not wait at a pipe for its writer. */
-const openFlags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 
 async function openFile(path: string): Promise<FileHandle> {
   const absent = new StorageError("not_found", `${path}: there is no such file`);
