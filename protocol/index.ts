@@ -7,6 +7,7 @@ export * from "./live.ts";
 export * as objects from "./objects.ts";
 export { overview } from "./overview.ts";
 export * from "./path.ts";
+export { mayAs } from "./roles.ts";
 export * as states from "./states.ts";
 export { protocolRange, timing } from "./states.ts";
 export * as verification from "./verification.ts";

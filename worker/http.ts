@@ -5,6 +5,7 @@ import {
   type Audience,
   type Endpoint,
   errorStatus,
+  mayAs,
   type ParsedParams,
   type states,
 } from "../protocol/index.ts";
@@ -232,20 +233,22 @@ async function identifyByCookie(c: Context<HonoEnv>, deps: Deps): Promise<Identi
 /** A cookie travels with requests that other sites make; browsers tell of those by Origin and Sec-Fetch-Site. */
 function refuseCrossSite(c: Context<HonoEnv>): void {
   if (c.req.method === "GET" || c.req.method === "HEAD") return;
-  const origin = c.req.header("Origin");
+  refuseForeignOrigin(c);
   const site = c.req.header("Sec-Fetch-Site");
-  const foreign = origin !== undefined && origin !== new URL(c.req.url).origin;
-  if (foreign || (site !== undefined && site !== "same-origin" && site !== "none")) {
-    throw new DomainError("CROSS_SITE_REQUEST", "requests from other sites are refused");
-  }
+  if (site !== undefined && site !== "same-origin" && site !== "none") throw crossSite();
 }
 
-const rank: Record<states.Role, number> = { viewer: 0, operator: 1, admin: 2 };
+/** A browser says of itself from which site it was sent, for sockets too. */
+export function refuseForeignOrigin(c: Context<HonoEnv>): void {
+  const origin = c.req.header("Origin");
+  if (origin !== undefined && origin !== new URL(c.req.url).origin) throw crossSite();
+}
+
+const crossSite = () => new DomainError("CROSS_SITE_REQUEST", "requests from other sites are refused");
 
 /** FORBIDDEN unless the caller has at least that role: for what an endpoint does only for some of its callers. */
 export function requireRole(has: states.Role, needs: states.Role): void {
-  if (rank[has] < rank[needs])
-    throw new DomainError("FORBIDDEN", `this needs the role ${needs}; you are ${has}`);
+  if (!mayAs(has, needs)) throw new DomainError("FORBIDDEN", `this needs the role ${needs}; you are ${has}`);
 }
 
 const ipAddressOf = (c: Context<HonoEnv>) => c.req.header("CF-Connecting-IP") ?? "";

@@ -1,4 +1,5 @@
 import { createContext, type ReactNode, useContext, useEffect, useState } from "react";
+import { mayAs } from "../../protocol/roles.ts";
 import type { Role } from "../../protocol/states.ts";
 import { adminApi } from "./api/admin-api.ts";
 import { whenSignedOut } from "./api/call.ts";
@@ -8,7 +9,6 @@ import { SessionEnded } from "./pages/welcome/session-ended.tsx";
 import { Welcome } from "./pages/welcome/welcome.tsx";
 
 type Person = { name: string; role: Role; may(role: Role): boolean };
-const ranks: Record<Role, number> = { viewer: 0, operator: 1, admin: 2 };
 const Me = createContext<Person | null>(null);
 
 /** Who is signed in, and what they may do. What they may not is not shown to them. */
@@ -31,7 +31,7 @@ export function Session({ children }: { children: ReactNode }) {
   if (me.isPending) return <Waiting />;
   if (!me.data) return <Welcome reason={me.error?.code === "UNAUTHENTICATED" ? null : me.error} />;
   const { name, role } = me.data;
-  const person = { name, role, may: (needed: Role) => ranks[role] >= ranks[needed] };
+  const person = { name, role, may: (needed: Role) => mayAs(role, needed) };
   const goOn = async () => {
     setHasEnded(false);
     await queryClient.invalidateQueries();

@@ -58,7 +58,7 @@ function movingStatement({ db, now }: Deps, held: HeldCopy, report: Report): D1P
     where record_id = ?3 and target_id = ?4 and command_id = ?5 and status in ('copying', 'failed')
       and (select status from agent_commands where id = ?5) = 'dispatched'`;
   return db
-    .prepare(held.status === "copying" ? noNews(moving) : moving)
+    .prepare(noNews(moving, held.status === "copying"))
     .bind(
       report.progress ? JSON.stringify(report.progress) : null,
       now(),

@@ -14,7 +14,7 @@ export async function markConnected(deps: Deps, node: AgentNode): Promise<void> 
     ...(node.status === "offline" ? [cameOnlineStatement(deps, node.id)] : []),
     deps.db
       // After a deploy every agent connects again: nothing has changed by that.
-      .prepare(node.status === "online" ? noNews(CONNECTED) : CONNECTED)
+      .prepare(noNews(CONNECTED, node.status === "online"))
       .bind(deps.now(), node.id),
   ]);
 }

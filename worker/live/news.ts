@@ -33,7 +33,7 @@ const writing = /^\s*(?:insert\s+(?:or\s+\w+\s+)?into|(update)|(delete)\s+from)\
 const QUIET = "/* no news */ ";
 
 /** Marks a statement that repeats what is known, such as a sign of life or a run's progress: no console is told. */
-export const noNews = (sql: string): string => QUIET + sql;
+export const noNews = (sql: string, isKnown = true): string => (isKnown ? QUIET + sql : sql);
 
 /** What a statement would change, by its text; null when that is nothing that anybody is told of. */
 export type Subject = { noun: LiveNoun | null; recheck: boolean };

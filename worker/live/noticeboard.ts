@@ -1,5 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
-import { type LiveNews, liveClose, liveNouns, liveWords, type states } from "../../protocol/index.ts";
+import { type LiveNews, liveClose, liveNouns, liveWords, mayAs, type states } from "../../protocol/index.ts";
 
 /** Set by the Worker after it has authenticated the caller; nobody else reaches this object. */
 export const WATCHER_HEADER = "X-Watcher";
@@ -13,8 +13,6 @@ const MAX_IN_ALL = 2000;
 const SILENT_MS = 5 * 60_000;
 /** An expired session is told nothing for longer than this. */
 const ASK_AGAIN_MS = 3_600_000;
-
-const rank: Record<states.Role, number> = { viewer: 0, operator: 1, admin: 2 };
 
 /**
  * Holds the hibernating sockets of open consoles and tells them what has changed. It stores nothing, asks the database
@@ -46,7 +44,7 @@ export class Noticeboard extends DurableObject<Env> {
         socket.close(liveClose.askAgain, "who are you by now?");
         continue;
       }
-      const changed = news.changed.filter((noun) => rank[role] >= rank[liveNouns[noun]]);
+      const changed = news.changed.filter((noun) => mayAs(role, liveNouns[noun]));
       if (changed.length > 0) say(socket, JSON.stringify({ ...news, changed } satisfies LiveNews));
     }
   }

@@ -57,7 +57,7 @@ function updateStatement({ db, now }: Deps, node: AgentNode, report: Report): D1
   ];
   const update = `update nodes set ${sets.join(", ")} where id = ?2`;
   return db
-    .prepare(node.status === "online" ? noNews(update) : update)
+    .prepare(noNews(update, node.status === "online"))
     .bind(now(), node.id, ...columns.map(([, value]) => value));
 }
 

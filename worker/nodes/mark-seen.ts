@@ -22,6 +22,6 @@ export async function markPolled(deps: Deps, node: AgentNode): Promise<void> {
   if (node.status === "online" && now - (node.lastSeen ?? 0) < enoughMs) return;
   await deps.db.batch([
     ...(node.status === "online" ? [] : [cameOnlineStatement(deps, node.id)]),
-    deps.db.prepare(node.status === "online" ? noNews(SEEN) : SEEN).bind(now, node.id),
+    deps.db.prepare(noNews(SEEN, node.status === "online")).bind(now, node.id),
   ]);
 }

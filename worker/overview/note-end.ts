@@ -1,6 +1,6 @@
 import type { Deps } from "../deps.ts";
+import { dayOf } from "./day.ts";
 
-const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
 /** Below this, half of it says nothing. */
 const SHRINKING_FROM_BYTES = 65_536;
@@ -75,5 +75,3 @@ function noteTaskStatement(
     )
     .bind(recordId ?? taskId, at);
 }
-
-const dayOf = (at: number) => Math.floor(at / DAY_MS);

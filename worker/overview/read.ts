@@ -3,18 +3,18 @@ import type { overview } from "../../protocol/index.ts";
 import type { Deps } from "../deps.ts";
 import { listRecords } from "../records/read.ts";
 import { attentionOf, attentionStatements, type Target } from "./attention.ts";
+import { DAY_MS, dayOf } from "./day.ts";
 
 type Overview = z.input<typeof overview>;
 type Day = Omit<Overview["days"][number], "at"> & { day: number };
 
-const DAY_MS = 86_400_000;
 const DAYS = 30;
 const MAX_TARGETS = 100;
 
 /** Whether everything is safe. However long the history and large the fleet, it reads some hundred rows. */
 export async function readOverview(deps: Deps): Promise<Overview> {
   const { db, now } = deps;
-  const today = Math.floor(now() / DAY_MS);
+  const today = dayOf(now());
   const [running, recent, [tallies, begun, days, targets, byNode, next, ...attention]] = await Promise.all([
     listRecords(deps, { status: "running", limit: 5 }),
     listRecords(deps, { limit: 8 }),

@@ -76,7 +76,7 @@ function progressStatement({ db, now }: Deps, held: HeldRecord, report: Report):
       size_bytes = coalesce(?4, size_bytes), checksum = coalesce(?5, checksum)
     where id = ?6 and status in ('queued', 'running')`;
   return db
-    .prepare(held.status === "running" ? noNews(moving) : moving)
+    .prepare(noNews(moving, held.status === "running"))
     .bind(
       now(),
       report.progress ? JSON.stringify(report.progress) : null,

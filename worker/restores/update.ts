@@ -42,7 +42,7 @@ function updateStatement(
    where id = ?11 and (status in ('queued', 'running') or (?1 = 'success' and status = 'failed'
      and (select status from agent_commands where id = command_id) = 'timeout')) ${tellingEnd("restore")}`;
   return db
-    .prepare(!ended && held.status === "running" ? noNews(update) : update)
+    .prepare(noNews(update, !ended && held.status === "running"))
     .bind(
       status,
       now(),

@@ -79,7 +79,7 @@ function progressStatement({ db, now }: Deps, held: HeldVerification, report: Re
       progress = coalesce(?2, progress)
     where id = ?3 and status in ('queued', 'running')`;
   return db
-    .prepare(held.status === "running" ? noNews(moving) : moving)
+    .prepare(noNews(moving, held.status === "running"))
     .bind(now(), report.progress ? JSON.stringify(report.progress) : null, held.id);
 }
 
