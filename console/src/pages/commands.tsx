@@ -1,10 +1,11 @@
-import { Button, Group, Select } from "@mantine/core";
+import { Select } from "@mantine/core";
 import { IconTerminal2 } from "@tabler/icons-react";
 import { useTranslation } from "react-i18next";
 import { adminApi } from "../api/admin-api.ts";
 import type { CallInput } from "../api/call.ts";
 import { usePages } from "../api/queries.ts";
 import { EmptyState } from "../components/empty-state.tsx";
+import { FilterGroup } from "../components/filter-group.tsx";
 import { NodeSelect } from "../components/node-select.tsx";
 import { Page } from "../components/page.tsx";
 import { PagedRows } from "../components/rows.tsx";
@@ -34,7 +35,7 @@ export function Commands() {
   const pages = usePages(adminApi.listCommands, filters.all as Query);
   return (
     <Page title={t("nav.commands")} lead={t("commands.lead")}>
-      <CommandFilters {...filters} />
+      <CommandFilters filters={filters} />
       <PagedRows
         caption={t("nav.commands")}
         columns={useCommandColumns({ withNode: true })}
@@ -52,11 +53,12 @@ export function Commands() {
   );
 }
 
-function CommandFilters({ get, set, any, clear }: Filters) {
+function CommandFilters({ filters }: { filters: Filters }) {
+  const { get, set } = filters;
   const nodeId = get("nodeId");
   const { t } = useTranslation();
   return (
-    <Group gap="sm" className="filters" role="search" aria-label={t("commands.filters")}>
+    <FilterGroup label={t("commands.filters")} filters={filters}>
       <NodeSelect
         aria-label={t("commands.node")}
         placeholder={t("commands.anyNode")}
@@ -83,11 +85,6 @@ function CommandFilters({ get, set, any, clear }: Filters) {
         value={get("type")}
         onChange={(type) => set("type", type)}
       />
-      {any ? (
-        <Button variant="subtle" size="compact-sm" onClick={clear}>
-          {t("commands.clearFilters")}
-        </Button>
-      ) : null}
-    </Group>
+    </FilterGroup>
   );
 }

@@ -1,7 +1,6 @@
-import { Button, Stack, Tabs } from "@mantine/core";
-import { IconPlus } from "@tabler/icons-react";
+import { Stack, Tabs } from "@mantine/core";
 import { useTranslation } from "react-i18next";
-import { Link, useNavigate, useParams, useSearchParams } from "react-router";
+import { useNavigate, useParams, useSearchParams } from "react-router";
 import { adminApi } from "../api/admin-api.ts";
 import { SIGNS_OF_LIFE_MS, useAnswer } from "../api/queries.ts";
 import { DirectoryBrowser } from "../components/directory-browser.tsx";
@@ -9,6 +8,7 @@ import { ErrorNotice } from "../components/error-notice.tsx";
 import { Page } from "../components/page.tsx";
 import { Waiting } from "../components/waiting.tsx";
 import { useMe } from "../session.tsx";
+import { CreateTask } from "./nodes/create-task.tsx";
 import type { NodeDetail } from "./nodes/node.ts";
 import { NodeHealth } from "./nodes/node-health.tsx";
 import { NodeLabels } from "./nodes/node-labels.tsx";
@@ -47,20 +47,11 @@ function Shown({ node }: { node: NodeDetail }) {
 }
 
 function Actions({ node }: { node: NodeDetail }) {
-  const { t } = useTranslation();
   const me = useMe();
   const navigate = useNavigate();
   return (
     <>
-      {me.may("operator") && node.status !== "pending" ? (
-        <Button
-          component={Link}
-          to={`/tasks/new?node=${node.id}`}
-          leftSection={<IconPlus size={16} aria-hidden />}
-        >
-          {t("nodes.createTask")}
-        </Button>
-      ) : null}
+      {me.may("operator") && node.status !== "pending" ? <CreateTask nodeId={node.id} /> : null}
       {me.may("admin") ? <NodeMenu node={node} gone={() => navigate("/nodes")} /> : null}
     </>
   );

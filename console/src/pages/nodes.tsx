@@ -1,11 +1,12 @@
 import { Anchor, Button, Stack, Text } from "@mantine/core";
-import { IconFilterOff, IconPlus, IconServer } from "@tabler/icons-react";
+import { IconPlus, IconServer } from "@tabler/icons-react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import { adminApi } from "../api/admin-api.ts";
 import type { CallInput } from "../api/call.ts";
 import { SIGNS_OF_LIFE_MS, usePages } from "../api/queries.ts";
 import { EmptyState } from "../components/empty-state.tsx";
+import { NoneMatches } from "../components/none-matches.tsx";
 import { Page } from "../components/page.tsx";
 import { type Column, PagedRows } from "../components/rows.tsx";
 import { When } from "../components/when.tsx";
@@ -27,13 +28,23 @@ export function Nodes() {
   const pages = usePages(adminApi.listNodes, filters.all as Query, { everyMs: SIGNS_OF_LIFE_MS });
   return (
     <Page title={t("nodes.title")} lead={t("nodes.lead")} actions={me.may("admin") ? <AddNode /> : null}>
-      <NodeFilters {...filters} />
+      <NodeFilters filters={filters} />
       <PagedRows
         caption={t("nodes.title")}
         columns={useColumns()}
         keyOf={({ id }) => id}
         pages={pages}
-        empty={filters.any ? <NoneMatches clear={filters.clear} /> : <NoneYet />}
+        empty={
+          filters.any ? (
+            <NoneMatches
+              title={t("nodes.noneMatchesTitle")}
+              text={t("nodes.noneMatchesText")}
+              clear={filters.clear}
+            />
+          ) : (
+            <NoneYet />
+          )
+        }
       />
     </Page>
   );
@@ -136,22 +147,6 @@ function NoneYet() {
       title={t("nodes.emptyTitle")}
       text={me.may("admin") ? t("nodes.emptyText") : t("nodes.emptyTextOthers")}
       action={me.may("admin") ? <AddNode /> : null}
-    />
-  );
-}
-
-function NoneMatches({ clear }: { clear(): void }) {
-  const { t } = useTranslation();
-  return (
-    <EmptyState
-      icon={IconFilterOff}
-      title={t("nodes.noneMatchesTitle")}
-      text={t("nodes.noneMatchesText")}
-      action={
-        <Button variant="default" onClick={clear}>
-          {t("nodes.clearFilters")}
-        </Button>
-      }
     />
   );
 }

@@ -1,4 +1,4 @@
-import { Alert, Anchor, Badge, Button, Group, Stack, Text } from "@mantine/core";
+import { Alert, Badge, Button, Stack } from "@mantine/core";
 import { IconAlertTriangle, IconRotateClockwise } from "@tabler/icons-react";
 import { useTranslation } from "react-i18next";
 import { Link, useParams } from "react-router";
@@ -8,13 +8,12 @@ import { useAnswer, useChange } from "../api/queries.ts";
 import { ErrorNotice } from "../components/error-notice.tsx";
 import { LogView } from "../components/log-view.tsx";
 import { Page } from "../components/page.tsx";
+import { RunLead } from "../components/run-lead.tsx";
 import { RunProgress } from "../components/run-progress.tsx";
-import { StatusBadge } from "../components/status-badge.tsx";
 import { StopButton } from "../components/stop-button.tsx";
 import { isOpen, useRun } from "../components/use-run.ts";
 import { Waiting } from "../components/waiting.tsx";
 import { WarningList } from "../components/warning-list.tsx";
-import { When } from "../components/when.tsx";
 import { useMe } from "../session.tsx";
 import { DryRunOutcome } from "./restores/dry-run-outcome.tsx";
 import { RestoreFacts } from "./restores/restore-facts.tsx";
@@ -62,22 +61,12 @@ function howFar({ progress }: Restore): { done: number | null; total: number | n
     : { done: progress.artifactBytes, total: null };
 }
 
-function Lead({ restore: { status, dryRun, nodeId, nodeName, recordId, createdAt } }: { restore: Restore }) {
+function Lead({ restore }: { restore: Restore }) {
   const { t } = useTranslation();
   return (
-    <Group gap="sm" fz="sm">
-      <StatusBadge status={status} />
-      {dryRun ? <Badge variant="default">{t("restores.dryRun")}</Badge> : null}
-      <Anchor component={Link} to={`/records/${recordId}`} size="sm">
-        {t("record.number", { id: recordId })}
-      </Anchor>
-      <Anchor component={Link} to={`/nodes/${nodeId}`} size="sm">
-        {nodeName ?? `#${nodeId}`}
-      </Anchor>
-      <Text size="sm" component="span">
-        <When at={createdAt} />
-      </Text>
-    </Group>
+    <RunLead run={restore}>
+      {restore.dryRun ? <Badge variant="default">{t("restores.dryRun")}</Badge> : null}
+    </RunLead>
   );
 }
 

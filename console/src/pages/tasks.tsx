@@ -1,11 +1,12 @@
 import { Anchor, Badge, Button, Group, Text } from "@mantine/core";
-import { IconFilterOff, IconListCheck, IconPlus } from "@tabler/icons-react";
+import { IconListCheck, IconPlus } from "@tabler/icons-react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import { adminApi } from "../api/admin-api.ts";
 import type { CallInput } from "../api/call.ts";
 import { usePages } from "../api/queries.ts";
 import { EmptyState } from "../components/empty-state.tsx";
+import { NoneMatches } from "../components/none-matches.tsx";
 import { Page } from "../components/page.tsx";
 import { type Column, PagedRows } from "../components/rows.tsx";
 import { ScheduleWords } from "../components/schedule-words.tsx";
@@ -35,7 +36,17 @@ export function Tasks() {
         columns={useColumns()}
         keyOf={({ id }) => id}
         pages={pages}
-        empty={filters.any ? <NoneMatches clear={filters.clear} /> : <NoneYet />}
+        empty={
+          filters.any ? (
+            <NoneMatches
+              title={t("tasks.noneMatchesTitle")}
+              text={t("tasks.noneMatchesText")}
+              clear={filters.clear}
+            />
+          ) : (
+            <NoneYet />
+          )
+        }
       />
     </Page>
   );
@@ -114,22 +125,6 @@ function NoneYet() {
       title={t("tasks.emptyTitle")}
       text={t("tasks.emptyText")}
       action={me.may("operator") ? <AddTask /> : null}
-    />
-  );
-}
-
-function NoneMatches({ clear }: { clear(): void }) {
-  const { t } = useTranslation();
-  return (
-    <EmptyState
-      icon={IconFilterOff}
-      title={t("tasks.noneMatchesTitle")}
-      text={t("tasks.noneMatchesText")}
-      action={
-        <Button variant="default" onClick={clear}>
-          {t("tasks.clearFilters")}
-        </Button>
-      }
     />
   );
 }

@@ -1,19 +1,18 @@
-import { Alert, Anchor, Badge, Group, Stack, Text } from "@mantine/core";
+import { Alert, Badge, Stack } from "@mantine/core";
 import { IconAlertTriangle } from "@tabler/icons-react";
 import { useTranslation } from "react-i18next";
-import { Link, useParams } from "react-router";
+import { useParams } from "react-router";
 import type { z } from "zod";
 import { adminApi } from "../api/admin-api.ts";
 import { useAnswer, useChange } from "../api/queries.ts";
 import { ErrorNotice } from "../components/error-notice.tsx";
 import { LogView } from "../components/log-view.tsx";
 import { Page } from "../components/page.tsx";
+import { RunLead } from "../components/run-lead.tsx";
 import { RunProgress } from "../components/run-progress.tsx";
-import { StatusBadge } from "../components/status-badge.tsx";
 import { StopButton } from "../components/stop-button.tsx";
 import { isOpen, useRun } from "../components/use-run.ts";
 import { Waiting } from "../components/waiting.tsx";
-import { When } from "../components/when.tsx";
 import { useMe } from "../session.tsx";
 import { VerificationFindings } from "./verifications/findings.tsx";
 
@@ -69,25 +68,14 @@ function HowItEnded({ verification: { status, errorMessage } }: { verification: 
 
 function Lead({ verification }: { verification: Verification }) {
   const { t } = useTranslation();
-  const { status, damaged, recordId, nodeId, nodeName, createdAt } = verification;
   return (
-    <Group gap="sm" fz="sm">
-      <StatusBadge status={status} />
-      {damaged ? (
+    <RunLead run={verification}>
+      {verification.damaged ? (
         <Badge color="red" variant="light">
           {t("verifications.damaged")}
         </Badge>
       ) : null}
-      <Anchor component={Link} to={`/records/${recordId}`} size="sm">
-        {t("record.number", { id: recordId })}
-      </Anchor>
-      <Anchor component={Link} to={`/nodes/${nodeId}`} size="sm">
-        {nodeName ?? `#${nodeId}`}
-      </Anchor>
-      <Text size="sm" component="span">
-        <When at={createdAt} />
-      </Text>
-    </Group>
+    </RunLead>
   );
 }
 

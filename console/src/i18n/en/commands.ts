@@ -16,7 +16,6 @@ export const commands = {
   anyNode: "Any node",
   anyStatus: "Any status",
   anyType: "Any command",
-  clearFilters: "Clear filters",
   emptyTitle: "Nothing was asked yet",
   emptyText: "Backups, restores, directory listings and tests that agents are asked for appear here.",
   noneMatchesTitle: "No command matches",

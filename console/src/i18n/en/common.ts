@@ -3,6 +3,7 @@ export const common = {
   unreachable: "The master cannot be reached. Check the network; this page goes on by itself.",
   retry: "Try again",
   more: "Show more",
+  clearFilters: "Clear filters",
   cancel: "Cancel",
   save: "Save",
   close: "Close",

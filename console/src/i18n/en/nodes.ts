@@ -8,7 +8,6 @@ export const nodes = {
   emptyTextOthers: "An administrator adds servers; each then appears here by itself.",
   noneMatchesTitle: "No node matches",
   noneMatchesText: "None of the nodes fits all of these filters.",
-  clearFilters: "Clear filters",
   filters: "Filter the nodes",
   searchText: "Name, host or address",
   anyStatus: "Any status",

@@ -7,7 +7,6 @@ export const tasks = {
   noneMatchesTitle: "No task matches",
   noneMatchesText: "There are tasks, but none that fits these filters.",
   filters: "Filters",
-  clearFilters: "Clear filters",
   searchName: "Search by name",
   anyNode: "Any node",
   anyTag: "Any tag",

@@ -18,7 +18,6 @@ export const commands: Messages["commands"] = {
   anyNode: "任意节点",
   anyStatus: "任意状态",
   anyType: "任意命令",
-  clearFilters: "清除筛选",
   emptyTitle: "还没有命令",
   emptyText: "要求代理执行的备份、恢复、目录浏览和测试都会出现在这里。",
   noneMatchesTitle: "没有匹配的命令",

@@ -5,6 +5,7 @@ export const common: Messages["common"] = {
   unreachable: "无法连接主控端。请检查网络；恢复后本页会自动继续。",
   retry: "重试",
   more: "显示更多",
+  clearFilters: "清除筛选",
   cancel: "取消",
   save: "保存",
   close: "关闭",

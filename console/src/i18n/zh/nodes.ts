@@ -10,7 +10,6 @@ export const nodes: Messages["nodes"] = {
   emptyTextOthers: "服务器由管理员添加，添加后会自动出现在这里。",
   noneMatchesTitle: "没有匹配的节点",
   noneMatchesText: "没有节点同时符合这些筛选条件。",
-  clearFilters: "清除筛选",
   filters: "筛选节点",
   searchText: "名称、主机名或地址",
   anyStatus: "任意状态",

@@ -9,7 +9,6 @@ export const tasks: Messages["tasks"] = {
   noneMatchesTitle: "没有符合条件的任务",
   noneMatchesText: "已有任务，但没有一个符合当前的筛选条件。",
   filters: "筛选",
-  clearFilters: "清除筛选",
   searchName: "按名称搜索",
   anyNode: "全部节点",
   anyTag: "全部标签",

@@ -7,7 +7,7 @@ import { adminApi } from "../../api/admin-api.ts";
 import type { ApiError } from "../../api/call.ts";
 import { useChange } from "../../api/queries.ts";
 import { CodeBlock } from "../../components/code-block.tsx";
-import { ErrorNotice } from "../../components/error-notice.tsx";
+import { DialogEnd } from "../../components/dialog-end.tsx";
 import { fieldErrors } from "../../components/form-errors.ts";
 import { RoleSelect } from "../../components/role-select.tsx";
 
@@ -51,15 +51,7 @@ export function NewApiKey({ close }: { close(): void }) {
           }))}
           {...form.getInputProps("days")}
         />
-        {Object.keys(form.errors).length > 0 ? null : <ErrorNotice error={create.error} />}
-        <Group justify="flex-end">
-          <Button variant="default" onClick={close}>
-            {t("common.cancel")}
-          </Button>
-          <Button type="submit" loading={create.isPending}>
-            {t("apiKeys.add")}
-          </Button>
-        </Group>
+        <DialogEnd submit={t("apiKeys.add")} change={create} close={close} atFields={form.errors} />
       </Stack>
     </form>
   );

@@ -1,10 +1,10 @@
-import { Button, Group, Modal, NumberInput, Stack, TextInput } from "@mantine/core";
+import { Modal, NumberInput, Stack, TextInput } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { useTranslation } from "react-i18next";
 import { adminApi } from "../../api/admin-api.ts";
 import type { ApiError } from "../../api/call.ts";
 import { useChange } from "../../api/queries.ts";
-import { ErrorNotice } from "../../components/error-notice.tsx";
+import { DialogEnd } from "../../components/dialog-end.tsx";
 import { fieldErrors } from "../../components/form-errors.ts";
 import { LabelInput } from "./label-input.tsx";
 import type { Node } from "./node.ts";
@@ -42,7 +42,6 @@ export function EditDialog({ node, close }: { node: Node; close(): void }) {
       form.setErrors(atFields(error as ApiError));
     }
   };
-  const isAtField = Object.keys(form.errors).length > 0;
   return (
     <Modal opened onClose={close} title={t("nodes.editTitle", { name: node.name })}>
       <form onSubmit={form.onSubmit(save)} noValidate>
@@ -66,15 +65,7 @@ export function EditDialog({ node, close }: { node: Node; close(): void }) {
             decimalScale={2}
             {...form.getInputProps("bandwidthBytesPerSecond")}
           />
-          {isAtField ? null : <ErrorNotice error={change.error} />}
-          <Group justify="flex-end" gap="sm">
-            <Button variant="default" onClick={close}>
-              {t("common.cancel")}
-            </Button>
-            <Button type="submit" loading={change.isPending}>
-              {t("common.save")}
-            </Button>
-          </Group>
+          <DialogEnd submit={t("common.save")} change={change} close={close} atFields={form.errors} />
         </Stack>
       </form>
     </Modal>

@@ -1,17 +1,19 @@
-import { Button, Group, Select, TextInput } from "@mantine/core";
+import { Select, TextInput } from "@mantine/core";
 import { useDebouncedCallback } from "@mantine/hooks";
 import { IconTag } from "@tabler/icons-react";
 import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { FilterGroup } from "../../components/filter-group.tsx";
 import { SearchField } from "../../components/search-field.tsx";
 import { type Filters, useFilters } from "../../components/use-filters.ts";
 
 export const useNodeFilters = () => useFilters(["text", "status", "label"]);
 
-export function NodeFilters({ get, set, any, clear }: Filters) {
+export function NodeFilters({ filters }: { filters: Filters }) {
+  const { get, set } = filters;
   const { t } = useTranslation();
   return (
-    <Group gap="sm" className="filters" role="search" aria-label={t("nodes.filters")}>
+    <FilterGroup label={t("nodes.filters")} filters={filters}>
       <SearchField
         label={t("nodes.searchText")}
         value={get("text") ?? ""}
@@ -30,12 +32,7 @@ export function NodeFilters({ get, set, any, clear }: Filters) {
         onChange={(status) => set("status", status)}
       />
       <LabelField value={get("label") ?? ""} onSearch={(label) => set("label", label)} />
-      {any ? (
-        <Button variant="subtle" size="compact-sm" onClick={clear}>
-          {t("nodes.clearFilters")}
-        </Button>
-      ) : null}
-    </Group>
+    </FilterGroup>
   );
 }
 

@@ -1,5 +1,5 @@
-import { Anchor, Button } from "@mantine/core";
-import { IconArchive, IconListCheck, IconPlus, IconTerminal2 } from "@tabler/icons-react";
+import { Anchor } from "@mantine/core";
+import { IconArchive, IconListCheck, IconTerminal2 } from "@tabler/icons-react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import { adminApi } from "../../api/admin-api.ts";
@@ -13,6 +13,7 @@ import { useMe } from "../../session.tsx";
 import { useCommandColumns } from "../commands/command-columns.tsx";
 import { LastResult } from "../tasks/last-result.tsx";
 import { SourceWords } from "../tasks/source-words.tsx";
+import { CreateTask } from "./create-task.tsx";
 import type { NodeDetail } from "./node.ts";
 
 type Props = { node: NodeDetail };
@@ -22,15 +23,6 @@ export function NodeTasks({ node }: Props) {
   const { t } = useTranslation();
   const me = useMe();
   const pages = usePages(adminApi.listTasks, { nodeId: node.id });
-  const add = (
-    <Button
-      component={Link}
-      to={`/tasks/new?node=${node.id}`}
-      leftSection={<IconPlus size={16} aria-hidden />}
-    >
-      {t("nodes.createTask")}
-    </Button>
-  );
   return (
     <PagedRows
       caption={t("nav.tasks")}
@@ -58,7 +50,7 @@ export function NodeTasks({ node }: Props) {
           icon={IconListCheck}
           title={t("nodes.noTasksTitle")}
           text={t("nodes.noTasksText")}
-          action={me.may("operator") && node.status !== "pending" ? add : null}
+          action={me.may("operator") && node.status !== "pending" ? <CreateTask nodeId={node.id} /> : null}
         />
       }
     />

@@ -1,10 +1,10 @@
-import { Button, Group, Modal, Select, Stack, Text } from "@mantine/core";
+import { Modal, Select, Stack, Text } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { notifications } from "@mantine/notifications";
 import { useTranslation } from "react-i18next";
 import { adminApi } from "../../api/admin-api.ts";
 import { useAnswer, useChange } from "../../api/queries.ts";
-import { ErrorNotice } from "../../components/error-notice.tsx";
+import { DialogEnd } from "../../components/dialog-end.tsx";
 import { NodeSelect } from "../../components/node-select.tsx";
 import type { RecordDetail } from "./record-detail.ts";
 
@@ -80,15 +80,7 @@ export function AddCopyDialog({ record, opened, onClose }: Props) {
             value={form.values.nodeId}
             onChange={(id) => form.setFieldValue("nodeId", id)}
           />
-          <ErrorNotice error={copy.error} />
-          <Group justify="flex-end" gap="sm">
-            <Button variant="default" onClick={onClose}>
-              {t("common.cancel")}
-            </Button>
-            <Button type="submit" loading={copy.isPending} disabled={hasNone}>
-              {t("record.start")}
-            </Button>
-          </Group>
+          <DialogEnd submit={t("record.start")} change={copy} close={onClose} disabled={hasNone} />
         </Stack>
       </form>
     </Modal>

@@ -1,4 +1,4 @@
-import { Button, Group, Modal, Radio, Select, Stack, Text, TextInput } from "@mantine/core";
+import { Modal, Radio, Select, Stack, Text, TextInput } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { notifications } from "@mantine/notifications";
 import { useTranslation } from "react-i18next";
@@ -7,7 +7,7 @@ import type { Grade } from "../../../../protocol/verification.ts";
 import { adminApi } from "../../api/admin-api.ts";
 import type { ApiError } from "../../api/call.ts";
 import { useChange } from "../../api/queries.ts";
-import { ErrorNotice } from "../../components/error-notice.tsx";
+import { DialogEnd } from "../../components/dialog-end.tsx";
 import { fieldErrors } from "../../components/form-errors.ts";
 import { NodeSelect } from "../../components/node-select.tsx";
 import type { RecordDetail } from "./record-detail.ts";
@@ -92,15 +92,12 @@ export function VerifyDialog({ record, opened, onClose }: Props) {
               {...form.getInputProps("identityFile")}
             />
           ) : null}
-          {Object.keys(form.errors).length > 0 ? null : <ErrorNotice error={verify.error} />}
-          <Group justify="flex-end" gap="sm">
-            <Button variant="default" onClick={onClose}>
-              {t("common.cancel")}
-            </Button>
-            <Button type="submit" loading={verify.isPending}>
-              {t("verifications.start")}
-            </Button>
-          </Group>
+          <DialogEnd
+            submit={t("verifications.start")}
+            change={verify}
+            close={onClose}
+            atFields={form.errors}
+          />
         </Stack>
       </form>
     </Modal>

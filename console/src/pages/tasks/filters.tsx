@@ -1,7 +1,8 @@
-import { Button, Group, Select } from "@mantine/core";
+import { Select } from "@mantine/core";
 import { useTranslation } from "react-i18next";
 import { adminApi } from "../../api/admin-api.ts";
 import { useAnswer } from "../../api/queries.ts";
+import { FilterGroup } from "../../components/filter-group.tsx";
 import { NodeSelect } from "../../components/node-select.tsx";
 import { SearchField } from "../../components/search-field.tsx";
 import type { Filters } from "../../components/use-filters.ts";
@@ -11,11 +12,12 @@ export const filterNames = ["text", "nodeId", "tag", "enabled", "last", "verifie
 const results = ["success", "failed", "running", "queued", "missed", "cancelled", "never"] as const;
 
 /** What the list of tasks can be narrowed to. */
-export function TaskFilters({ filters: { all, any, set, clear } }: { filters: Filters }) {
+export function TaskFilters({ filters }: { filters: Filters }) {
+  const { all, set } = filters;
   const { t } = useTranslation();
   const tags = useAnswer(adminApi.listTaskTags, {}).data?.items ?? [];
   return (
-    <Group gap="sm" role="search" className="filters" aria-label={t("tasks.filters")}>
+    <FilterGroup label={t("tasks.filters")} filters={filters}>
       <SearchField
         label={t("tasks.searchName")}
         value={all.text ?? ""}
@@ -64,11 +66,6 @@ export function TaskFilters({ filters: { all, any, set, clear } }: { filters: Fi
         value={all.enabled ?? null}
         onChange={(enabled) => set("enabled", enabled)}
       />
-      {any ? (
-        <Button variant="subtle" size="compact-sm" onClick={clear}>
-          {t("tasks.clearFilters")}
-        </Button>
-      ) : null}
-    </Group>
+    </FilterGroup>
   );
 }

@@ -1,10 +1,10 @@
-import { Button, Group, Stack, Text } from "@mantine/core";
+import { Stack, Text } from "@mantine/core";
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { Role } from "../../../../protocol/states.ts";
 import { adminApi } from "../../api/admin-api.ts";
 import { useChange } from "../../api/queries.ts";
-import { ErrorNotice } from "../../components/error-notice.tsx";
+import { DialogEnd } from "../../components/dialog-end.tsx";
 import { fieldErrors } from "../../components/form-errors.ts";
 import { NewPassword } from "../../components/new-password.tsx";
 import { RoleSelect } from "../../components/role-select.tsx";
@@ -47,15 +47,12 @@ export function ChangeUser({ user, what, close }: Props) {
         <Text size="sm" c="dimmed">
           {t("users.signsOut", { name: user.username })}
         </Text>
-        <ErrorNotice error={wrong ? null : update.error} />
-        <Group justify="flex-end">
-          <Button variant="default" onClick={close}>
-            {t("common.cancel")}
-          </Button>
-          <Button type="submit" loading={update.isPending}>
-            {t("common.save")}
-          </Button>
-        </Group>
+        <DialogEnd
+          submit={t("common.save")}
+          change={update}
+          close={close}
+          atFields={wrong ? { password: wrong } : {}}
+        />
       </Stack>
     </form>
   );

@@ -1,11 +1,11 @@
-import { Button, Group, Stack, TextInput } from "@mantine/core";
+import { Stack, TextInput } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { useTranslation } from "react-i18next";
 import type { Role } from "../../../../protocol/states.ts";
 import { adminApi } from "../../api/admin-api.ts";
 import type { ApiError } from "../../api/call.ts";
 import { useChange } from "../../api/queries.ts";
-import { ErrorNotice } from "../../components/error-notice.tsx";
+import { DialogEnd } from "../../components/dialog-end.tsx";
 import { fieldErrors } from "../../components/form-errors.ts";
 import { NewPassword } from "../../components/new-password.tsx";
 import { RoleSelect } from "../../components/role-select.tsx";
@@ -43,15 +43,7 @@ export function NewUser({ close }: { close(): void }) {
         />
         <NewPassword label={t("users.firstPassword")} required {...form.getInputProps("password")} />
         <RoleSelect value={form.values.role} onChange={(role) => form.setFieldValue("role", role)} />
-        {Object.keys(form.errors).length > 0 ? null : <ErrorNotice error={create.error} />}
-        <Group justify="flex-end">
-          <Button variant="default" onClick={close}>
-            {t("common.cancel")}
-          </Button>
-          <Button type="submit" loading={create.isPending}>
-            {t("users.add")}
-          </Button>
-        </Group>
+        <DialogEnd submit={t("users.add")} change={create} close={close} atFields={form.errors} />
       </Stack>
     </form>
   );
