@@ -90,7 +90,7 @@ describeWith(["chromium"], "administration in the console", () => {
 
   test("a session that ends is begun again over the form, which keeps what was typed", async () => {
     await console.visit("admin", { path: "/targets/new?kind=sftp" }, async (page) => {
-      await page.getByLabel("Host").fill("backup.example");
+      await page.getByLabel("Host").first().fill("backup.example");
       await page.context().clearCookies();
       await page.getByLabel("Name", { exact: false }).first().fill("typed before");
       await page.getByLabel(/^User name/).fill("backup");
