@@ -22,8 +22,8 @@ const wanted = process.argv.slice(2);
 const demo = await startDemo();
 const browser = await launchChromium();
 try {
+  if (wanted.length === 0) rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  if (wanted.length === 0) rmSync(folder, { recursive: true });
   for (const shot of shots(demo).filter(({ name }) => wanted.length === 0 || wanted.includes(name)))
     for (const look of looks) await take(browser, demo, shot, look);
 } finally {
@@ -75,7 +75,6 @@ async function write(page: Page, name: string): Promise<void> {
   const session = await page.context().newCDPSession(page);
   const { data } = await session.send("Page.captureScreenshot", { format: "webp", quality: QUALITY });
   const file = path.join(folder, name);
-  mkdirSync(folder, { recursive: true });
   writeFileSync(file, Buffer.from(data, "base64"));
   console.log(`${name} ${Math.round(statSync(file).size / 1024)} KiB`);
 }

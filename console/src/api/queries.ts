@@ -63,7 +63,7 @@ export function useAnswer<E extends Endpoint>(
     queryKey: fromAgent ? ["from agents", ...keyOf(endpoint, input)] : keyOf(endpoint, input),
     queryFn: ({ signal }) => call(endpoint, { ...input, signal }),
     enabled,
-    ...(fromAgent ? { staleTime: AGENT_ANSWER_FRESH_MS, refetchOnWindowFocus: false } : {}),
+    ...(fromAgent ? { staleTime: AGENT_ANSWER_FRESH_MS } : {}),
     ...(everyMs === undefined
       ? {}
       : {
