@@ -7,20 +7,12 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import {
-  closeSync,
-  createReadStream,
-  existsSync,
-  mkdirSync,
-  openSync,
-  rmSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, createReadStream, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { adminApi } from "../protocol/index.ts";
+import { agentFile, buildAgent } from "./built-agent.ts";
 import { addNodes, type BenchMaster, startBenchMaster } from "./master.ts";
 import { descendantsOf, pssMib, statusMib } from "./processes.ts";
 import { machine, median, percentile, table } from "./statistics.ts";
@@ -37,14 +29,14 @@ const { values } = parseArgs({
 const gib = Number(values.gib ?? (values.quick ? 0.25 : 2));
 const idleSeconds = Number(values["idle-seconds"] ?? (values.quick ? 10 : 60));
 const starts = Number(values.starts ?? (values.quick ? 7 : 20));
-const AGENT = path.resolve(import.meta.dirname, "../agent-cli/dist/main.js");
+const AGENT = agentFile("dist/main.js");
 const BLOCK = 8 * 1_048_576;
 const SAMPLE_MS = 100;
 const RUN_TIMEOUT_MS = 1_800_000;
 
 type Streamed = { what: string; seconds: number; mibPerSecond: number; peakMib: number };
 
-if (!existsSync(AGENT)) throw new Error("run npm run build first");
+buildAgent();
 const start = measureStart();
 const master = await startBenchMaster();
 try {

@@ -13,6 +13,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } fro
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { parseArgs } from "node:util";
+import { buildAgent } from "./built-agent.ts";
 import { type Contender, contenders } from "./contenders.ts";
 import { type Cost, measure } from "./measure.ts";
 import { machine, median, table } from "./statistics.ts";
@@ -37,6 +38,7 @@ async function main(): Promise<void> {
   const say = (line: string) => (values.json ? console.error(line) : console.log(line));
   for (const { name } of entered.filter((one) => !able.includes(one)))
     say(`left out, not installed: ${name}`);
+  buildAgent();
   const disk = mkdtempSync(join(tmpdir(), "compare-trees-"));
   const fast = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "compare-"));
   const report: Record<string, unknown> = {};

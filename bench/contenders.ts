@@ -1,5 +1,5 @@
-import { join } from "node:path";
 import { generateX25519Identity, identityToRecipient } from "age-encryption";
+import { agentFile } from "./built-agent.ts";
 
 /**
  * A way to back a tree up. Its scripts run in bash with TREE (the directory, which is NAME below PARENT), OUT (where the
@@ -22,7 +22,7 @@ export type Contender = {
   restore?: string;
 };
 
-const agent = `${process.execPath} ${join(import.meta.dirname, "../agent-cli/bin/backupx-agent.mjs")}`;
+const agent = `${process.execPath} ${agentFile("bin/backupx-agent.mjs")}`;
 /** A key of this run alone. */
 const identity = await generateX25519Identity();
 const recipient = await identityToRecipient(identity);

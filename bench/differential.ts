@@ -2,7 +2,7 @@
  * A second backup of a tree in which nothing has changed, or a hundredth of the files: our differential run as the agent
  * makes it, process and all, against `tar --listed-incremental` and restic (Debian's is of 2022), in turns.
  *
- *     npm run build && node bench/differential.ts [--rounds 5] [--tree small,usr] [--change none,some] [--quick]
+ *     node bench/differential.ts [--rounds 5] [--tree small,usr] [--change none,some] [--quick]
  *         [--against tar,restic] [--at DIRECTORY] [--json]
  *
  * Trees, what is made of them and restic's cache lie below DIRECTORY, or in /dev/shm where there is one: all are read
@@ -26,12 +26,13 @@ import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { argumentsFor, mallocFor } from "../agent-cli/jobs/job-process.ts";
 import { objects } from "../protocol/index.ts";
+import { agentFile, buildAgent } from "./built-agent.ts";
 import { type Cost, measure } from "./measure.ts";
 import { MS_PER_TICK, statusMib } from "./processes.ts";
 import { machine, median, table } from "./statistics.ts";
 import { type TreeName, trees } from "./trees.ts";
 
-const JOB = join(import.meta.dirname, "../agent-cli/dist/job.js");
+const JOB = agentFile("dist/job.js");
 /** Younger files are read again, for the clock that stamps them ticks slowly. */
 const DOUBT_MS = 2_500;
 
@@ -53,7 +54,7 @@ const { values } = parseArgs({
     quick: { type: "boolean", default: false },
   },
 });
-if (!existsSync(JOB)) throw new Error("run npm run build first");
+buildAgent();
 const fast = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "differential-"));
 try {
   const all: { tree: string; change: string; costs: Costs }[] = [];

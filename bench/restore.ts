@@ -2,7 +2,7 @@
  * A whole restore against `zstd -dc | tar x` of the same artifact, in alternating runs on a tmpfs (on a shared disk, the
  * making of inodes swamps both), as ratios.
  *
- *     npm run build && node bench/restore.ts [rounds] [small|large|usr...]      default: 5 rounds, all three
+ *     node bench/restore.ts [rounds] [small|large|usr...]      default: 5 rounds, all three
  *
  * Ours is what is shipped, the built command: as people start it, and with the settings that an agent gives the process of
  * a restore. It is told the hash that a master knows: so it also reads the whole artifact once more to prove it before it
@@ -12,17 +12,19 @@ import { createHash } from "node:crypto";
 import { createReadStream, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { argumentsFor, mallocFor } from "../agent-cli/jobs/job-process.ts";
+import { agentFile, buildAgent } from "./built-agent.ts";
 import { type Cost, measure } from "./measure.ts";
 import { machine, median } from "./statistics.ts";
 import { type TreeName, trees } from "./trees.ts";
 
-const agentPath = join(import.meta.dirname, "../agent-cli/bin/backupx-agent.mjs");
+const agentPath = agentFile("bin/backupx-agent.mjs");
 const agent = `${process.execPath} ${agentPath}`;
 const settings = Object.entries(mallocFor("restore")).map(([name, value]) => `${name}=${value}`);
 const asJob = `env ${settings.join(" ")} ${process.execPath} ${argumentsFor("restore", false).join(" ")} ${agentPath}`;
 
 async function main(): Promise<void> {
   const [rounds = "5", ...named] = process.argv.slice(2);
+  buildAgent();
   const scratch = mkdtempSync(join("/dev/shm", "restore-bench-"));
   console.log(machine());
   try {
