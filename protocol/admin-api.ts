@@ -506,7 +506,15 @@ export const adminApi = {
     reply: z.object({
       retention: o.retention.nullable(),
       records: z.array(
-        z.object({ recordId: o.id, at: o.time, keep: z.boolean(), reasons: z.array(z.string()) }),
+        z.object({
+          recordId: o.id,
+          at: o.time,
+          keep: z.boolean(),
+          /** In words. */
+          reasons: z.array(z.string()),
+          /** The same for programs; empty when it would go. */
+          keptBy: z.array(o.keptBy),
+        }),
       ),
     }),
   }),

@@ -700,6 +700,25 @@ export const apiKey = z.object({
   expiresAt: time.nullable(),
   lastUsedAt: time.nullable(),
 });
+/** Why a record stays: a rule of its task's retention, or something about the record itself. */
+export const keptBy = z.object({
+  rule: z.enum([
+    "noRetention",
+    "newest",
+    "locked",
+    "busy",
+    "noGoodCopy",
+    "baseOf",
+    "last",
+    "days",
+    "daily",
+    "weekly",
+    "monthly",
+    "yearly",
+  ]),
+  /** What the rule counts or stands for: `7`, `2026-11-24`, `2026-W48`, the id of a record; "" where there is nothing. */
+  value: z.string(),
+});
 export const auditEntry = z.object({
   id,
   at: time,
@@ -711,6 +730,18 @@ export const auditEntry = z.object({
   after: z.unknown(),
   ipAddress: z.string(),
 });
+/** What a notification's message is made of, for who says it in another language. Names are those of that moment. */
+export const notificationDetails = z.object({
+  /** Of the node or the task. */
+  name: z.string().optional(),
+  /** When a node was last heard of. */
+  since: time.nullable().optional(),
+  hostname: z.string().optional(),
+  /** The storage target's name; null when it was removed. */
+  target: z.string().nullable().optional(),
+  /** Why, in the master's or the agent's own words. */
+  reason: z.string().optional(),
+});
 export const notification = z.object({
   id,
   at: time,
@@ -718,5 +749,6 @@ export const notification = z.object({
   nodeId: id.nullable(),
   recordId: id.nullable(),
   message: z.string(),
+  details: notificationDetails,
 });
 export const logLine = z.object({ seq: z.int(), at: time, text: z.string() });

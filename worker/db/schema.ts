@@ -448,6 +448,8 @@ export const notifications = sqliteTable("notifications", {
   nodeId: integer("node_id"),
   recordId: integer("record_id"),
   message: text("message").notNull(),
+  /** What the message is made of, as JSON. */
+  details: text("details").notNull().default("{}"),
 });
 
 /** What ended on each day of UTC, counted when it ends: a month is thirty rows, however many backups it had. */

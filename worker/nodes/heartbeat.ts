@@ -71,9 +71,10 @@ function suspectClone({ db, now }: Deps, node: AgentNode, bootId: string | undef
   return [
     db
       .prepare(
-        `insert into notifications (at, kind, node_id, message)
+        `insert into notifications (at, kind, node_id, message, details)
          select ?1, 'token_used_twice', id,
-           'two machines use the token of ' || name || ' (last seen as ' || hostname || '): enrol one of them anew'
+           'two machines use the token of ' || name || ' (last seen as ' || hostname || '): enrol one of them anew',
+           json_object('name', name, 'hostname', hostname)
          from nodes where id = ?2 and previous_boot_id = ?3 and coalesce(clone_suspected_at, 0) < ?4`,
       )
       .bind(at, node.id, bootId, at - HOUR_MS),

@@ -1,3 +1,4 @@
+import type { z } from "zod";
 import type { objects } from "../../protocol/index.ts";
 
 /** A good record of a task, as retention sees it. */
@@ -13,7 +14,9 @@ export type Candidate = {
   /** It has a good copy. */
   stored: boolean;
 };
-export type Verdict = { id: number; at: number; keep: boolean; reasons: string[] };
+export type Verdict = { id: number; at: number; keep: boolean; reasons: string[]; keptBy: KeptBy[] };
+
+type KeptBy = z.output<typeof objects.keptBy>;
 
 const DAY_MS = 86_400_000;
 
@@ -40,34 +43,31 @@ export function chooseRecords(
   now: number,
 ): Verdict[] {
   const newestFirst = [...records].sort((a, b) => b.at - a.at || b.id - a.id);
-  const reasons = new Map<number, string[]>(newestFirst.map(({ id }) => [id, []]));
-  const keep = (id: number, reason: string) => void reasons.get(id)?.push(reason);
+  const keptBy = new Map<number, KeptBy[]>(newestFirst.map(({ id }) => [id, []]));
+  const keep: Keep = (id, rule, value = "") => void keptBy.get(id)?.push({ rule, value: String(value) });
   const byId = new Map(newestFirst.map((record) => [record.id, record]));
   const restorable = newestFirst.filter(
     ({ stored, baseId }) => stored && (baseId === null || byId.get(baseId)?.stored === true),
   );
 
-  if (policy === null) for (const { id } of newestFirst) keep(id, "the task has no retention");
+  if (policy === null) for (const { id } of newestFirst) keep(id, "noRetention");
   else keepByRules(restorable, policy, timeZone, now, keep);
   const [newest] = restorable;
-  if (newest) keep(newest.id, "the newest");
+  if (newest) keep(newest.id, "newest");
   for (const record of newestFirst) {
     if (record.locked) keep(record.id, "locked");
-    if (record.busy) keep(record.id, "being restored, verified or copied");
-    if (!restorable.includes(record)) keep(record.id, "it has no good copy: look at it");
+    if (record.busy) keep(record.id, "busy");
+    if (!restorable.includes(record)) keep(record.id, "noGoodCopy");
   }
   // Last, when it is known what stays.
   for (const { id, baseId } of newestFirst) {
-    if (baseId !== null && reasons.get(id)?.length) keep(baseId, `base of record ${id}`);
+    if (baseId !== null && keptBy.get(id)?.length) keep(baseId, "baseOf", id);
   }
   return newestFirst.map(({ id, at }) => {
-    const why = reasons.get(id) ?? [];
-    return {
-      id,
-      at,
-      keep: why.length > 0,
-      reasons: why.length > 0 ? why : [`kept by none of ${inWords(policy)}`],
-    };
+    const why = keptBy.get(id) ?? [];
+    const keeps = why.length > 0;
+    const reasons = keeps ? why.map(inWords) : [`kept by none of ${rulesOf(policy)}`];
+    return { id, at, keep: keeps, reasons, keptBy: why };
   });
 }
 
@@ -76,13 +76,13 @@ function keepByRules(
   policy: objects.Retention,
   timeZone: string,
   now: number,
-  keep: (id: number, reason: string) => void,
+  keep: Keep,
 ): void {
   const { keepLast = 0, keepDays } = policy;
-  for (const { id } of restorable.slice(0, keepLast)) keep(id, `one of the last ${keepLast}`);
+  for (const { id } of restorable.slice(0, keepLast)) keep(id, "last", keepLast);
   if (keepDays !== undefined) {
     const young = restorable.filter(({ at }) => at > now - keepDays * DAY_MS);
-    for (const { id } of young) keep(id, `not older than ${keepDays} days`);
+    for (const { id } of young) keep(id, "days", keepDays);
   }
   const dayOf = calendar(timeZone);
   for (const [period, field] of Object.entries(counts) as [Period, (typeof counts)[Period]][]) {
@@ -93,10 +93,12 @@ function keepByRules(
       if (seen.has(name)) continue;
       if (seen.size === wanted) break;
       seen.add(name);
-      keep(id, `${period} ${name}`);
+      keep(id, period, name);
     }
   }
 }
+
+type Keep = (id: number, rule: KeptBy["rule"], value?: string | number) => void;
 
 type Day = { year: number; month: number; day: number };
 
@@ -137,7 +139,30 @@ function isoWeek({ year, month, day }: Day): string {
   return `${pad(weekYear, 4)}-W${pad(week)}`;
 }
 
-const inWords = (policy: objects.Retention | null) =>
+const rulesOf = (policy: objects.Retention | null) =>
   Object.entries(policy ?? {})
     .map(([rule, count]) => `${rule} ${count}`)
     .join(", ");
+
+function inWords({ rule, value }: KeptBy): string {
+  switch (rule) {
+    case "noRetention":
+      return "the task has no retention";
+    case "newest":
+      return "the newest";
+    case "locked":
+      return "locked";
+    case "busy":
+      return "being restored, verified or copied";
+    case "noGoodCopy":
+      return "it has no good copy: look at it";
+    case "baseOf":
+      return `base of record ${value}`;
+    case "last":
+      return `one of the last ${value}`;
+    case "days":
+      return `not older than ${value} days`;
+    default:
+      return `${rule} ${value}`;
+  }
+}

@@ -25,7 +25,11 @@ export async function recordMissed(deps: Deps, missed: Missed): Promise<boolean>
   const results = await deps.db.batch([
     countStatement(deps, missed),
     insertStatement(deps, missed),
-    notifyIfRecorded(deps, { kind: "run_missed", message: `${missed.taskName}: ${missed.reason}` }),
+    notifyIfRecorded(deps, {
+      kind: "run_missed",
+      message: `${missed.taskName}: ${missed.reason}`,
+      details: { name: missed.taskName, reason: missed.reason },
+    }),
     deps.db
       .prepare("update backup_tasks set next_run_at = ? where id = ? and next_run_at = ?")
       .bind(missed.next, missed.taskId, missed.expected),

@@ -15,9 +15,10 @@ export async function markSilentOffline({ db, now }: Deps): Promise<void> {
   await db.batch([
     db
       .prepare(
-        `insert into notifications (at, kind, node_id, message)
+        `insert into notifications (at, kind, node_id, message, details)
          select ?2, 'node_offline', id, name || ' is offline: no sign of life since '
-           || strftime('%Y-%m-%d %H:%M:%S', last_seen / 1000, 'unixepoch') || ' UTC'
+           || strftime('%Y-%m-%d %H:%M:%S', last_seen / 1000, 'unixepoch') || ' UTC',
+           json_object('name', name, 'since', last_seen)
          from nodes where ${silent}`,
       )
       .bind(limit, now()),

@@ -39,8 +39,9 @@ function arrivedStatements({ db, now }: Deps, arrived: Sign[]): D1PreparedStatem
   return [
     db
       .prepare(
-        `insert into notifications (at, kind, node_id, message)
-         select ?2, 'node_online', nodes.id, name || ' is online again' from ${signs}
+        `insert into notifications (at, kind, node_id, message, details)
+         select ?2, 'node_online', nodes.id, name || ' is online again', json_object('name', name)
+         from ${signs}
          join nodes on nodes.id = sign.id where status = 'offline'`,
       )
       .bind(list, now()),

@@ -78,8 +78,15 @@ async function skip(
       ? []
       : [
           db
-            .prepare("insert into notifications (at, kind, message) select ?, ?, ? where changes() > 0")
-            .bind(now(), "verification_missed", `${task.name}: not verified: ${reason}`),
+            .prepare(
+              "insert into notifications (at, kind, message, details) select ?, ?, ?, ? where changes() > 0",
+            )
+            .bind(
+              now(),
+              "verification_missed",
+              `${task.name}: not verified: ${reason}`,
+              JSON.stringify({ name: task.name, reason }),
+            ),
         ]),
   ]);
 }

@@ -147,9 +147,11 @@ function damageStatements(
       : []),
     db
       .prepare(
-        `insert into notifications (at, kind, node_id, record_id, message)
+        `insert into notifications (at, kind, node_id, record_id, message, details)
          select ?2, ?7, ?4, r.id, r.task_name || ', record ' || r.id || ': the copy in '
-           || coalesce((select name from storage_targets where id = ?5), 'a removed target') || ' ' || ?8 || ': ' || ?3
+           || coalesce((select name from storage_targets where id = ?5), 'a removed target') || ' ' || ?8 || ': ' || ?3,
+           json_object('name', r.task_name, 'reason', ?3,
+             'target', (select name from storage_targets where id = ?5))
          from backup_records r where r.id = ?6 and ${won}`,
       )
       .bind(held.id, at, reason, held.nodeId, held.targetId, held.recordId, kind, what),

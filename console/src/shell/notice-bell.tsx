@@ -16,7 +16,7 @@ import type { z } from "zod";
 import { adminApi } from "../api/admin-api.ts";
 import { useAnswer } from "../api/queries.ts";
 import { ErrorNotice } from "../components/error-notice.tsx";
-import { When } from "../components/when.tsx";
+import { formatMoment, When } from "../components/when.tsx";
 import type { T } from "../i18n/i18n.ts";
 
 type Notice = z.output<typeof adminApi.listNotifications.reply>["items"][number];
@@ -70,9 +70,9 @@ export function NoticeBell() {
 }
 
 function NoticeLine({ notice, onGo }: { notice: Notice; onGo(): void }) {
-  const { t } = useTranslation();
+  const { t, i18n } = useTranslation();
   const navigate = useNavigate();
-  const { recordId, nodeId, message, at } = notice;
+  const { recordId, nodeId, at } = notice;
   const path = recordId !== null ? `/records/${recordId}` : nodeId !== null ? `/nodes/${nodeId}` : null;
   const go = () => {
     onGo();
@@ -81,10 +81,10 @@ function NoticeLine({ notice, onGo }: { notice: Notice; onGo(): void }) {
   return (
     <UnstyledButton onClick={go} className="notice">
       <Text size="sm" fw={600} component="span">
-        {titleOf(t, notice)}
+        {isTold(notice.kind) ? t(`notices.${notice.kind}`) : t("notices.other")}
       </Text>
       <Text size="sm" component="span" className="long-name">
-        {message}
+        {textOf(t, i18n.language, notice)}
       </Text>
       <Text size="xs" c="dimmed" component="span">
         <When at={at} />
@@ -93,16 +93,27 @@ function NoticeLine({ notice, onGo }: { notice: Notice; onGo(): void }) {
   );
 }
 
-function titleOf(t: T, { kind }: Notice): string {
-  switch (kind) {
-    case "node_online":
-    case "node_offline":
-    case "token_used_twice":
-    case "run_missed":
-    case "copy_damaged":
-    case "restore_differs":
-      return t(`notices.${kind}`);
-    default:
-      return t("notices.other");
-  }
+const told = [
+  "node_online",
+  "node_offline",
+  "token_used_twice",
+  "run_missed",
+  "copy_damaged",
+  "restore_differs",
+  "verification_missed",
+] as const;
+
+const isTold = (kind: string): kind is (typeof told)[number] => (told as readonly string[]).includes(kind);
+
+/** The master's own message where it said no more, as those did that were made before it told details. */
+function textOf(t: T, language: string, { kind, message, recordId, details }: Notice): string {
+  const { name, since, target, ...rest } = details;
+  if (name === undefined || !isTold(kind)) return message;
+  return t(`notices.text_${kind}`, {
+    ...rest,
+    name,
+    recordId,
+    since: since ? formatMoment(since, language) : "",
+    target: target ?? t("notices.removedTarget"),
+  });
 }

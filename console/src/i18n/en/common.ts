@@ -1,5 +1,6 @@
 export const common = {
   loading: "Loading",
+  comma: ", ",
   unreachable: "The master cannot be reached. Check the network; this page goes on by itself.",
   retry: "Try again",
   more: "Show more",

@@ -1,10 +1,14 @@
 import { Badge, Group, Paper, ScrollArea, Stack, Text } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { useTranslation } from "react-i18next";
+import type { z } from "zod";
 import { adminApi } from "../../../api/admin-api.ts";
 import { useAnswer } from "../../../api/queries.ts";
 import { ErrorNotice } from "../../../components/error-notice.tsx";
 import { formatMoment } from "../../../components/when.tsx";
+import type { T } from "../../../i18n/i18n.ts";
+
+type KeptBy = z.output<typeof adminApi.previewRetention.reply>["records"][number]["keptBy"][number];
 
 /** What these rules would keep and remove of the backups that a task has now. */
 export function RetentionPreview({ taskId, rules }: { taskId: number; rules: Record<string, number> }) {
@@ -28,7 +32,7 @@ export function RetentionPreview({ taskId, rules }: { taskId: number; rules: Rec
       </Text>
       <ScrollArea.Autosize mah={220} mt="xs" type="auto" viewportProps={{ tabIndex: 0 }}>
         <Stack gap={4}>
-          {records.slice(0, SHOWN).map(({ recordId, at, keep, reasons }) => (
+          {records.slice(0, SHOWN).map(({ recordId, at, keep, keptBy }) => (
             <Group key={recordId} gap="xs" wrap="nowrap" align="baseline">
               <Badge size="sm" variant="light" tt="none" color={keep ? "green" : "orange"} miw={64}>
                 {keep ? t("taskEditor.keeps") : t("taskEditor.goes")}
@@ -36,8 +40,8 @@ export function RetentionPreview({ taskId, rules }: { taskId: number; rules: Rec
               <Text size="xs" className="figures" style={{ flex: "none" }}>
                 {formatMoment(at, i18n.language)}
               </Text>
-              <Text size="xs" c="dimmed" truncate title={reasons.join(", ")}>
-                {reasons.join(", ")}
+              <Text size="xs" c="dimmed" truncate title={whyOf(t, keptBy)}>
+                {whyOf(t, keptBy)}
               </Text>
             </Group>
           ))}
@@ -48,3 +52,8 @@ export function RetentionPreview({ taskId, rules }: { taskId: number; rules: Rec
 }
 
 const SHOWN = 200;
+
+function whyOf(t: T, keptBy: KeptBy[]): string {
+  if (keptBy.length === 0) return t("taskEditor.keptByNone");
+  return keptBy.map(({ rule, value }) => t(`taskEditor.kept_${rule}`, { value })).join(t("common.comma"));
+}
