@@ -12,8 +12,13 @@ import { cssVariables, theme } from "./theme.ts";
 export function App() {
   const { t } = useTranslation();
   const spoken = mergeThemeOverrides(theme, {
-    // The one word that the components of the library would say to nobody: on the way out of dialogs and notices.
-    components: { CloseButton: { defaultProps: { "aria-label": t("common.close") } } },
+    // What the components of the library say by themselves: on the way out of dialogs and notices, and beside passwords.
+    components: {
+      CloseButton: { defaultProps: { "aria-label": t("common.close") } },
+      PasswordInput: {
+        defaultProps: { visibilityToggleButtonProps: { "aria-label": t("common.showPassword") } },
+      },
+    },
   });
   return (
     <MantineProvider theme={spoken} cssVariablesResolver={cssVariables} defaultColorScheme="auto">

@@ -33,6 +33,31 @@ export async function expectFits(page: Page): Promise<void> {
   expect(wide, `wider than the window, on ${page.url()}`).toEqual([]);
 }
 
+/**
+ * Nothing on a page in Chinese is still said in English. `data` are texts that people or machines have written: they,
+ * logs and commands may be in any language.
+ */
+export async function expectTranslated(page: Page, data: readonly string[] = []): Promise<void> {
+  await settled(page);
+  const texts = await page.evaluate(() => {
+    const said = (element: Element) =>
+      ["title", "placeholder", "aria-label", "alt"].map((name) => element.getAttribute(name) ?? "");
+    const own = (element: Element) =>
+      [...element.childNodes]
+        .filter(({ nodeType }) => nodeType === 3)
+        .map(({ textContent }) => textContent ?? "");
+    return [...document.querySelectorAll("body *")]
+      .filter(
+        (element) => element.checkVisibility() && !element.closest("code, pre, .log-row, style, script"),
+      )
+      .flatMap((element) => [...said(element), ...own(element)]);
+  });
+  const names = [...data, "Google Cloud Storage"];
+  const translated = texts.map((text) => names.reduce((rest, name) => rest.replaceAll(name, ""), text));
+  const english = translated.filter((text) => /[a-z]{2,}([ ,.:]+[a-z]{2,}){2,}/i.test(text));
+  expect(english, `English on ${page.url()}`).toEqual([]);
+}
+
 /** Nothing is being loaded, and nothing moves. */
 async function settled(page: Page): Promise<void> {
   await page.waitForFunction(

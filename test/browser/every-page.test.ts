@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { TEST_MS } from "../e2e/until.ts";
 import { describeWith } from "../needs.ts";
-import { expectAccessible, expectFits } from "./checks.ts";
+import { expectAccessible, expectFits, expectTranslated } from "./checks.ts";
 import { type Console, startConsole } from "./console.ts";
 
 /** Every page that has no object of its own; what is beneath them is looked at by the tests of their flows. */
@@ -40,12 +40,12 @@ describeWith(["chromium"], "every page, empty,", () => {
     for (const path of pages)
       await console.visit("admin", { ...look, path }, async (page) => {
         await page.getByRole("heading", { level: 1 }).waitFor();
-        expect(await page.locator("html").getAttribute("lang")).toBe(
-          "language" in look && look.language === "zh" ? "zh-CN" : "en",
-        );
+        const isChinese = "language" in look;
+        expect(await page.locator("html").getAttribute("lang")).toBe(isChinese ? "zh-CN" : "en");
         expect(await page.getByText(/There is no such page|没有这个页面/).count()).toBe(0);
         await expectAccessible(page);
         await expectFits(page);
+        if (isChinese) await expectTranslated(page);
       });
   });
 });

@@ -4,7 +4,7 @@ import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { TEST_MS, until } from "../e2e/until.ts";
 import { describeWith } from "../needs.ts";
-import { expectAccessible, expectFits } from "./checks.ts";
+import { expectAccessible, expectFits, expectTranslated } from "./checks.ts";
 import { type Console, startConsole } from "./console.ts";
 import { paste } from "./pasted-command.ts";
 
@@ -112,6 +112,7 @@ describeWith(["chromium", "npx"], "from an empty console to a restored file", ()
         await page.getByRole("heading", { level: 1 }).waitFor();
         await expectFits(page);
         await expectAccessible(page);
+        await expectTranslated(page, ["Shop pictures"]);
       });
   });
 });

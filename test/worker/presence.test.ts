@@ -24,9 +24,9 @@ const nodeRow = async (id: number) => {
 };
 const notificationsOf = async (id: number) =>
   (
-    await env.DB.prepare("select kind, message from notifications where node_id = ? order by id")
+    await env.DB.prepare("select kind, message, details from notifications where node_id = ? order by id")
       .bind(id)
-      .all<{ kind: string; message: string }>()
+      .all<{ kind: string; message: string; details: string }>()
   ).results;
 
 /** What a sweep does about presence. */
@@ -221,7 +221,11 @@ describe("a polling node", () => {
     await Promise.all(Array.from({ length: 6 }, () => markSilentOffline(at(lastSeen + OFFLINE_MS + 1))));
     expect(await nodeRow(node.id)).toMatchObject({ status: "offline", lastSeen });
     expect(await notificationsOf(node.id)).toEqual([
-      { kind: "node_offline", message: "web-1 is offline: no sign of life since 2026-11-01 12:30:05 UTC" },
+      {
+        kind: "node_offline",
+        message: "web-1 is offline: no sign of life since 2026-11-01 12:30:05 UTC",
+        details: JSON.stringify({ name: "web-1", since: lastSeen }),
+      },
     ]);
   });
 

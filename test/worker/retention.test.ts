@@ -160,7 +160,14 @@ describe("retention", () => {
     expect(data.records.map(({ recordId, keep }) => [recordId, keep])).toEqual(
       [...records].reverse().map((id, index) => [id, index < 2]),
     );
-    expect(data.records.at(-1)?.reasons).toEqual(["kept by none of keepLast 2"]);
+    expect(data.records.at(-1)).toMatchObject({ reasons: ["kept by none of keepLast 2"], keptBy: [] });
+    expect(data.records[0]).toMatchObject({
+      reasons: ["one of the last 2", "the newest"],
+      keptBy: [
+        { rule: "last", value: "2" },
+        { rule: "newest", value: "" },
+      ],
+    });
     expect(await left(taskId)).toEqual(records);
     const asked = await call(run.operator, adminApi.previewRetention, {
       params: { id: taskId },

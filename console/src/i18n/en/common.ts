@@ -1,5 +1,6 @@
 export const common = {
   loading: "Loading",
+  showPassword: "Show or hide the password",
   comma: ", ",
   unreachable: "The master cannot be reached. Check the network; this page goes on by itself.",
   retry: "Try again",

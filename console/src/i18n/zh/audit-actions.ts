@@ -27,7 +27,7 @@ export const auditActions: Messages["auditActions"] = {
   task_run: "启动备份",
   record_cancel: "停止备份",
   record_restore: "启动恢复",
-  record_verify: "启动验证",
+  record_verify: "启动校验",
   record_copy: "复制备份",
   record_cancel_copy: "停止复制",
   record_remove_copy: "删除副本",
@@ -37,5 +37,5 @@ export const auditActions: Messages["auditActions"] = {
   record_delete: "删除备份",
   record_expire: "清理过期备份",
   restore_cancel: "停止恢复",
-  verification_cancel: "停止验证",
+  verification_cancel: "停止校验",
 };

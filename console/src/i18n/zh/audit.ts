@@ -23,7 +23,7 @@ export const audit: Messages["audit"] = {
   task: "任务",
   record: "备份记录",
   restore: "恢复",
-  verification: "验证",
+  verification: "校验",
   node: "节点",
   target: "存储",
   user: "用户",

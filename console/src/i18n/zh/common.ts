@@ -2,6 +2,7 @@ import type { Messages } from "../i18n.ts";
 
 export const common: Messages["common"] = {
   loading: "正在加载",
+  showPassword: "显示或隐藏密码",
   comma: "、",
   unreachable: "无法连接主控端。请检查网络；恢复后本页会自动继续。",
   retry: "重试",

@@ -11,7 +11,7 @@ export const notices: Messages["notices"] = {
   run_missed: "错过运行",
   copy_damaged: "副本损坏",
   restore_differs: "恢复结果不一致",
-  verification_missed: "错过验证",
+  verification_missed: "错过校验",
   other: "通知",
   text_node_online: "{{name}} 已重新上线",
   text_node_offline: "{{name}}：自 {{since}} 起没有任何响应",
@@ -19,6 +19,6 @@ export const notices: Messages["notices"] = {
   text_run_missed: "{{name}}：{{reason}}",
   text_copy_damaged: "{{name}}，记录 {{recordId}}：{{target}} 中的副本已损坏：{{reason}}",
   text_restore_differs: "{{name}}，记录 {{recordId}}：{{target}} 中的副本完好，但恢复结果不一致：{{reason}}",
-  text_verification_missed: "{{name}} 未能验证：{{reason}}",
+  text_verification_missed: "{{name}} 未能校验：{{reason}}",
   removedTarget: "已移除的存储",
 };
