@@ -112,19 +112,26 @@ describeWith(["mariadbd", "mariadb-dump", "setpriv", "openssl"], "a backup of Ma
       `create database \`Größe x\`; use \`Größe x\`; create table \`t 1\` (i int primary key, t text);
        insert into \`t 1\` select seq, concat('x', seq) from seq_1_to_3000;
        create view v as select count(*) from \`t 1\`; create table empty (i int);
+       create table \`a\`\`(b\` (i int, double_i int as (i * 2), text text, bytes blob);
+       insert into \`a\`\`(b\` (i, text, bytes) values (1, '),(', x'272829'), (2, 'it''s \\\\', ';'), (3, '\\n);', null);
+       create table one (i int) engine = MyISAM; create table both_of (i int) engine = MERGE union = (one);
+       insert into one values (1);
+       create trigger grow before insert on empty for each row
+         set @x = 'a
+INSERT INTO \`t 1\` VALUES (1,2);';
        create database small; use small; create table t (i int); insert into t values (1), (2);`,
     );
   });
   afterAll(() => server?.close());
 
-  test("is read through and loaded into a server of its own, where its rows are counted", async () => {
+  test("is read through, loaded into a server of its own, and every table has as many rows as the dump", async () => {
     for (const change of [{}, { databases: ["Größe x"] }]) {
       const { verify, workDir } = await backedUp(mysqlOf(server, change), server.password);
       const report = await verify(4);
       expect(gradeReached(report.checks), details(report).join("\n")).toBe(4);
       const { detail } = report.checks.at(-1) ?? {};
-      expect(detail).toMatch(/^loaded into MariaDB \d+.* without an error/);
-      expect(detail).toContain("databases" in change ? "2 tables and 3000 rows" : "3 tables and 3002 rows");
+      expect(detail).toMatch(/^loaded into MariaDB \d+.*, as many in each table as in the dump$/);
+      expect(detail).toContain("databases" in change ? "4 tables and 3004 rows" : "5 tables and 3006 rows");
       expect(readdirSync(workDir)).toEqual([]);
     }
   });
@@ -136,6 +143,29 @@ describeWith(["mariadbd", "mariadb-dump", "setpriv", "openssl"], "a backup of Ma
     const report = await verify(4);
     expect(gradeReached(report.checks)).toBe(2);
     expect(details(report).at(-1)).toMatch(/^3 damaged: .*the dump of database small is cut off/);
+  });
+
+  test("that does not load all of its rows is damaged, and it is told which table", async () => {
+    const { verify, storage } = await backedUp(mysqlOf(server, { databases: ["small"] }), server.password);
+    const stored = (storage.objects.get(key) as Buffer).toString();
+    const damaged = stored.replace("UNLOCK TABLES;", "DELETE FROM `t` WHERE i = 2;\nUNLOCK TABLES;");
+    storage.objects.set(key, Buffer.from(damaged));
+    const report = await verify(4);
+    expect(gradeReached(report.checks)).toBe(3);
+    expect(report.differences).toEqual([{ path: "small.t", reason: "it has 1 rows, and the dump 2" }]);
+    expect(details(report).at(-1)).toMatch(/^4 damaged: loaded into MariaDB .*, its rows differ: small\.t: /);
+  });
+
+  test("whose rows no INSERT tells is not given the fourth grade", async () => {
+    const { verify, storage } = await backedUp(mysqlOf(server, { databases: ["small"] }), server.password);
+    const stored = (storage.objects.get(key) as Buffer).toString();
+    const foreign = stored.replace("-- Dump completed", "CREATE TABLE u AS SELECT 1;\n-- Dump completed");
+    storage.objects.set(key, Buffer.from(foreign));
+    const report = await verify(4);
+    expect(gradeReached(report.checks)).toBe(3);
+    expect(details(report).at(-1)).toMatch(
+      /^4 not_checked: .* how many rows the dump has of small\.u is unknown/,
+    );
   });
 
   test("that no server takes keeps the third grade and says why", async () => {

@@ -1,4 +1,5 @@
 import { countMysql } from "../../sources/count-rows.ts";
+import { InsertRows } from "../../sources/insert-rows.ts";
 import type { MysqlServer } from "../../sources/mysql-session.ts";
 import { DumpEnd } from "../../sources/sql-dump-end.ts";
 import { startTemporaryMysql } from "../../sources/temporary-mysql.ts";
@@ -10,7 +11,7 @@ import type { VerifyJob } from "./finding.ts";
 
 type MysqlSpec = Extract<SourceSpec, { type: "mysql" }>;
 
-/** Dumps are SQL, whose last line says that it is the last one; what it means, only a server can tell. */
+/** Dumps are SQL, whose last line says that it is the last one, and which insert the rows that a server must have then. */
 export function checkMysql(job: VerifyJob, looked: Looked): ContentCheck {
   const source = job.source as MysqlSpec;
   const [only, ...others] = new Set(source.databases);
@@ -27,9 +28,13 @@ export function checkMysql(job: VerifyJob, looked: Looked): ContentCheck {
 
 function readDump(database: string): DumpReading {
   const end = new DumpEnd();
+  const rows = new InsertRows(database);
   return {
-    rows: null,
-    write: async (bytes) => end.add(bytes),
+    rows: rows.counts,
+    async write(bytes) {
+      end.add(bytes);
+      rows.add(bytes);
+    },
     async end() {
       if (end.isComplete) return;
       throw new DamagedArtifact(`the dump of database ${database} is cut off before its end`);
