@@ -1,14 +1,16 @@
 import { env, exports } from "cloudflare:workers";
-import { describe, expect, it } from "vitest";
-import { adminApi, agentApi, fillPath } from "../../protocol/index.ts";
+import { describe, expect, it, vi } from "vitest";
+import { adminApi, agentApi, doorbellWords, fillPath } from "../../protocol/index.ts";
 import { expireCommands } from "../../worker/commands/expire.ts";
 import { finishRemovals } from "../../worker/records/finish-removals.ts";
 import { removeRecord } from "../../worker/records/remove.ts";
 import { toHex } from "../../worker/secrets/hash.ts";
+import { sweepForAMinute } from "../../worker/sweeps/sweep.ts";
 import { system } from "../../worker/users/actor.ts";
 import { aNode, asRole, call, deps, ORIGIN } from "./master.ts";
 import { count, set, unique } from "./rows.ts";
 import { A_HASH, aClaimedRun, goodReport, idle } from "./runs.ts";
+import { openSocket } from "./sockets.ts";
 
 type Node = Awaited<ReturnType<typeof aNode>>;
 type Run = Awaited<ReturnType<typeof aClaimedRun>>;
@@ -465,6 +467,23 @@ describe("a target that a backup could not write to", () => {
     });
     expect((await record(run.recordId)).copies[1]).toMatchObject({ status: "failed", error: "cut again" });
     expect(await count("agent_commands where record_id = ? and completed_at is null", run.recordId)).toBe(0);
+  });
+
+  it("is told to an agent with a socket when its time has come, once", async () => {
+    const node = await aNode({ ours: true });
+    await aPartlyFailedRun(node);
+    const socket = await openSocket(node.headers);
+    const minutesLater = (minutes: number) => {
+      const at = deps.now() + minutes * 60_000;
+      return sweepForAMinute({ ...deps, now: () => at, sleep: async () => {} }, at);
+    };
+    await minutesLater(5);
+    expect(socket.heard).toEqual([]);
+    await minutesLater(16);
+    await vi.waitFor(() => expect(socket.heard).toEqual([doorbellWords.ring]));
+    await minutesLater(17);
+    expect(socket.heard).toHaveLength(1);
+    expect(await poll(node)).toMatchObject([{ type: "copy_record" }]);
   });
 
   it("is not tried again once the record is removed", async () => {

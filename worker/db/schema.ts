@@ -81,6 +81,8 @@ export const agentCommands = sqliteTable(
     // One index for the queue and the history of a node: what is pending or dispatched has no completed_at.
     index("agent_commands_of_node").on(t.nodeId, t.completedAt),
     index("agent_commands_leased").on(t.leaseExpiresAt).where(sql`status = 'dispatched'`),
+    // Of those few that wait for a time: others cost no row in it.
+    index("agent_commands_waiting").on(t.notBefore).where(sql`status = 'pending' and not_before is not null`),
   ],
 );
 

@@ -1,4 +1,5 @@
 import { expireCommands } from "../commands/expire.ts";
+import { ringDue } from "../commands/ring-due.ts";
 import type { Deps } from "../deps.ts";
 import { finishRemovals } from "../records/finish-removals.ts";
 import { sweepRetention } from "../retention/sweep.ts";
@@ -63,6 +64,7 @@ async function verifyDue(deps: Deps, startable: number): Promise<void> {
 }
 
 async function tidy(deps: Deps, minute: number): Promise<void> {
+  await runPart(deps, ["waiting", () => ringDue(deps)]);
   await runPart(deps, ["history", () => pruneHistory(deps, minute)]);
   await runPart(deps, ["removals", () => finishRemovals(deps)]);
   await runPart(deps, ["retention", () => sweepRetention(deps, minute)]);

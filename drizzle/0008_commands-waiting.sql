@@ -1,0 +1,1 @@
+CREATE INDEX `agent_commands_waiting` ON `agent_commands` (`not_before`) WHERE status = 'pending' and not_before is not null;
