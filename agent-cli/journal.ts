@@ -2,7 +2,6 @@ import { randomUUID } from "node:crypto";
 import {
   closeSync,
   fsyncSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -13,6 +12,7 @@ import {
 import { join } from "node:path";
 import { z } from "zod";
 import { hooks, id } from "../protocol/objects.ts";
+import { makeFolders } from "./make-folders.ts";
 
 const report = z.record(z.string(), z.unknown());
 
@@ -91,7 +91,7 @@ export type Journal = {
 
 export function openJournal(stateDir: string): Journal {
   const folder = join(stateDir, "commands");
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeFolders(folder, 0o700);
   const fileOf = (commandId: number) => join(folder, `${commandId}.json`);
   return {
     save(saved) {

@@ -2,12 +2,13 @@ import { createHash, randomBytes } from "node:crypto";
 import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ExitError } from "./exit-codes.ts";
+import { makeFolders } from "./make-folders.ts";
 import { removeTree } from "./remove-tree.ts";
 
 /** Makes the state directory, or says why it cannot be used. */
 export function prepareStateDir(stateDir: string): void {
   try {
-    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    makeFolders(stateDir, 0o700);
     const probe = join(stateDir, `.probe-${randomBytes(6).toString("hex")}`);
     writeFileSync(probe, "", { mode: 0o600 });
     rmSync(probe);
@@ -27,7 +28,7 @@ export function workRoot(stateDir: string, tempDir: string | null): string {
 /** Removes what earlier runs left behind and makes the folder anew, refusing one that somebody else has put there. */
 export async function prepareWorkRoot(root: string): Promise<void> {
   try {
-    mkdirSync(root, { recursive: true, mode: 0o700 });
+    makeFolders(root, 0o700);
     const found = lstatSync(root);
     const foreign = process.getuid !== undefined && found.uid !== process.getuid();
     if (!found.isDirectory() || foreign) {

@@ -1,8 +1,9 @@
-import { mkdir } from "node:fs/promises";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { ExitError } from "../exit-codes.ts";
+import { makeFolders } from "../make-folders.ts";
 import { artifactExtension } from "../pipeline/backup.ts";
+import { errorCode } from "../pipeline/error-code.ts";
 import type { Compression, SourceSpec } from "../pipeline/pipeline.ts";
 import { databasePassword, databaseServer, isServer } from "./database-server.ts";
 import { runApart, runOnce, shownWarnings } from "./once.ts";
@@ -36,7 +37,7 @@ export async function backUpOnce(paths: string[], options: Options): Promise<voi
     encryption: options.recipient.length > 0 ? { recipients: options.recipient } : null,
   };
   const fileName = `${stemOf(options.name)}${artifactExtension(source, options.compression, pipeline.encryption !== null)}`;
-  if (!options.to.startsWith("s3://")) await makeFolder(options.to);
+  if (!options.to.startsWith("s3://")) makeFolder(options.to);
   const { shown, ...place } = readPlace(options.to, fileName);
   const target = { ...place, name: options.to };
   const job = { kind: "backup_once", source, sourceSecrets, pipeline, target } as const;
@@ -83,8 +84,10 @@ function stemOf(name: string | undefined): string {
   return `${base}-${new Date().toISOString().replace(/[-:]|\.\d+/g, "")}`;
 }
 
-async function makeFolder(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
-    throw new ExitError("failed", `--to ${folder}: ${error.code}`);
-  });
+function makeFolder(folder: string): void {
+  try {
+    makeFolders(resolve(folder), 0o700);
+  } catch (error) {
+    throw new ExitError("failed", `--to ${folder}: no directory can be made there (${errorCode(error)})`);
+  }
 }

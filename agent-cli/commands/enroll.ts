@@ -1,4 +1,4 @@
-import { closeSync, existsSync, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline/promises";
@@ -8,6 +8,7 @@ import { agentApi } from "../../protocol/agent-api.ts";
 import { MasterError, makeClient } from "../client.ts";
 import { type Config, defaultPaths, type Flags, readConfig } from "../config.ts";
 import { ExitError } from "../exit-codes.ts";
+import { makeFolders } from "../make-folders.ts";
 import { makeDispatcher, networkOf, trustOwnCa } from "../network.ts";
 import { printJson, printLine } from "./print.ts";
 
@@ -71,7 +72,7 @@ function reserve(files: string[], force: boolean): () => void {
   };
   for (const file of files) {
     try {
-      mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+      makeFolders(dirname(file), 0o700);
       const existed = existsSync(file);
       closeSync(openSync(file, force ? "a" : "wx", 0o600));
       if (!existed) made.push(file);

@@ -1,8 +1,9 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { generateX25519Identity, identityToRecipient } from "age-encryption";
 import { defaultPaths } from "../config.ts";
 import { ExitError } from "../exit-codes.ts";
+import { makeFolders } from "../make-folders.ts";
 import { printJson, printLine } from "./print.ts";
 
 type Options = { output?: string; json?: boolean };
@@ -28,7 +29,7 @@ const fileText = (identity: string, recipient: string): string =>
 
 function writeNew(file: string, text: string): void {
   try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    makeFolders(dirname(file), 0o700);
     writeFileSync(file, text, { mode: 0o600, flag: "wx" });
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;

@@ -1,15 +1,7 @@
 import { createHash } from "node:crypto";
-import {
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { makeFolders } from "../make-folders.ts";
 
 /** Beyond these, the indexes that were not used for the longest time go. */
 const maxKept = 100;
@@ -47,7 +39,7 @@ export class IndexCache {
 
   /** Writes an index that is kept once `keep` is called: until then it belongs to a backup that may still fail. */
   draft(kept: Kept, bytes: Uint8Array): { keep(): void; discard(): void } {
-    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+    makeFolders(this.#folder, 0o700);
     const path = join(this.#folder, fileName(kept));
     const draft = `${path}.part`;
     writeFileSync(draft, bytes, { mode: 0o600 });

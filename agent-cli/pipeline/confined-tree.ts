@@ -1,4 +1,5 @@
 import { type BigIntStats, closeSync, constants, existsSync, lstatSync, mkdirSync, openSync } from "node:fs";
+import { makeFolders } from "../make-folders.ts";
 import { errorCode } from "./error-code.ts";
 
 /** A restore would have left its destination. Nothing is written through the path that is named. */
@@ -29,7 +30,7 @@ export class ConfinedTree {
   #lastOpened: readonly Buffer[] | null = null;
 
   static create(root: string): ConfinedTree {
-    mkdirSync(root, { recursive: true });
+    makeFolders(root);
     return new ConfinedTree(root);
   }
 

@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { type Stats, statSync } from "node:fs";
-import { chmod, chown, type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { chmod, chown, type FileHandle, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { makeFolders } from "../make-folders.ts";
 import { contentOf } from "./artifact-content.ts";
 import { errorCode } from "./error-code.ts";
 import { RestoreConflict } from "./plan-extraction.ts";
@@ -44,7 +45,7 @@ async function replaceFile(
   approve: Approve,
   signal: AbortSignal,
 ): Promise<void> {
-  await mkdir(dirname(place), { recursive: true });
+  makeFolders(dirname(place));
   const temporary = join(dirname(place), `.backupx-${randomBytes(9).toString("hex")}`);
   try {
     await writeFile(temporary, content, signal);

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { makeFolders } from "../make-folders.ts";
 import { askRestic, ResticError, runRestic } from "./program.ts";
 import { type OpenedRepository, type ResticJob, whenUnlocked } from "./repository.ts";
 
@@ -91,7 +92,7 @@ function readHousekeeping(opened: OpenedRepository, stateDir: string): Housekeep
 
 function writeHousekeeping(opened: OpenedRepository, stateDir: string, note: Housekeeping): void {
   const file = noteOf(opened, stateDir);
-  mkdirSync(join(stateDir, "restic"), { recursive: true, mode: 0o700 });
+  makeFolders(join(stateDir, "restic"), 0o700);
   writeFileSync(`${file}.tmp`, JSON.stringify(note), { mode: 0o600 });
   renameSync(`${file}.tmp`, file);
 }

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { makeFolders } from "../make-folders.ts";
 
 const prefix = ".backupx-restore-";
 const notesIn = (stateDir: string): string => join(stateDir, "restic", "restores");
@@ -15,7 +16,7 @@ export function makeScratch(folder: string, stateDir: string): Scratch {
   const name = `${prefix}${randomBytes(9).toString("hex")}`;
   const path = join(folder, name);
   const note = join(notesIn(stateDir), name);
-  mkdirSync(notesIn(stateDir), { recursive: true, mode: 0o700 });
+  makeFolders(notesIn(stateDir), 0o700);
   writeFileSync(note, path, { mode: 0o600 });
   mkdirSync(path, { mode: 0o700 });
   return {

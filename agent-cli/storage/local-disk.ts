@@ -109,7 +109,7 @@ async function writeWhole(
 ): Promise<number> {
   const partial = partialName(path, randomBytes(8).toString("hex"));
   try {
-    const file = await inWords(path, () => createFile(partial));
+    const file = await inWords(path, () => createFile(root, partial));
     const sizeBytes = await thenClose(file, () => writeAll(file, path, body, onBytes));
     signal.throwIfAborted();
     await inWords(path, () => rename(partial, path));
@@ -123,15 +123,24 @@ async function writeWhole(
 }
 
 /** A delete next to us may take away the directory between its making and the file's, hence more than one try. */
-async function createFile(path: string): Promise<FileHandle> {
+async function createFile(root: string, path: string): Promise<FileHandle> {
   for (let tries = 1; ; tries += 1) {
-    await mkdir(dirname(path), { recursive: true, mode: directoryMode });
+    await makeBelow(root, dirname(path));
     try {
       return await open(path, "wx", fileMode);
     } catch (error) {
       if (codeOf(error) !== "ENOENT" || tries === 5) throw error;
     }
   }
+}
+
+/** Name by name: Node's recursive way never ends on a file system such as /proc, which takes no new names. */
+async function makeBelow(root: string, directory: string): Promise<void> {
+  if (directory === root) return;
+  await makeBelow(root, dirname(directory));
+  await mkdir(directory, { mode: directoryMode }).catch((error) => {
+    if (codeOf(error) !== "EEXIST") throw error;
+  });
 }
 
 /** Only the file's own errors get words here: the source may fail with errors of the system too, and keeps them. */

@@ -184,6 +184,21 @@ test("backs up and restores without a master", async () => {
   );
 });
 
+test("says so where no directory can be made, as on /proc, for a backup and for a restore", async () => {
+  const folder = scratch();
+  const source = sourceFolder(folder, 1);
+  for (const place of ["/proc/backups", "/proc/deep/er", "/proc"]) {
+    const { code, stdout, stderr } = await runAgentCommand(["backup", source, "--to", place]);
+    expect({ code, stdout }, place).toEqual({ code: 1, stdout: "" });
+    expect(stderr, place).toMatch(/^backupx-agent: .*\/proc.*(no directory can be made there|no such file)/);
+  }
+  const made = await runAgentCommand(["backup", source, "--to", join(folder, "out"), "--json"]);
+  const { artifact } = JSON.parse(made.stdout) as { artifact: string };
+  const restored = await runAgentCommand(["restore", artifact, "--to", "/proc/back"]);
+  expect(restored).toMatchObject({ code: 1, stdout: "" });
+  expect(restored.stderr).toMatch(/no directory can be made there: \/proc\/back/);
+});
+
 test("a backup without a master that is stopped leaves nothing", async () => {
   const folder = scratch();
   const [source, out, temp] = ["source", "out", "temp"].map((name) => join(folder, name)) as [
