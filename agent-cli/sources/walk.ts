@@ -82,7 +82,7 @@ export function* walkRoot(
     const path = join(level.path, entry.name);
     const isDirectory = entry.isDirectory();
     if (options.excludes?.(path.toString(), isDirectory)) continue;
-    if (uncovered.size > 0) uncovered.delete(path.toString());
+    const isNamed = uncovered.size > 0 && uncovered.delete(path.toString());
     if (!isDirectory) {
       yield { path, kind: entry.isFile() ? "file" : "special" };
       continue;
@@ -90,8 +90,8 @@ export function* walkRoot(
     const found = directoryStat(path, options.warnings);
     if (!found || own.has(identity(found))) continue;
     yield { path, kind: "directory", stat: found };
-    // Like tar, the mount point itself is stored, what is mounted there is not.
-    if (options.oneFileSystem && found.dev !== level.device) continue;
+    // Like tar, the mount point itself is stored, and what is mounted there only if the task names it.
+    if (options.oneFileSystem && found.dev !== level.device && !isNamed) continue;
     levels.push(readLevel(path, found, options.warnings));
   }
 }

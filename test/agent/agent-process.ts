@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { FakeMaster } from "../fakes/fake-master.ts";
 
-const entry = join(import.meta.dirname, "../../agent-cli/dist/main.js");
-if (!existsSync(entry)) throw new Error("build the agent first: npm run build");
+export const agentEntry = join(import.meta.dirname, "../../agent-cli/dist/main.js");
+if (!existsSync(agentEntry)) throw new Error("build the agent first: npm run build");
 
 export type LogLine = { level: string; msg: string; [field: string]: unknown };
 
@@ -30,7 +30,7 @@ export function startAgent(master: Pick<FakeMaster, "url" | "token">, options: S
   const tokenFile = join(options.stateDir, "..", "token");
   writeFileSync(tokenFile, master.token, { mode: 0o600 });
   const args = ["run", "--master", master.url, "--token-file", tokenFile, "--state-dir", options.stateDir];
-  const child = spawn(process.execPath, [entry, ...args, ...(options.args ?? [])], {
+  const child = spawn(process.execPath, [agentEntry, ...args, ...(options.args ?? [])], {
     env: cleanEnv(options.env),
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -100,7 +100,7 @@ export async function runAgentCommand(
   args: string[],
   options: { env?: Record<string, string>; input?: string; started?: (child: ChildProcess) => void } = {},
 ) {
-  const child = spawn(process.execPath, [entry, ...args], { env: cleanEnv(options.env) });
+  const child = spawn(process.execPath, [agentEntry, ...args], { env: cleanEnv(options.env) });
   options.started?.(child);
   let stdout = "";
   let stderr = "";

@@ -4,7 +4,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSy
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { startFakeMaster } from "../fakes/fake-master.ts";
-import { runAgentCommand, scratch, startAgent, until } from "./agent-process.ts";
+import { testWith } from "../needs.ts";
+import { agentEntry, runAgentCommand, scratch, startAgent, until } from "./agent-process.ts";
 import { sourceFolder } from "./world.ts";
 
 async function fakeMaster() {
@@ -197,6 +198,20 @@ test("says so where no directory can be made, as on /proc, for a backup and for 
   const restored = await runAgentCommand(["restore", artifact, "--to", "/proc/back"]);
   expect(restored).toMatchObject({ code: 1, stdout: "" });
   expect(restored.stderr).toMatch(/no directory can be made there: \/proc\/back/);
+});
+
+testWith(["unshare", "mount"], "one file system holds what is mounted at a path that is named", async () => {
+  const folder = scratch();
+  for (const name of ["named", "other"]) mkdirSync(join(folder, "in", name), { recursive: true });
+  // Mounts that no other process sees, and that are gone with this one.
+  const script = `
+    mount -t tmpfs tmpfs "$1/in/named"; mount -t tmpfs tmpfs "$1/in/other"
+    echo here > "$1/in/named/file"; echo elsewhere > "$1/in/other/file"
+    exec "$2" "$3" backup "$1/in" "$1/in/named" --one-file-system --to "$1/out" --json`;
+  const args = ["-rm", "sh", "-ec", script, "sh", folder, process.execPath, agentEntry];
+  const { artifact } = JSON.parse(execFileSync("unshare", args, { encoding: "utf8" }));
+  const found = await runAgentCommand(["list", "--from", artifact, "--name", "file", "--json"]);
+  expect(JSON.parse(found.stdout)).toMatchObject([{ path: join(folder, "in/named/file"), size: 5 }]);
 });
 
 test("a backup without a master that is stopped leaves nothing", async () => {
