@@ -2,6 +2,7 @@ import {
   createHash,
   createPublicKey,
   generateKeyPairSync,
+  type Hash,
   type KeyObject,
   randomBytes,
   verify,
@@ -10,8 +11,9 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { stop } from "./strict-s3.ts";
 
-type StoredObject = { bytes: Buffer; generation: string };
-type Session = { name: string; bytes: Buffer; done: StoredObject | null };
+/** `bytes` is what is kept of it: all, unless the service keeps no content. */
+type StoredObject = { bytes: Buffer; sizeBytes: number; md5Hash: string; generation: string };
+type Session = { name: string; pieces: Buffer[]; sizeBytes: number; md5: Hash; done: StoredObject | null };
 
 /**
  * Google Cloud Storage's JSON API and its token service in memory, after their documentation, strict where that is: a
@@ -35,6 +37,8 @@ export type StrictGcs = {
   storesAtOnceBytes: number;
   /** Set to make the service refuse more than that many bytes in all. */
   quotaBytes: number;
+  /** Unset for objects that are larger than memory: they have their size and hash, and nothing in them. */
+  keepsContent: boolean;
   clock: () => number;
   close(): Promise<void>;
 };
@@ -75,6 +79,7 @@ export async function startStrictGcs(): Promise<StrictGcs> {
     revokeTokens: () => tokens.clear(),
     storesAtOnceBytes: Number.POSITIVE_INFINITY,
     quotaBytes: Number.POSITIVE_INFINITY,
+    keepsContent: true,
     clock: Date.now,
     close: () => stop(server),
   };
@@ -180,9 +185,9 @@ async function serveApi(
   json(response, 200, resource(object));
 }
 
-const resource = ({ bytes, generation }: StoredObject) => ({
-  size: String(bytes.length),
-  md5Hash: createHash("md5").update(bytes).digest("base64"),
+const resource = ({ sizeBytes, md5Hash, generation }: StoredObject) => ({
+  size: String(sizeBytes),
+  md5Hash,
   generation,
 });
 
@@ -201,7 +206,7 @@ function list({ objects }: StrictGcs, url: URL, response: ServerResponse): void 
   const prefix = url.searchParams.get("prefix") ?? "";
   const names = [...objects.keys()].filter((name) => name.startsWith(prefix) && name > after).sort();
   const page = names.slice(0, max);
-  const items = page.map((name) => ({ name, size: String(objects.get(name)?.bytes.length) }));
+  const items = page.map((name) => ({ name, size: String(objects.get(name)?.sizeBytes) }));
   const nextPageToken = Buffer.from(page.at(-1) ?? "").toString("base64url");
   json(response, 200, { ...(items.length > 0 && { items }), ...(names.length > max && { nextPageToken }) });
 }
@@ -218,7 +223,7 @@ async function begin(
   if (request.method !== "POST" || url.searchParams.get("uploadType") !== "resumable" || !name)
     throw new Refusal(400, "invalid");
   const id = randomBytes(16).toString("base64url");
-  service.sessions.set(id, { name, bytes: Buffer.alloc(0), done: null });
+  service.sessions.set(id, { name, pieces: [], sizeBytes: 0, md5: createHash("md5"), done: null });
   response.writeHead(200, { location: `${url.origin}/session/${id}` }).end();
 }
 
@@ -241,11 +246,11 @@ async function serveSession(
     /^bytes (?:(\d+)-(\d+)|\*)\/(\d+|\*)$/.exec(request.headers["content-range"] ?? "") ?? [];
   if (total === undefined) throw new Refusal(400, "invalid", "Content-Range");
   if (first !== undefined) append(service, session, body, Number(first), Number(last), total);
-  if (total !== "*" && session.bytes.length === Number(total)) {
+  if (total !== "*" && session.sizeBytes === Number(total)) {
     finish(service, session, request);
     return json(response, 200, resource(session.done as unknown as StoredObject));
   }
-  const range = session.bytes.length > 0 ? { range: `bytes=0-${session.bytes.length - 1}` } : {};
+  const range = session.sizeBytes > 0 ? { range: `bytes=0-${session.sizeBytes - 1}` } : {};
   response.writeHead(308, range).end();
 }
 
@@ -257,29 +262,36 @@ function append(
   last: number,
   total: string,
 ): void {
-  if (first !== session.bytes.length)
-    throw new Refusal(400, "invalid", `expected byte ${session.bytes.length}`);
+  if (first !== session.sizeBytes) throw new Refusal(400, "invalid", `expected byte ${session.sizeBytes}`);
   const isLast = total !== "*" && last + 1 === Number(total);
   if (whole && bytes.length !== last - first + 1)
     throw new Refusal(400, "invalid", "Content-Range and length differ");
   if (!isLast && (last - first + 1) % unit !== 0)
     throw new Refusal(400, "invalid", "not a multiple of 256 KiB");
-  const used = [...service.objects.values()].reduce((sum, object) => sum + object.bytes.length, 0);
-  if (used + session.bytes.length + bytes.length > service.quotaBytes)
-    throw new Refusal(403, "quotaExceeded");
+  const used = [...service.objects.values()].reduce((sum, object) => sum + object.sizeBytes, 0);
+  if (used + session.sizeBytes + bytes.length > service.quotaBytes) throw new Refusal(403, "quotaExceeded");
   // Of what breaks off, or of what it has no time for, it keeps whole units.
   const kept =
     whole && bytes.length <= service.storesAtOnceBytes
       ? bytes.length
       : Math.min(bytes.length, service.storesAtOnceBytes);
   const length = kept === bytes.length && whole ? kept : Math.floor(kept / unit) * unit;
-  session.bytes = Buffer.concat([session.bytes, bytes.subarray(0, length)]);
+  const piece = bytes.subarray(0, length);
+  session.sizeBytes += length;
+  session.md5.update(piece);
+  if (service.keepsContent) session.pieces.push(piece);
 }
 
 function finish(service: StrictGcs, session: Session, request: IncomingMessage): void {
-  const object = { bytes: session.bytes, generation: String(1_700_000_000_000_000 + ++generations) };
+  const object = {
+    bytes: Buffer.concat(session.pieces),
+    sizeBytes: session.sizeBytes,
+    // A copy, for a hash that is told wrong leaves the upload open.
+    md5Hash: session.md5.copy().digest("base64"),
+    generation: String(1_700_000_000_000_000 + ++generations),
+  };
   const told = /md5=(\S+)/.exec(String(request.headers["x-goog-hash"] ?? ""))?.[1];
-  if (told !== undefined && told !== resource(object).md5Hash) {
+  if (told !== undefined && told !== object.md5Hash) {
     throw new Refusal(400, "invalid", `Provided MD5 hash "${told}" doesn't match calculated MD5 hash`);
   }
   session.done = object;
