@@ -39,17 +39,13 @@ export function localDisk(config: LocalDiskConfig): Storage {
     async get(key, { signal, range }) {
       const path = pathOf(key);
       signal.throwIfAborted();
-      return inWords(path, async () => {
-        const file = await openFile(path);
-        const { size } = await file.stat();
-        try {
-          if (range) checkRangeWithin(range, size);
-        } catch (error) {
-          await file.close();
-          throw error;
-        }
-        return abortable(readWhole(file, path, range ?? { offset: 0, length: size }, signal), signal);
-      });
+      const stats = await inWords(path, () => statIfThere(path));
+      if (!stats?.isFile()) throw absence(path);
+      if (range) checkRangeWithin(range, stats.size);
+      return abortable(
+        readWhole(path, stats.size, range ?? { offset: 0, length: stats.size }, signal),
+        signal,
+      );
     },
 
     async stat(key, { signal }) {
@@ -192,24 +188,32 @@ async function thenClose<T>(file: FileHandle, action: () => Promise<T>): Promise
   }
 }
 
+const absence = (path: string) => new StorageError("not_found", `${path}: there is no such file`);
+
 async function openFile(path: string): Promise<FileHandle> {
-  const absent = new StorageError("not_found", `${path}: there is no such file`);
   const file = await open(path, openFlags).catch((error) => {
-    throw isAbsence(error) || codeOf(error) === "ELOOP" ? absent : error;
+    throw isAbsence(error) || codeOf(error) === "ELOOP" ? absence(path) : error;
   });
-  const stats = await file.stat();
-  if (stats.isFile()) return file;
-  await file.close();
-  throw absent;
+  try {
+    if ((await file.stat()).isFile()) return file;
+    throw absence(path);
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
 }
 
+/** Opens the file only when somebody reads: who never begins to, having been stopped before, leaves nothing open. */
 async function* readWhole(
-  file: FileHandle,
   path: string,
+  size: number,
   range: Range,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
+  const file = await inWords(path, () => openFile(path));
   try {
+    const found = await inWords(path, () => file.stat());
+    if (found.size > size) throw new StorageError("corrupt", `${path} was replaced before it was read`);
     const end = range.offset + range.length;
     for (let position = range.offset; position < end; ) {
       signal.throwIfAborted();

@@ -1,10 +1,12 @@
 import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import {
   access,
   chmod,
   mkdir,
   mkdtemp,
   readdir,
+  readlink,
   rm,
   stat,
   symlink,
@@ -26,6 +28,7 @@ beforeEach(async () => {
 afterEach(() => rm(root, { recursive: true, force: true }));
 const put = (key: string, bytes: Uint8Array, path = root) =>
   localDisk({ path }).put(key, oddChunks(bytes), options);
+const nameOfOpen = (fd: string) => readlink(`/proc/self/fd/${fd}`).catch(() => null);
 const modeOf = async (path: string) => (await stat(path)).mode & 0o777;
 
 describe("local disk", () => {
@@ -47,6 +50,20 @@ describe("local disk", () => {
     await expect(put("k", Buffer.from("x"), path)).rejects.toMatchObject(refusal);
     await expect(access(join(root, "no"))).rejects.toThrow();
   });
+
+  it.runIf(existsSync("/proc/self/fd"))(
+    "leaves no file open when it is stopped before reading begins",
+    async () => {
+      await put("k", Buffer.from("x"));
+      const controller = new AbortController();
+      const content = await localDisk({ path: root }).get("k", { signal: controller.signal });
+      controller.abort(new Error("enough"));
+      await expect(collect(content)).rejects.toThrow("enough");
+      await localDisk({ path: root }).get("k", options);
+      const open = await Promise.all((await readdir("/proc/self/fd")).map(nameOfOpen));
+      expect(open.filter((name) => name?.startsWith(root))).toEqual([]);
+    },
+  );
 
   it("refuses a path that depends on where the agent was started", () => {
     expect(() => localDisk({ path: "backups" })).toThrow(/not an absolute path/);
