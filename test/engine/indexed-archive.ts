@@ -47,9 +47,30 @@ export async function packIndexed(root: string, options: PackOptions = {}): Prom
     if (entry.type === "directory") for (const name of readdirSync(path).sort()) visit(join(path, name));
   };
   visit(root);
-  const plain = Buffer.concat([...slabs, ...tar.finish()]);
   const deleted = [...known.keys()].map((path) => Buffer.from(path, "latin1"));
+  if (options.base) writeList(tar, deleted);
+  const plain = Buffer.concat([...slabs, ...tar.finish()]);
   return await finish(plain, entries, deleted, options);
+}
+
+/** The last member of a differential backup: names of what is gone, for who restores with tar alone. */
+function writeList(tar: TarWriter, deleted: Buffer[]): void {
+  const names = Buffer.from(
+    deleted.map((path) => `${path.toString("latin1").slice(1)}\0`).join(""),
+    "latin1",
+  );
+  const nobody = { uid: 0, gid: 0, userName: null, groupName: null, devMajor: 0, devMinor: 0 };
+  const file = {
+    type: "file",
+    size: names.length,
+    mode: 0o600,
+    mtimeNs: 0n,
+    linkPath: null,
+    sparse: null,
+  } as const;
+  tar.writeHeader({ path: Buffer.from(".backupx-deleted"), ...file, ...nobody });
+  tar.write(names);
+  tar.pad(names.length);
 }
 
 async function finish(plain: Buffer, entries: IndexEntry[], deleted: Buffer[], options: PackOptions) {

@@ -280,7 +280,8 @@ describe("an archive with an index", () => {
 });
 
 describe("a differential backup", () => {
-  async function differential(change: (entries: { path: Buffer; mode: number }[]) => void = () => {}) {
+  type Change = { entries: { path: Buffer; mode: number }[]; deleted: Buffer[] };
+  async function differential(change: (index: Change) => void = () => {}) {
     const w = world();
     writeFileSync(join(w.source, "old"), "it stays");
     writeFileSync(join(w.source, "gone"), "it goes");
@@ -288,7 +289,7 @@ describe("a differential backup", () => {
     rmSync(join(w.source, "gone"));
     writeFileSync(join(w.source, "new"), "it comes");
     const base = { index: { recordId: 1, sha256: full.sha256 }, entries: full.entries };
-    const own = await packIndexed(w.source, { base, change: ({ entries }) => change(entries) });
+    const own = await packIndexed(w.source, { base, change });
     w.storage.objects.set("base", full.bytes);
     w.storage.objects.set(key, own.bytes);
     const stored = {
@@ -309,7 +310,7 @@ describe("a differential backup", () => {
   });
 
   test("of which a restore gives something else than it lists has reached the third grade, and says what", async () => {
-    const { w, own, base } = await differential((entries) => {
+    const { w, own, base } = await differential(({ entries }) => {
       const old = entries.find(({ path }) => path.toString().endsWith("/old"));
       if (old) old.mode = 0o640;
     });
@@ -319,6 +320,16 @@ describe("a differential backup", () => {
       { path: `${w.source}/old`, reason: expect.stringMatching(/^its mode is \d+, not 640$/) },
     ]);
     expect(damage(report)[0]).toMatch(/^4 restored, one thing differs: /);
+  });
+
+  test("whose list of what is gone is another than its index's is damaged", async () => {
+    const { w, own, base } = await differential((index) => {
+      index.deleted = [];
+    });
+    const report = await verify(w, 4, own.bytes, { archiveIndex: own.archiveIndex, base });
+    expect(damage(report)).toEqual([
+      "3 the backup is damaged: /.backupx-deleted has another content in the archive than in its index",
+    ]);
   });
 
   test("whose base is damaged or missing is told so at the fourth grade", async () => {

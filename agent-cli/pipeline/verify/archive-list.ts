@@ -52,13 +52,13 @@ export class ArchiveList implements TarHandler {
 
   entry(entry: TarEntry): void {
     const { file, index } = this.#options;
-    this.entries += 1;
+    const isBackedUp = index?.entry(entry) ?? true;
+    if (isBackedUp) this.entries += 1;
     this.currentPath = entry.path;
-    index?.entry(entry);
     this.#at = 0;
     this.#entry = entry;
     if (entry.type !== "file") return this.#note(null);
-    this.bytes += contentSize(entry);
+    if (isBackedUp) this.bytes += contentSize(entry);
     this.#onDisk = file === null ? null : createHash("sha256");
     this.#stored = index && createHash("sha256");
   }

@@ -1,23 +1,34 @@
+import { createHash } from "node:crypto";
 import type { ArchiveIndex, IndexEntry } from "../archive-index.ts";
 import { DamagedArtifact } from "../damaged.ts";
-import { contentSize, type TarEntry } from "../tar-entry.ts";
+import { contentSize, deletedMember, memberName, type TarEntry } from "../tar-entry.ts";
 import { toTarEntry } from "../to-tar-entry.ts";
 import { type ListedEntry, withoutSlash } from "./archive-list.ts";
 
 /**
  * Compares an archive, while it is read, with its index: the same entries in the same order, each with the same
- * attributes and content. What a differential backup left in its base is in the index alone.
+ * attributes and content. What a differential backup left in its base is in the index alone, and after all entries comes
+ * the list of what is to be removed from the base, which must be the index's too.
  */
 export class IndexCheck {
   readonly #stored: Iterator<IndexEntry>;
-  #current: IndexEntry | null = null;
+  /** What a differential backup says is gone; null once that was read, and for a full backup. */
+  #deleted: readonly Buffer[] | null;
+  #current: Pick<IndexEntry, "path" | "sha256"> | null = null;
 
   constructor(index: ArchiveIndex) {
     this.#stored = storedIn(index);
+    this.#deleted = index.base && index.deleted;
   }
 
-  entry(entry: TarEntry): void {
+  /** Whether it is something that was backed up, and no list. */
+  entry(entry: TarEntry): boolean {
     const next = this.#stored.next();
+    if (next.done && this.#deleted && entry.path.equals(deletedMember)) {
+      this.#current = { path: entry.path, sha256: hashOfNames(this.#deleted) };
+      this.#deleted = null;
+      return false;
+    }
     if (next.done) throw unlike(entry.path, "is in the archive and not in its index");
     const indexed = next.value;
     const expected = toTarEntry(indexed);
@@ -31,6 +42,7 @@ export class IndexCheck {
     if (String(entry.linkPath) !== String(expected.linkPath))
       throw unlike(entry.path, "leads to another place in the archive than in its index");
     this.#current = { ...indexed, path: entry.path };
+    return true;
   }
 
   content(sha256: string | null): void {
@@ -50,6 +62,12 @@ const attributes = ["type", "mode", "uid", "gid", "mtimeNs"] as const;
 
 function* storedIn({ entries }: ArchiveIndex): Generator<IndexEntry> {
   for (const entry of entries) if (entry.tarOffset >= 0) yield entry;
+}
+
+function hashOfNames(paths: readonly Buffer[]): Buffer {
+  const hash = createHash("sha256");
+  for (const path of paths) hash.update(memberName(path)).update("\0");
+  return hash.digest();
 }
 
 const unlike = (path: Buffer, how: string) => new DamagedArtifact(`/${withoutSlash(path)} ${how}`);
