@@ -1,10 +1,10 @@
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { adminApi } from "../../protocol/index.ts";
 import { compareTrees } from "../../scripts/compare-trees.ts";
-import { cleanEnv, type Machine } from "./machine.ts";
+import { keyPair } from "./key-pair.ts";
+import type { Machine } from "./machine.ts";
 import { TEST_MS } from "./until.ts";
 import { sourceFolder, startWorld, type World } from "./world.ts";
 
@@ -13,24 +13,6 @@ beforeAll(async () => {
   world = await startWorld();
 }, TEST_MS);
 afterAll(() => world?.close());
-
-/** A key pair made on a machine by the agent's own command. */
-function keygen(folder: string, name = "identity.txt"): { file: string; recipient: string; secret: string } {
-  const file = path.join(folder, name);
-  const made = spawnSync(process.execPath, [world.agentEntry, "keygen", "--output", file], {
-    env: cleanEnv(),
-    encoding: "utf8",
-  });
-  expect(made.status, made.stderr).toBe(0);
-  const recipient = made.stdout.trim();
-  const text = readFileSync(file, "utf8");
-  const secret = /^AGE-SECRET-KEY-1[A-Z0-9]{58}$/m.exec(text)?.[0] ?? "";
-  expect(text).toContain(`# public key: ${recipient}\n`);
-  expect(secret).not.toBe("");
-  expect(`${made.stdout}${made.stderr}`).not.toContain(secret);
-  expect(statSync(file).mode & 0o777).toBe(0o600);
-  return { file, recipient, secret };
-}
 
 async function encryptedBackup(machine: Machine, recipients: string[]) {
   const source = sourceFolder(machine, 300);
@@ -75,7 +57,7 @@ describe.concurrent("encrypted backups", { timeout: TEST_MS }, () => {
     onTestFinished,
   }) => {
     const machine = await world.machine(onTestFinished);
-    const { file, recipient, secret } = keygen(machine.folder);
+    const { file, recipient, secret } = keyPair(world, machine.folder);
     const agent = machine.start(["--identity-file", file]);
     await world.online(machine);
     const { source, record } = await encryptedBackup(machine, [recipient]);
@@ -100,7 +82,7 @@ describe.concurrent("encrypted backups", { timeout: TEST_MS }, () => {
 
   test("are not restored without their key, in words, and nothing is written", async ({ onTestFinished }) => {
     const machine = await world.machine(onTestFinished);
-    const { recipient } = keygen(machine.folder);
+    const { recipient } = keyPair(world, machine.folder);
     machine.start();
     await world.online(machine);
     const { record } = await encryptedBackup(machine, [recipient]);
@@ -111,7 +93,7 @@ describe.concurrent("encrypted backups", { timeout: TEST_MS }, () => {
       /this backup is encrypted, and this agent has no key: set identityFile/,
     );
 
-    const stranger = keygen(machine.folder, "stranger.txt");
+    const stranger = keyPair(world, machine.folder, "stranger.txt");
     const wrong = await restored(machine, record.id, "wrong", { identityFile: stranger.file });
     expect(wrong.end.status).toBe("failed");
     expect(wrong.end.errorMessage).toMatch(
@@ -137,8 +119,8 @@ describe.concurrent("encrypted backups", { timeout: TEST_MS }, () => {
   }) => {
     const from = await world.machine(onTestFinished);
     const to = await world.machine(onTestFinished);
-    const operator = keygen(from.folder);
-    const recovery = keygen(to.folder, "recovery.txt");
+    const operator = keyPair(world, from.folder);
+    const recovery = keyPair(world, to.folder, "recovery.txt");
     from.start();
     const agent = to.start();
     await Promise.all([world.online(from), world.online(to)]);
@@ -157,7 +139,7 @@ describe.concurrent("encrypted backups", { timeout: TEST_MS }, () => {
   }) => {
     const machine = await world.machine(onTestFinished);
     const source = sourceFolder(machine, 40);
-    const { file, recipient, secret } = keygen(source);
+    const { file, recipient, secret } = keyPair(world, source);
     machine.start(["--identity-file", file]);
     await world.online(machine);
     for (const encryption of [null, { recipients: [recipient] }]) {
@@ -177,7 +159,7 @@ describe.concurrent("encrypted backups", { timeout: TEST_MS }, () => {
 
   test("a key file that others can read is named in the log of the restore", async ({ onTestFinished }) => {
     const machine = await world.machine(onTestFinished);
-    const { file, recipient } = keygen(machine.folder);
+    const { file, recipient } = keyPair(world, machine.folder);
     const open = path.join(machine.folder, "open.txt");
     writeFileSync(open, readFileSync(file), { mode: 0o644 });
     const agent = machine.start(["--identity-file", open]);
