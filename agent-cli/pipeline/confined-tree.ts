@@ -1,6 +1,7 @@
 import { type BigIntStats, closeSync, constants, existsSync, lstatSync, mkdirSync, openSync } from "node:fs";
 import { makeFolders } from "../make-folders.ts";
 import { errorCode } from "./error-code.ts";
+import { bytesOf, type StandingLinks, trustedDirectory } from "./standing-links.ts";
 
 /** A restore would have left its destination. Nothing is written through the path that is named. */
 export class OutsideDestination extends Error {
@@ -20,27 +21,34 @@ const slash = Buffer.from("/");
  * A directory tree that is only ever entered name by name, never through a symbolic link: each directory is opened from
  * its opened parent (by way of /proc/self/fd), so that a link which someone puts in the way meanwhile is not followed
  * either. Where there is no /proc, each step is checked before it is taken. The root itself may be or contain links.
+ *
+ * The one exception are standing links, for a restore in place: whoever looks before anything is written notes those that
+ * can be trusted, and whoever writes goes where these led then, and through no other.
  */
 export class ConfinedTree {
   readonly #root: Buffer;
+  readonly #links: StandingLinks | null;
+  readonly #notes: boolean;
   readonly #byDescriptor = existsSync("/proc/self/fd");
   /** The root and the directories entered from there, down to the one that was used last. */
   #chain: OpenDirectory[];
   /** The very array that the chain stands for, so that file after file of a directory needs no comparing. */
   #lastOpened: readonly Buffer[] | null = null;
 
-  static create(root: string): ConfinedTree {
+  static create(root: string, links: StandingLinks | null = null): ConfinedTree {
     makeFolders(root);
-    return new ConfinedTree(root);
+    return new ConfinedTree(root, links, false);
   }
 
-  /** Null when the root does not exist. */
-  static openExisting(root: string): ConfinedTree | null {
-    return existsSync(root) ? new ConfinedTree(root) : null;
+  /** To look, and to note standing links; null when the root does not exist. */
+  static openExisting(root: string, links: StandingLinks | null = null): ConfinedTree | null {
+    return existsSync(root) ? new ConfinedTree(root, links, true) : null;
   }
 
-  private constructor(root: string) {
+  private constructor(root: string, links: StandingLinks | null, notes: boolean) {
     this.#root = Buffer.from(root);
+    this.#links = links;
+    this.#notes = notes;
     this.#chain = [{ name: Buffer.from(root), fd: openRoot(root) }];
   }
 
@@ -100,9 +108,21 @@ export class ConfinedTree {
         mkdirSync(place, 0o755);
         return openSync(place, directoryFlags);
       }
-      if (code === "ENOTDIR" || code === "ELOOP") throw this.#inTheWay(path, place);
-      throw error;
+      if (code !== "ENOTDIR" && code !== "ELOOP") throw error;
+      const standing = this.#standing(path);
+      if (standing === null) throw this.#inTheWay(path, place);
+      return openSync(bytesOf(standing), directoryFlags);
     }
+  }
+
+  #standing(path: Buffer[]): string | null {
+    if (!this.#links) return null;
+    const key = path.map((name) => name.toString("latin1")).join("/");
+    const known = this.#links.get(key) ?? null;
+    if (known !== null || !this.#notes) return known;
+    const found = trustedDirectory(`${this.#root.toString("latin1")}/${key}`);
+    if (found !== null) this.#links.set(key, found);
+    return found;
   }
 
   #child(depth: number, name: Buffer): Buffer {

@@ -39,7 +39,7 @@ const fileFlags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | co
 
 export type ExtractOptions = {
   destination: string;
-  plan: Pick<Plan, "linkTargets" | "standIns">;
+  plan: Pick<Plan, "linkTargets" | "standIns" | "links">;
   selection: Selection;
   conflict: RestoreJob["conflict"];
   warnings: WarningList;
@@ -98,7 +98,7 @@ export class Extractor implements TarHandler {
   constructor(options: ExtractOptions) {
     this.#options = options;
     this.#fresh = options.fresh ?? false;
-    this.#tree = ConfinedTree.create(options.destination);
+    this.#tree = ConfinedTree.create(options.destination, options.plan.links);
   }
 
   entry(entry: TarEntry): void {
@@ -279,7 +279,7 @@ export class Extractor implements TarHandler {
       throw new DamagedArtifact(`${entry.path} links to ${entry.linkPath}, which is not before it`);
     const temporary = this.#temporaryBeside(path);
     // By a tree of its own: entering the target's directory would close the one that `temporary` lies in.
-    this.#targets ??= ConfinedTree.create(this.#options.destination);
+    this.#targets ??= ConfinedTree.create(this.#options.destination, this.#options.plan.links);
     const source = this.#targets.at(content.slice(0, -1), content.at(-1) as Buffer, false);
     if (source === null) throw new DamagedArtifact(`${entry.path} links to ${entry.linkPath}, which is gone`);
     this.#writing(path, () => linkSync(source, temporary));

@@ -10,6 +10,7 @@ import {
   splitMemberPath,
 } from "./member-path.ts";
 import type { RestoreJob } from "./pipeline.ts";
+import type { StandingLinks } from "./standing-links.ts";
 import { contentSize, type TarEntry } from "./tar-entry.ts";
 import { isUnfinished } from "./unfinished-file.ts";
 import type { TarHandler } from "./untar.ts";
@@ -37,6 +38,8 @@ export type Plan = {
   kept: ReadonlySet<string>;
   /** Nothing that is to be restored exists. */
   fresh: boolean;
+  /** Links above what is restored that are gone through; null where none is. */
+  links: StandingLinks | null;
 };
 
 /**
@@ -45,6 +48,7 @@ export type Plan = {
  */
 export class Planner implements TarHandler {
   readonly #tree: ConfinedTree | null;
+  readonly #standing: StandingLinks | null;
   readonly #selection: Selection;
   readonly #conflict: RestoreJob["conflict"];
   readonly #conflicts: string[] = [];
@@ -73,7 +77,9 @@ export class Planner implements TarHandler {
   ) {
     this.#destination = destination;
     this.#survey = survey;
-    this.#tree = ConfinedTree.openExisting(destination);
+    // Below any other destination, what is there may be from another archive.
+    this.#standing = destination === "/" ? new Map() : null;
+    this.#tree = ConfinedTree.openExisting(destination, this.#standing);
     this.#selection = selection;
     this.#conflict = conflict;
   }
@@ -128,6 +134,7 @@ export class Planner implements TarHandler {
       standIns: stand,
       kept: this.#kept,
       fresh: this.#fresh,
+      links: this.#standing,
     };
   }
 

@@ -61,8 +61,8 @@ async function write(
   const { conflict, selectedPaths } = job;
   const destination = job.destination ?? "/";
   const extractor = new Extractor({ destination, plan, selection, conflict, warnings });
-  const { linkTargets, standIns, fresh } = plan;
-  const part = { destination, selectedPaths, conflict, plan: { linkTargets, standIns }, fresh };
+  const { linkTargets, standIns, links, fresh } = plan;
+  const part = { destination, selectedPaths, conflict, plan: { linkTargets, standIns, links }, fresh };
   for (const thread of threads) thread.prepare(part);
   // This thread writes too: feeding the others takes little of its time. They come first, so that none of them waits.
   const here = ownLane(part, warnings);

@@ -13,7 +13,7 @@ export type ExtractionPart = {
   destination: string;
   selectedPaths: string[] | null;
   conflict: RestoreJob["conflict"];
-  plan: Pick<Plan, "linkTargets" | "standIns">;
+  plan: Pick<Plan, "linkTargets" | "standIns" | "links">;
   fresh: boolean;
 };
 

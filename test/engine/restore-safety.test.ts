@@ -1,16 +1,22 @@
 import {
+  chmodSync,
   existsSync,
+  lchownSync,
+  linkSync,
   lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import { zstdCompressSync } from "node:zlib";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { DamagedArtifact } from "../../agent-cli/pipeline/damaged.ts";
+import type { SourceSpec } from "../../agent-cli/pipeline/pipeline.ts";
 import { SlabPool } from "../../agent-cli/pipeline/slabs.ts";
 import { TarWriter } from "../../agent-cli/pipeline/tar.ts";
 import type { TarEntry } from "../../agent-cli/pipeline/tar-entry.ts";
@@ -257,6 +263,87 @@ test.each(["fail", "keep", "overwrite"] as const)(
     expect(readdirSync(destination)).toEqual(["dir"]);
   },
 );
+
+describe("in place", () => {
+  /** A folder that stands behind a link, as /usr/lib behind /lib, and a backup that was made by way of the link. */
+  async function behindALink(compression: "zstd" | "none") {
+    const w = world();
+    mkdirSync(join(w.root, "usr", "lib", "app", "deep"), { recursive: true });
+    symlinkSync("usr/lib", join(w.root, "lib"));
+    const app = join(w.root, "lib", "app");
+    writeFileSync(join(app, "one"), "1");
+    writeFileSync(join(app, "deep", "two"), "2");
+    linkSync(join(app, "one"), join(app, "three"));
+    const source: SourceSpec = { type: "file", paths: [app], excludes: [], oneFileSystem: false };
+    const expected = await w.backup({ source, compression });
+    const restore = (change = {}) =>
+      w.restore({ compression, expected, destination: null, conflict: "overwrite", ...change });
+    return { ...w, app, restore };
+  }
+
+  test.each(["zstd", "none"] as const)(
+    "a restore goes where a link of root's own leads (%s)",
+    async (compression) => {
+      const { root, app, restore } = await behindALink(compression);
+      rmSync(app, { recursive: true });
+      await restore();
+      expect(readlinkSync(join(root, "lib"))).toBe("usr/lib");
+      expect(readFileSync(join(root, "usr/lib/app/deep/two"), "utf8")).toBe("2");
+      expect(lstatSync(join(app, "three")).ino).toBe(lstatSync(join(app, "one")).ino);
+      writeFileSync(join(app, "one"), "changed");
+      await restore({ selectedPaths: [join(app, "one")] });
+      expect(readFileSync(join(app, "one"), "utf8")).toBe("1");
+    },
+  );
+
+  test.runIf(isRoot)("a restore does not follow a link that somebody else made, or could", async () => {
+    const { root, app, restore } = await behindALink("zstd");
+    const refused = () => expect(restore()).rejects.toThrow(/lib is a symbolic link, which is not followed/);
+    rmSync(app, { recursive: true });
+    lchownSync(join(root, "lib"), 12345, 12345);
+    await refused();
+    lchownSync(join(root, "lib"), 0, 0);
+    chmodSync(root, 0o777);
+    await refused();
+    chmodSync(root, 0o755);
+    chmodSync(join(root, "usr"), 0o775);
+    await refused();
+    chmodSync(join(root, "usr"), 0o755);
+    rmSync(join(root, "lib"));
+    symlinkSync("hop/lib", join(root, "lib"));
+    symlinkSync("usr", join(root, "hop"));
+    lchownSync(join(root, "hop"), 12345, 12345);
+    await refused();
+    expect(readdirSync(join(root, "usr/lib"))).toEqual([]);
+    lchownSync(join(root, "hop"), 0, 0);
+    await restore();
+    expect(readdirSync(join(root, "usr/lib"))).toEqual(["app"]);
+  });
+
+  test.each(["fail", "keep", "overwrite"] as const)(
+    "a link that the archive itself brings is never gone through, whatever its place in it (%s)",
+    async (conflict) => {
+      const { root, storage, restore } = world();
+      mkdirSync(join(root, "outside"));
+      const name = (path: string) => join(root, path).slice(1);
+      const link = member(name("dir"), "symlink", join(root, "outside"));
+      const archives = [
+        [link, member(name("dir/file"), "file")],
+        [member(name("dir/file"), "file"), link],
+        [member(name("dir/"), "directory"), link, member(name("dir/file"), "file")],
+        [link, member(name("dir/"), "directory"), member(name("dir/file"), "file")],
+      ];
+      for (const members of archives) {
+        storage.objects.set(key, craft(members));
+        const done = restore({ compression: "none", destination: null, conflict });
+        if (members[0] === link) await expect(done).rejects.toThrow();
+        else await done.catch(() => {});
+        expect(readdirSync(join(root, "outside"))).toEqual([]);
+        rmSync(join(root, "dir"), { recursive: true, force: true });
+      }
+    },
+  );
+});
 
 test("overwriting a symlink replaces the link, not what it points to", async () => {
   const { root, destination, storage, restore } = world();
