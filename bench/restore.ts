@@ -2,7 +2,9 @@
  * A whole restore against `zstd -dc | tar x` of the same artifact, in alternating runs on a tmpfs (on a shared disk, the
  * making of inodes swamps both), as ratios.
  *
- *     node bench/restore.ts [rounds] [small|large|usr...]      default: 5 rounds, all three
+ *     node bench/restore.ts [rounds] [small|large|usr...] [--none|--gzip]      default: 5 rounds, all three, zstd
+ *
+ * Without compression or with gzip, an archive has no index; theirs is then `tar x` or `pigz -dc | tar x`.
  *
  * Ours is what is shipped, the built command: as people start it, and with the settings that an agent gives the process of
  * a restore. It is told the hash that a master knows: so it also reads the whole artifact once more to prove it before it
@@ -22,8 +24,16 @@ const agent = `${process.execPath} ${agentPath}`;
 const settings = Object.entries(mallocFor("restore")).map(([name, value]) => `${name}=${value}`);
 const asJob = `env ${settings.join(" ")} ${process.execPath} ${argumentsFor("restore", false).join(" ")} ${agentPath}`;
 
+const compression = ["none", "gzip"].find((name) => process.argv.includes(`--${name}`)) ?? "zstd";
+const unpacked = {
+  zstd: 'zstd -dcq "$ARTIFACT" | tar -C "$BACK" -xf -',
+  gzip: 'pigz -dc "$ARTIFACT" | tar -C "$BACK" -xf -',
+  none: 'tar -C "$BACK" -xf "$ARTIFACT"',
+}[compression] as string;
+
 async function main(): Promise<void> {
-  const [rounds = "5", ...named] = process.argv.slice(2);
+  const [rounds = "5", ...others] = process.argv.slice(2);
+  const named = others.filter((name) => !name.startsWith("--"));
   buildAgent();
   const scratch = mkdtempSync(join("/dev/shm", "restore-bench-"));
   console.log(machine());
@@ -38,19 +48,21 @@ async function main(): Promise<void> {
 async function compare(name: TreeName, rounds: number, scratch: string): Promise<void> {
   const tree = trees[name](scratch);
   const out = join(scratch, `${name}.out`);
-  await measure(`mkdir "$OUT"; ${agent} backup "$TREE" --to "$OUT" --name a`, { TREE: tree, OUT: out });
+  await measure(`mkdir "$OUT"; ${agent} backup "$TREE" --to "$OUT" --name a --compression ${compression}`, {
+    TREE: tree,
+    OUT: out,
+  });
   rmSync(tree, { recursive: true });
   const [file = ""] = readdirSync(out);
   const artifact = join(out, file);
   const sha256 = await hashOf(artifact);
   const restoring = `restore "$ARTIFACT" --to "$BACK" --sha256 ${sha256}`;
   const ours = { "as a job": `${asJob} ${restoring}`, "as a command": `${agent} ${restoring}` };
-  const theirs = 'zstd -dcq "$ARTIFACT" | tar -C "$BACK" -xf -';
   for (const [how, script] of Object.entries(ours)) {
     const pairs: { own: Cost; other: Cost }[] = [];
     for (let round = 0; round < rounds; round += 1) {
-      const pair = await inTurns(script, theirs, round, artifact, scratch);
-      console.log(`${name}, ${how}: ours ${shown(pair.own)}; zstd and tar ${shown(pair.other)}`);
+      const pair = await inTurns(script, unpacked, round, artifact, scratch);
+      console.log(`${name}, ${how}: ours ${shown(pair.own)}; theirs ${shown(pair.other)}`);
       pairs.push(pair);
     }
     summarize(`${name}, ${how}`, pairs);
