@@ -110,7 +110,7 @@ describeWith(["chromium"], "the dashboard, what is told and what is found", () =
       await page.getByRole("region", { name: "Nodes that are offline" }).getByText("goes away").waitFor();
       await page.getByRole("button", { name: /Notifications, \d+ new/ }).click();
       await expectAccessible(page);
-      await page.getByRole("button", { name: /goes away is offline/ }).click();
+      await page.getByRole("button", { name: /goes away: no sign of life/ }).click();
       await page.waitForURL(`**/nodes/${machine.nodeId}`);
       await page.getByRole("button", { name: "Notifications", exact: true }).waitFor();
     });
