@@ -3,11 +3,11 @@ import { DamagedArtifact } from "./damaged.ts";
 import { BytesIn } from "./index-bytes.ts";
 import { IndexEntries, type Segment } from "./index-entries.ts";
 import {
+  baseHashBytes,
   broken,
   footerBytes,
   frameHeaderBytes,
   frameMagic,
-  hashBytes,
   keptFlag,
   maxDirectoryBytes,
   maxSegmentBytes,
@@ -36,7 +36,7 @@ export type IndexEntry = {
   ino: bigint;
   linkPath: Buffer | null;
   /** Of a file's content in the archive (a sparse file's map and data); null for everything else. */
-  sha256: Buffer | null;
+  crc32: number | null;
   /** Where its first header block, PAX included, stands in this artifact's tar stream; -1: unchanged, in the base. */
   tarOffset: number;
 };
@@ -128,7 +128,7 @@ async function exactly(
 
 function readBase(reader: BytesIn): IndexBase | null {
   const recordId = reader.double();
-  const hash = reader.bytes(hashBytes);
+  const hash = reader.bytes(baseHashBytes);
   if (hash.every((byte) => byte === 0)) return null;
   if (!Number.isSafeInteger(recordId) || recordId < 0) throw broken("it has an impossible base");
   return { recordId, sha256: hash.toString("hex") };

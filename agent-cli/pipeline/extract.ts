@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { createHash, type Hash, hash as hashOf, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import {
   closeSync,
   constants,
@@ -18,6 +18,7 @@ import {
   symlinkSync,
   writeSync,
 } from "node:fs";
+import { crc32 } from "node:zlib";
 import { ConfinedTree } from "./confined-tree.ts";
 import { DamagedArtifact } from "./damaged.ts";
 import { errorCode } from "./error-code.ts";
@@ -46,7 +47,7 @@ export type ExtractOptions = {
   /** Called with a complete file before it takes its place; what it throws keeps the file from doing so. */
   approve?: (temporaryPath: string, finalPath: string) => void;
   /** What a file's content must be; one with another hash never takes its place. */
-  expectedHash?: (entry: TarEntry) => Buffer | null;
+  expectedCrc32?: (entry: TarEntry) => number | null;
   /** Directories and links are somebody else's. */
   contentsOnly?: boolean;
   /** Nothing that is to be restored was there when that was looked at. */
@@ -204,8 +205,8 @@ export class Extractor implements TarHandler {
     const standing = this.#standing(path);
     if (standing === "kept") return;
     if (this.#options.plan.linkTargets.has(key)) this.restoredTargets.set(key, path);
-    const expected = this.#options.expectedHash?.(entry) ?? null;
-    const check = expected && new ContentCheck(expected, entry.size);
+    const expected = this.#options.expectedCrc32?.(entry) ?? null;
+    const check = expected === null ? null : new ContentCheck(expected);
     this.#file = { entry, path, standing, check, temporary: null, fd: -1 };
   }
 
@@ -398,28 +399,21 @@ export class Extractor implements TarHandler {
   }
 }
 
-/** Compares a file's content, as it stands in the archive, with its hash. */
+/** Compares a file's content, as it stands in the archive, with its checksum. */
 class ContentCheck {
-  /** Hashes as text, a character a byte: small buffers cost more than a string does. */
-  readonly #expected: string;
-  readonly #size: number;
-  #hash: Hash | null = null;
-  #digest: string | null = null;
+  readonly #expected: number;
+  #crc32 = 0;
 
-  constructor(expected: Buffer, size: number) {
-    this.#expected = expected.toString("latin1");
-    this.#size = size;
+  constructor(expected: number) {
+    this.#expected = expected;
   }
 
   add(bytes: Buffer): void {
-    // Most files come in one piece, for which no hash needs to be kept open.
-    if (this.#hash === null && bytes.length === this.#size) this.#digest = hashOf("sha256", bytes, "binary");
-    else this.#hash = (this.#hash ?? createHash("sha256")).update(bytes);
+    this.#crc32 = crc32(bytes, this.#crc32);
   }
 
   fits(): boolean {
-    this.#digest ??= (this.#hash ?? createHash("sha256")).digest("binary");
-    return this.#digest === this.#expected;
+    return this.#crc32 === this.#expected;
   }
 }
 

@@ -1,13 +1,13 @@
 import type { IndexBase, IndexEntry, IndexFrame } from "./archive-index.ts";
 import type { PackedSegment } from "./index-entries.ts";
 import {
+  baseHashBytes,
   type Columns,
   codes,
   columnsOf,
   footerBytes,
   frameHeaderBytes,
   frameMagic,
-  hashBytes,
   isLink,
   keptFlag,
   maxDirectoryBytes,
@@ -29,7 +29,6 @@ export class ArchiveIndexBuilder {
   readonly #fixed = Buffer.allocUnsafeSlow(rowBytes * segmentEntries);
   /** A view writes 64-bit numbers at once, where a buffer's own calls take them apart. */
   readonly #view = new DataView(this.#fixed.buffer);
-  readonly #hashes = new GrowingBytes();
   readonly #links = new GrowingBytes();
   readonly #paths = new PathList();
   readonly #frames = new GrowingBytes();
@@ -57,7 +56,7 @@ export class ArchiveIndexBuilder {
     view.setBigUint64(at("dev"), entry.dev, true);
     view.setBigUint64(at("ino"), entry.ino, true);
     view.setFloat64(at("tarOffset"), entry.tarOffset, true);
-    if (entry.type === "file") this.#hashes.append(requireHash(entry));
+    view.setUint32(at("crc32"), entry.type === "file" ? requireCrc32(entry) : 0, true);
     if (isLink(entry.type)) this.#addLink(entry);
     this.#paths.append(entry.path);
     this.#count += 1;
@@ -123,8 +122,7 @@ export class ArchiveIndexBuilder {
       const from = fullColumns[name as keyof Columns];
       return this.#fixed.subarray(from, from + width * count);
     });
-    const parts = [...columns, this.#hashes.take(), this.#links.take(), this.#paths.take()];
-    const plain = Buffer.concat(parts);
+    const plain = Buffer.concat([...columns, this.#links.take(), this.#paths.take()]);
     this.#addSegment(pack(plain), plain.length, count);
     this.#count = 0;
   }
@@ -134,7 +132,7 @@ export class ArchiveIndexBuilder {
     counts.writeUInt32LE(this.#frameCount, 0);
     counts.writeUInt32LE(this.#deletedCount, 4);
     counts.writeDoubleLE(base?.recordId ?? 0, 8);
-    const baseHash = base ? Buffer.from(base.sha256, "hex") : Buffer.alloc(hashBytes);
+    const baseHash = base ? Buffer.from(base.sha256, "hex") : Buffer.alloc(baseHashBytes);
     return Buffer.concat([counts, baseHash, this.#table.take(), this.#frames.take(), this.#deleted.take()]);
   }
 }
@@ -153,9 +151,9 @@ export function encodeArchiveIndex(index: {
   return builder.finish(index.base);
 }
 
-function requireHash({ sha256, path }: IndexEntry): Buffer {
-  if (sha256?.length !== hashBytes) throw new Error(`the file ${path} has no hash`);
-  return sha256;
+function requireCrc32({ crc32, path }: IndexEntry): number {
+  if (crc32 === null) throw new Error(`the file ${path} has no checksum`);
+  return crc32;
 }
 
 /** Bytes that are added at the end; memory grows by doubling and is kept for the next use. */

@@ -5,7 +5,6 @@ import {
   broken,
   type Columns,
   columnsOf,
-  hashBytes,
   isFileCode,
   isLinkCode,
   maxPathBytes,
@@ -43,7 +42,6 @@ export class EntryReader {
     this.#columns = columnsOf(count);
     const start = new BytesIn(this.#plain);
     const codesOfRows = start.bytes(rowBytes * count).subarray(0, count);
-    start.bytes(hashBytes * codesOfRows.reduce((files, code) => files + (isFileCode(code) ? 1 : 0), 0));
     this.#links = start.copy();
     for (const code of codesOfRows) if (isLinkCode(code)) start.text();
     this.#paths = start;
@@ -157,7 +155,7 @@ export class IndexEntries implements Iterable<IndexEntry> {
 }
 
 /** Texts of all entries, for who asks for entries in any order. */
-type Texts = { hashes: (Buffer | null)[]; links: (Buffer | null)[]; paths: Buffer[] };
+type Texts = { links: (Buffer | null)[]; paths: Buffer[] };
 
 class SegmentContent {
   readonly #plain: Buffer;
@@ -181,15 +179,13 @@ class SegmentContent {
 
   /** In their order, each made when it is reached. The path is put together in `path`. */
   *members(path: Buffer): Generator<IndexMember> {
-    const { codes, hashes, links, paths } = this.#columnsOfTexts();
+    const { codes, links, paths } = this.#columnsOfTexts();
     paths.requireRoom(this.#count, 2);
     let pathBytes = 0;
     for (let row = 0; row < this.#count; row += 1) {
       pathBytes = paths.nextPath(path, pathBytes);
-      const code = codes[row] as number;
-      const link = isLinkCode(code) ? links.text() : null;
-      const hash = isFileCode(code) ? hashes.bytes(hashBytes) : null;
-      yield this.#member(row, Buffer.from(path.subarray(0, pathBytes)), link, hash);
+      const link = isLinkCode(codes[row] as number) ? links.text() : null;
+      yield this.#member(row, Buffer.from(path.subarray(0, pathBytes)), link);
     }
     paths.requireEnd();
   }
@@ -197,8 +193,8 @@ class SegmentContent {
   entry(row: number): IndexEntry {
     const view = this.#view;
     this.#texts ??= this.#readTexts();
-    const { hashes, links, paths } = this.#texts;
-    const member = this.#member(row, paths[row] as Buffer, links[row] ?? null, hashes[row] ?? null);
+    const { links, paths } = this.#texts;
+    const member = this.#member(row, paths[row] as Buffer, links[row] ?? null);
     return {
       ...member,
       ctimeNs: BigInt.asIntN(64, member.mtimeNs + view.getBigInt64(this.#at("ctime", row), true)),
@@ -208,33 +204,24 @@ class SegmentContent {
   }
 
   /** Where each column of texts begins. */
-  #columnsOfTexts(): { codes: Buffer; hashes: BytesIn; links: BytesIn; paths: BytesIn } {
+  #columnsOfTexts(): { codes: Buffer; links: BytesIn; paths: BytesIn } {
     const paths = new BytesIn(this.#plain);
     const codes = paths.bytes(rowBytes * this.#count).subarray(0, this.#count);
-    let files = 0;
-    for (const code of codes) {
-      if (code > sparseCode) throw broken("it has an entry of an unknown type");
-      if (isFileCode(code)) files += 1;
-    }
-    const hashes = paths.copy();
-    paths.bytes(hashBytes * files);
+    if (codes.some((code) => code > sparseCode)) throw broken("it has an entry of an unknown type");
     const links = paths.copy();
     for (const code of codes) if (isLinkCode(code)) paths.text();
-    return { codes, hashes, links, paths };
+    return { codes, links, paths };
   }
 
   #readTexts(): Texts {
-    const { codes, hashes, links, paths } = this.#columnsOfTexts();
-    const texts: Texts = { hashes: [], links: [], paths: paths.paths(this.#count, 2 * segmentTextBytes) };
-    for (const code of codes) {
-      texts.hashes.push(isFileCode(code) ? hashes.bytes(hashBytes) : null);
-      texts.links.push(isLinkCode(code) ? links.text() : null);
-    }
+    const { codes, links, paths } = this.#columnsOfTexts();
+    const texts: Texts = { links: [], paths: paths.paths(this.#count, 2 * segmentTextBytes) };
+    for (const code of codes) texts.links.push(isLinkCode(code) ? links.text() : null);
     paths.requireEnd();
     return texts;
   }
 
-  #member(row: number, path: Buffer, linkPath: Buffer | null, sha256: Buffer | null): IndexMember {
+  #member(row: number, path: Buffer, linkPath: Buffer | null): IndexMember {
     const view = this.#view;
     const code = view.getUint8(this.#at("type", row));
     return {
@@ -247,7 +234,7 @@ class SegmentContent {
       gid: view.getUint32(this.#at("gid", row), true),
       mtimeNs: view.getBigInt64(this.#at("mtime", row), true),
       linkPath,
-      sha256,
+      crc32: isFileCode(code) ? view.getUint32(this.#at("crc32", row), true) : null,
       tarOffset: this.#kept ? -1 : this.#tarOffset(view.getFloat64(this.#at("tarOffset", row), true)),
     };
   }

@@ -10,14 +10,14 @@ import type { TarEntry } from "./tar-entry.ts";
  * directory, compressed; a footer of fixed size, by which the index is found from the end of the file. All numbers are
  * little-endian.
  *
- * A segment holds its columns one after the other: numbers of fixed width, then hashes of the files, then targets of the
- * links, then paths, each as what it shares with the path before it and the rest. Format 2 has segments that are taken
- * over from the base as they are, which the directory says: where they lead to is in the base.
+ * A segment holds its columns one after the other: numbers of fixed width, then targets of the links, then paths, each as
+ * what it shares with the path before it and the rest. Format 4 has segments that are taken over from the base as they
+ * are, which the directory says: where they lead to is in the base. Formats 1 and 2 had other columns, and are not read.
  */
 export const frameMagic = 0x184d2a5b;
 export const frameHeaderBytes = 8;
 const footerMagic = Buffer.from("BkpXIdx\0", "latin1");
-const formats = { plain: 1, withKept: 2 };
+const formats = { plain: 3, withKept: 4 };
 /** In the directory, with the number of a segment's entries: it is the base's. */
 export const keptFlag = 0x80000000;
 export const footerBytes = 28;
@@ -29,7 +29,8 @@ export const maxPathBytes = 64 * 1024;
 export const maxSegmentBytes = 32 * 1024 * 1024;
 export const maxDirectoryBytes = 256 * 1024 * 1024;
 export const maxIndexBytes = 1024 * 1024 * 1024;
-export const hashBytes = 32;
+/** Of the SHA-256 by which a differential backup knows its base. */
+export const baseHashBytes = 32;
 
 export const types: readonly TarEntry["type"][] = [
   "file",
@@ -55,6 +56,7 @@ export const widths = {
   dev: 8,
   ino: 8,
   tarOffset: 8,
+  crc32: 4,
 } as const;
 export type Columns = Record<keyof typeof widths, number>;
 export const rowBytes = Object.values(widths).reduce((sum, width) => sum + width, 0);

@@ -157,15 +157,15 @@ function* wantedSegments(
   for (const segment of segmentsOf(own.index, want)) yield { archive: own, segment };
 }
 
-type LeftInBase = Map<string, { type: TarEntry["type"]; size: number; sha256: string | null }>;
+type LeftInBase = Map<string, { type: TarEntry["type"]; size: number; crc32: number | null }>;
 
 /** The wanted members that the differential run found unchanged. */
 function leftInBase({ index }: IndexedArchive, want: (entry: IndexMember) => boolean): LeftInBase {
   const left: LeftInBase = new Map();
   for (const entry of index.entries.members()) {
     if (entry.tarOffset >= 0 || !want(entry)) continue;
-    const { type, size, sha256 } = entry;
-    left.set(entry.path.toString("latin1"), { type, size, sha256: sha256?.toString("latin1") ?? null });
+    const { type, size, crc32 } = entry;
+    left.set(entry.path.toString("latin1"), { type, size, crc32 });
   }
   return left;
 }
@@ -174,8 +174,7 @@ function takeFromBase(left: LeftInBase, entry: IndexMember): boolean {
   const key = entry.path.toString("latin1");
   const wanted = left.get(key);
   if (!wanted) return false;
-  const sha256 = entry.sha256?.toString("latin1") ?? null;
-  if (wanted.type !== entry.type || wanted.size !== entry.size || wanted.sha256 !== sha256)
+  if (wanted.type !== entry.type || wanted.size !== entry.size || wanted.crc32 !== entry.crc32)
     throw notItsBase(key);
   left.delete(key);
   return true;

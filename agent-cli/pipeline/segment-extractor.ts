@@ -34,7 +34,7 @@ export class SegmentExtractor {
       warnings,
       contentsOnly: true,
       fresh: part.fresh,
-      expectedHash: () => this.#reader?.expectedHash() ?? null,
+      expectedCrc32: () => this.#reader?.expectedCrc32() ?? null,
     };
     this.#extractor = new Extractor(options);
   }

@@ -63,8 +63,8 @@ export class SegmentReader implements TarHandler {
     if (this.#next !== this.#members.length) throw notAsIndexed();
   }
 
-  expectedHash(): Buffer | null {
-    return this.#members[this.#next - 1]?.sha256 ?? null;
+  expectedCrc32(): number | null {
+    return this.#members[this.#next - 1]?.crc32 ?? null;
   }
 
   entry(entry: TarEntry): void {

@@ -12,7 +12,7 @@ export type Member = {
   path: Buffer;
   type: TarEntry["type"];
   size: number;
-  sha256: Buffer | null;
+  crc32: number | null;
 };
 
 /** Neighbouring frames, and the wanted members that begin and end in them. */
@@ -67,8 +67,8 @@ function* membersOf(
     if (entry.tarOffset <= previous) throw new DamagedArtifact("its index: the members are not in order");
     previous = entry.tarOffset;
     if (waiting) yield { ...waiting, to: entry.tarOffset };
-    const { path, type, size, sha256, tarOffset } = entry;
-    waiting = want(entry) ? { from: tarOffset, to: tarBytes, path, type, size, sha256 } : null;
+    const { path, type, size, crc32, tarOffset } = entry;
+    waiting = want(entry) ? { from: tarOffset, to: tarBytes, path, type, size, crc32 } : null;
   }
   if (waiting) yield waiting;
 }
@@ -117,19 +117,19 @@ class SegmentBuilder {
   }
 }
 
-const fixedBytes = 3 * 8 + 4 + 1 + 1 + 32;
+const fixedBytes = 3 * 8 + 4 + 1 + 1 + 4;
 const types: readonly TarEntry["type"][] = ["file", "link", "symlink", "directory", "char", "block", "fifo"];
 
 /** Members travel between threads as plain bytes: as objects, copying them would cost more than restoring them. */
-function packMember({ from, to, path, type, size, sha256 }: Member): Buffer {
+function packMember({ from, to, path, type, size, crc32 }: Member): Buffer {
   const packed = Buffer.allocUnsafe(fixedBytes + path.length);
   packed.writeDoubleLE(from, 0);
   packed.writeDoubleLE(to, 8);
   packed.writeDoubleLE(size, 16);
   packed.writeUInt32LE(path.length, 24);
   packed[28] = types.indexOf(type);
-  packed[29] = sha256 ? 1 : 0;
-  if (sha256) packed.set(sha256, 30);
+  packed[29] = crc32 === null ? 0 : 1;
+  packed.writeUInt32LE(crc32 ?? 0, 30);
   packed.set(path, fixedBytes);
   return packed;
 }
@@ -143,7 +143,7 @@ export function unpackMembers(packed: Buffer): Member[] {
       to: packed.readDoubleLE(at + 8),
       size: packed.readDoubleLE(at + 16),
       type: types[packed[at + 28] as number] as TarEntry["type"],
-      sha256: packed[at + 29] === 1 ? packed.subarray(at + 30, at + 62) : null,
+      crc32: packed[at + 29] === 1 ? packed.readUInt32LE(at + 30) : null,
       path: packed.subarray(at + fixedBytes, pathEnd),
     });
     at = pathEnd;

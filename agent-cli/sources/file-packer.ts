@@ -1,5 +1,5 @@
-import { createHash, type Hash, hash } from "node:crypto";
 import { type BigIntStats, closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { crc32 } from "node:zlib";
 import { openFlags } from "../open-flags.ts";
 import type { IndexEntry } from "../pipeline/archive-index.ts";
 import { errorCode } from "../pipeline/error-code.ts";
@@ -16,7 +16,7 @@ import { identity, inodeOf, vanishedOr } from "./walk.ts";
 const maxHeaderBytes = 12 * 1024;
 const maxSmallMapBytes = 64 * 1024;
 
-/** What is read piece by piece is hashed while the piece is still in the processor's cache. */
+/** What is read piece by piece is summed while the piece is still in the processor's cache. */
 const pieceBytes = 256 * 1024;
 
 /** Whether a file of this size is packed into one frame with others; larger ones are cut over frames of their own. */
@@ -37,8 +37,8 @@ export type PackReport = {
 export type PackerOptions = {
   /** Identities of what belongs to the agent and goes into no backup, such as its private key. */
   own: ReadonlySet<string>;
-  /** Whether the files' own hashes are wanted. */
-  hashing: boolean;
+  /** Whether the files' checksums are wanted. */
+  checksums: boolean;
   links: HardLinks;
   tally: Tally;
   report: PackReport;
@@ -57,9 +57,10 @@ export class FilePacker {
   readonly #ownInodes: ReadonlySet<bigint>;
   /** The same objects for all: there may be a hundred thousand. */
   readonly #entry = newEntry();
-  readonly #sha256 = Buffer.alloc(32);
   #path: Buffer = Buffer.alloc(0);
   #warned = false;
+  /** The CRC-32 of what was stored of this file. */
+  #sum = 0;
 
   constructor(tar: TarWriter, options: PackerOptions) {
     this.#tar = tar;
@@ -105,6 +106,7 @@ export class FilePacker {
   #begin(path: Buffer): void {
     this.#path = path;
     this.#warned = false;
+    this.#sum = 0;
   }
 
   /** Stores an open file, or says how it is to be stored. */
@@ -145,7 +147,7 @@ export class FilePacker {
     }
   }
 
-  /** Most files of most trees: read by one call, hashed by one call, no generator. */
+  /** Most files of most trees: read by one call, summed by one call, no generator. */
   #whole(fd: number, stat: BigIntStats): void {
     const size = Number(stat.size);
     const tar = this.#tar;
@@ -167,11 +169,11 @@ export class FilePacker {
         end += Math.min(read, left);
       }
     }
-    const sha256 = this.#options.hashing ? hash("sha256", slab.subarray(used, end), "binary") : noHash;
+    this.#add(slab.subarray(used, end));
     tar.advance(size);
     tar.pad(size);
     this.#options.tally.sourceBytes += size;
-    this.#store(written, stat, size, false, sha256);
+    this.#store(written, stat, size, false);
   }
 
   /** A large file has frames of its own. */
@@ -180,12 +182,11 @@ export class FilePacker {
     this.#tar.flush();
     const { written } = this.#tar;
     this.#tar.writeHeader(this.#memberOf(stat, size));
-    const hasher = this.#hasher();
-    const end = yield* this.#copy(fd, { offset: 0, length: size }, true, hasher);
+    const end = yield* this.#copy(fd, { offset: 0, length: size }, true);
     if (end === "grown") this.#warnGrown(size);
     this.#tar.pad(size);
     this.#tar.flush();
-    this.#store(written, stat, size, false, hasher?.digest("binary") ?? noHash);
+    this.#store(written, stat, size, false);
   }
 
   *#sparse(fd: number, stat: BigIntStats): Generator<undefined> {
@@ -205,11 +206,10 @@ export class FilePacker {
     else this.#tar.flush();
     const { written } = this.#tar;
     this.#tar.writeHeader({ ...this.#memberOf(stat, stored), sparse: { realSize } });
-    const hasher = this.#hasher();
     this.#tar.write(map);
-    hasher?.update(map);
+    this.#add(map);
     for (const segment of segments) {
-      if (segment.length > 0) yield* this.#copy(fd, segment, false, hasher);
+      if (segment.length > 0) yield* this.#copy(fd, segment, false);
     }
     this.#tar.pad(stored);
     if (!fits) this.#tar.flush();
@@ -219,34 +219,29 @@ export class FilePacker {
     if (after.mtimeNs !== stat.mtimeNs || after.size !== stat.size) {
       this.#warn("it changed while it was read: what was written meanwhile may be missing");
     }
-    this.#store(written, stat, realSize, true, hasher?.digest("binary") ?? noHash);
+    this.#store(written, stat, realSize, true);
   }
 
-  #hasher(): Hash | null {
-    return this.#options.hashing ? createHash("sha256") : null;
+  #add(bytes: Buffer): void {
+    if (this.#options.checksums) this.#sum = crc32(bytes, this.#sum);
   }
 
   /**
    * Copies exactly `length` bytes into the archive; what cannot be read is made up with zeros, since the header has
    * promised the size. With `probe` it asks for one byte more and so notices growth without another call.
    */
-  *#copy(
-    fd: number,
-    { offset, length }: Segment,
-    probe: boolean,
-    hasher: Hash | null,
-  ): Generator<undefined, "grown" | "done"> {
+  *#copy(fd: number, { offset, length }: Segment, probe: boolean): Generator<undefined, "grown" | "done"> {
     const tar = this.#tar;
     for (let done = 0; done < length; ) {
       const left = length - done;
       const { slab, used } = tar;
       const read = this.#read(fd, slab, used, Math.min(probe ? left + 1 : left, pieceBytes), offset + done);
       if (read === 0) {
-        yield* this.#fillMissing(left, offset + done, hasher);
+        yield* this.#fillMissing(left, offset + done);
         return "done";
       }
       const count = Math.min(read, left);
-      hasher?.update(slab.subarray(used, used + count));
+      this.#add(slab.subarray(used, used + count));
       tar.advance(count);
       this.#options.tally.sourceBytes += count;
       done += count;
@@ -266,12 +261,12 @@ export class FilePacker {
     }
   }
 
-  *#fillMissing(missing: number, from: number, hasher: Hash | null): Generator<undefined> {
+  *#fillMissing(missing: number, from: number): Generator<undefined> {
     this.#warnMissing(from);
     for (let left = missing; left > 0; ) {
       const { slab, used } = this.#tar;
       const count = this.#tar.writeZeros(Math.min(left, pieceBytes));
-      hasher?.update(slab.subarray(used, used + count));
+      this.#add(slab.subarray(used, used + count));
       left -= count;
       if (this.#tar.used === 0) yield;
     }
@@ -298,14 +293,13 @@ export class FilePacker {
     };
   }
 
-  #store(offset: number, stat: BigIntStats, size: number, sparse: boolean, sha256: string): void {
+  #store(offset: number, stat: BigIntStats, size: number, sparse: boolean): void {
     const { links, report } = this.#options;
     if (stat.nlink > 1n) links.store(stat, this.#path);
     const entry = this.#entryOf(offset, stat);
     entry.size = size;
     entry.sparse = sparse;
-    this.#sha256.write(sha256, "latin1");
-    entry.sha256 = this.#sha256;
+    entry.crc32 = this.#sum;
     report.stored(entry, !this.#warned);
   }
 
@@ -317,7 +311,7 @@ export class FilePacker {
     entry.tarOffset = offset;
     entry.size = 0;
     entry.sparse = false;
-    entry.sha256 = null;
+    entry.crc32 = null;
     entry.mode = Number(stat.mode) & 0o7777;
     entry.uid = Number(stat.uid);
     entry.gid = Number(stat.gid);
@@ -356,14 +350,13 @@ function* closing(fd: number, steps: Generator<undefined>): Generator<undefined>
 }
 
 const slash = Buffer.from("/");
-const noHash = "\0".repeat(32);
 
 const isSparse = (stat: BigIntStats): boolean =>
   Number(stat.size) - Number(stat.blocks) * 512 >= minSparseSavingBytes;
 
 const newEntry = (): IndexEntry => ({
   ...{ path: Buffer.alloc(0), type: "file", sparse: false, size: 0, mode: 0, uid: 0, gid: 0 },
-  ...{ mtimeNs: 0n, ctimeNs: 0n, dev: 0n, ino: 0n, linkPath: null, sha256: null, tarOffset: 0 },
+  ...{ mtimeNs: 0n, ctimeNs: 0n, dev: 0n, ino: 0n, linkPath: null, crc32: null, tarOffset: 0 },
 });
 
 /** Linux's encoding of device numbers. */

@@ -93,7 +93,7 @@ class Packing {
     this.#ahead = new ReadAhead(context.threads, this.tally);
     this.#packer = new FilePacker(this.#tar, {
       own: identities(ownPathsOf(context)),
-      hashing: context.index !== null,
+      checksums: context.index !== null,
       links: new HardLinks(context.base?.index.entries ?? null),
       tally: this.tally,
       report: this,

@@ -89,7 +89,7 @@ for (const kind of kinds) {
       const running = backup({
         source: big(),
         sourceSecrets: { password: server.password },
-        pipeline: { compression: "none", level: null, bandwidthBytesPerSecond: 4_000_000 },
+        pipeline: { compression: "none", level: null, bandwidthBytesPerSecond: 1_000_000 },
         targets: [target(1, storage)],
         workDir: folder,
         signal: abort.signal,

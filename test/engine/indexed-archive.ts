@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
-import { constants, zstdCompressSync } from "node:zlib";
+import { constants, crc32, zstdCompressSync } from "node:zlib";
 import { sealRun } from "../../agent-cli/pipeline/age-payload.ts";
 import type {
   ArchiveIndex,
@@ -125,7 +125,7 @@ function entryOf(path: string, inodes: Map<bigint, string>): IndexEntry {
       : type === "symlink"
         ? readlinkSync(path, { encoding: "buffer" })
         : null,
-    sha256: type === "file" ? sha256(readFileSync(path)) : null,
+    crc32: type === "file" ? crc32(readFileSync(path)) : null,
     tarOffset: -1,
   };
 }

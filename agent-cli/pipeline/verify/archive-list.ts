@@ -1,6 +1,6 @@
-import { createHash, type Hash } from "node:crypto";
 import { closeSync, createReadStream, openSync, writeSync } from "node:fs";
 import { createInterface } from "node:readline";
+import { crc32 } from "node:zlib";
 import { contentSize, type TarEntry } from "../tar-entry.ts";
 import type { TarHandler } from "../untar.ts";
 import type { IndexCheck } from "./index-check.ts";
@@ -17,7 +17,7 @@ export type ListedEntry = {
   mtimeNs: bigint;
   linkPath: Buffer | null;
   /** Of a file's content: as it is on disk, holes read as zeros; or, of one with holes, as an archive stores it. */
-  sha256: string | null;
+  crc32: number | null;
   asStored: boolean;
 };
 
@@ -40,9 +40,9 @@ export class ArchiveList implements TarHandler {
   readonly #fd: number;
   #waiting = "";
   #entry: TarEntry | null = null;
-  /** As it is on disk, for the list; as it is stored, for the index. */
-  #onDisk: Hash | null = null;
-  #stored: Hash | null = null;
+  /** The checksum as it is on disk, for the list; as it is stored, for the index. */
+  #onDisk: number | null = null;
+  #stored: number | null = null;
   #at = 0;
 
   constructor(options: ListOptions) {
@@ -59,18 +59,18 @@ export class ArchiveList implements TarHandler {
     this.#entry = entry;
     if (entry.type !== "file") return this.#note(null);
     if (isBackedUp) this.bytes += contentSize(entry);
-    this.#onDisk = file === null ? null : createHash("sha256");
-    this.#stored = index && createHash("sha256");
+    this.#onDisk = file === null ? null : 0;
+    this.#stored = index && 0;
   }
 
   sparseMap(map: Buffer): void {
-    this.#stored?.update(map);
+    if (this.#stored !== null) this.#stored = crc32(map, this.#stored);
   }
 
   data(bytes: Buffer, offset: number): void {
     this.#fillHole(offset);
-    this.#onDisk?.update(bytes);
-    this.#stored?.update(bytes);
+    if (this.#onDisk !== null) this.#onDisk = crc32(bytes, this.#onDisk);
+    if (this.#stored !== null) this.#stored = crc32(bytes, this.#stored);
     this.#at = offset + bytes.length;
   }
 
@@ -78,8 +78,8 @@ export class ArchiveList implements TarHandler {
     const entry = this.#entry;
     if (!entry) return;
     this.#fillHole(contentSize(entry));
-    this.#options.index?.content(this.#stored?.digest("hex") ?? null);
-    this.#note(this.#onDisk?.digest("hex") ?? null);
+    this.#options.index?.content(this.#stored);
+    this.#note(this.#onDisk);
   }
 
   /** To be called when the archive was read to its end. */
@@ -93,18 +93,18 @@ export class ArchiveList implements TarHandler {
   }
 
   #fillHole(until: number): void {
-    for (; this.#onDisk && this.#at < until; this.#at += zeros.length) {
-      this.#onDisk.update(zeros.subarray(0, Math.min(zeros.length, until - this.#at)));
+    for (; this.#onDisk !== null && this.#at < until; this.#at += zeros.length) {
+      this.#onDisk = crc32(zeros.subarray(0, Math.min(zeros.length, until - this.#at)), this.#onDisk);
     }
     this.#at = until;
   }
 
-  #note(sha256: string | null): void {
+  #note(checksum: number | null): void {
     const entry = this.#entry;
     this.#entry = null;
     if (!entry || this.#fd < 0) return;
     const { path, type, mode, uid, gid, mtimeNs, linkPath } = entry;
-    const fields = [type, mode, uid, gid, contentSize(entry), `${mtimeNs}`, sha256];
+    const fields = [type, mode, uid, gid, contentSize(entry), `${mtimeNs}`, checksum];
     this.#waiting += `${JSON.stringify([text(path), text(linkPath), ...fields])}\n`;
     if (this.#waiting.length >= flushChars) this.#flush();
   }
@@ -121,7 +121,7 @@ export class ArchiveList implements TarHandler {
 export async function* readList(path: string): AsyncGenerator<ListedEntry> {
   const lines = createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY });
   for await (const line of lines) {
-    const [name, link, type, mode, uid, gid, size, mtime, sha256] = JSON.parse(line);
+    const [name, link, type, mode, uid, gid, size, mtime, checksum] = JSON.parse(line);
     yield {
       path: withoutSlash(Buffer.from(name, "base64")),
       type,
@@ -131,7 +131,7 @@ export async function* readList(path: string): AsyncGenerator<ListedEntry> {
       size,
       mtimeNs: BigInt(mtime),
       linkPath: link === null ? null : Buffer.from(link, "base64"),
-      sha256,
+      crc32: checksum,
       asStored: false,
     };
   }

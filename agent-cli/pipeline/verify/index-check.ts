@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { crc32 } from "node:zlib";
 import type { ArchiveIndex, IndexEntry } from "../archive-index.ts";
 import { DamagedArtifact } from "../damaged.ts";
 import { contentSize, deletedMember, memberName, type TarEntry } from "../tar-entry.ts";
@@ -14,7 +14,7 @@ export class IndexCheck {
   readonly #stored: Iterator<IndexEntry>;
   /** What a differential backup says is gone; null once that was read, and for a full backup. */
   #deleted: readonly Buffer[] | null;
-  #current: Pick<IndexEntry, "path" | "sha256"> | null = null;
+  #current: Pick<IndexEntry, "path" | "crc32"> | null = null;
 
   constructor(index: ArchiveIndex) {
     this.#stored = storedIn(index);
@@ -25,7 +25,7 @@ export class IndexCheck {
   entry(entry: TarEntry): boolean {
     const next = this.#stored.next();
     if (next.done && this.#deleted && entry.path.equals(deletedMember)) {
-      this.#current = { path: entry.path, sha256: hashOfNames(this.#deleted) };
+      this.#current = { path: entry.path, crc32: crc32OfNames(this.#deleted) };
       this.#deleted = null;
       return false;
     }
@@ -45,9 +45,9 @@ export class IndexCheck {
     return true;
   }
 
-  content(sha256: string | null): void {
-    const { path, sha256: indexed = null } = this.#current ?? {};
-    if (path && indexed && sha256 !== indexed.toString("hex")) {
+  content(found: number | null): void {
+    const { path, crc32: indexed = null } = this.#current ?? {};
+    if (path && indexed !== null && found !== indexed) {
       throw unlike(path, "has another content in the archive than in its index");
     }
   }
@@ -64,10 +64,8 @@ function* storedIn({ entries }: ArchiveIndex): Generator<IndexEntry> {
   for (const entry of entries) if (entry.tarOffset >= 0) yield entry;
 }
 
-function hashOfNames(paths: readonly Buffer[]): Buffer {
-  const hash = createHash("sha256");
-  for (const path of paths) hash.update(memberName(path)).update("\0");
-  return hash.digest();
+function crc32OfNames(paths: readonly Buffer[]): number {
+  return paths.reduce((sum, path) => crc32("\0", crc32(memberName(path), sum)), 0);
 }
 
 const unlike = (path: Buffer, how: string) => new DamagedArtifact(`/${withoutSlash(path)} ${how}`);
@@ -76,7 +74,7 @@ const unlike = (path: Buffer, how: string) => new DamagedArtifact(`/${withoutSla
 export async function* listedIn({ entries }: ArchiveIndex): AsyncGenerator<ListedEntry> {
   for (const entry of entries) {
     const member = toTarEntry(entry);
-    const sha256 = entry.sha256?.toString("hex") ?? null;
-    yield { ...member, path: withoutSlash(member.path), sha256, asStored: entry.sparse };
+    const { crc32, sparse } = entry;
+    yield { ...member, path: withoutSlash(member.path), crc32, asStored: sparse };
   }
 }
