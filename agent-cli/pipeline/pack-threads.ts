@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { SHARE_ENV, Worker } from "node:worker_threads";
 import type { ComparedSegment, CompareSettings } from "../sources/compare-segment.ts";
+import { favourFeeder } from "./favour-feeder.ts";
 import { checkedLevel, type FrameEncoder, frameEncoder } from "./frame-encoder.ts";
 import type { Segment } from "./index-entries.ts";
 import type { Answer, Ask, Frame, RequestKind, Requests } from "./pack-requests.ts";
@@ -64,12 +65,20 @@ export class PackThreads {
     if (this.#failure) throw this.#failure;
     const plain = new Uint8Array(slab, 0, used);
     if (this.compression === "none") return { bytes: plain, plainBytes: used };
-    // Made for the first frame: a differential run may come to none.
-    this.#encode ??= frameEncoder(this.compression, this.#level, this.#most);
-    const bytes = await this.#encode(plain);
+    const bytes = await this.#encoded(plain, this.compression);
     this.slabs.give(slab);
     if (this.#failure) throw this.#failure;
     return { bytes, plainBytes: used };
+  }
+
+  /** The encoder is made for the first frame: a differential run may come to none. */
+  async #encoded(plain: Uint8Array, compression: "zstd" | "gzip"): Promise<Uint8Array> {
+    const isFirst = this.#encode === null;
+    // One more than are at work waits among Node's threads already: this one is not always there to hand it over.
+    this.#encode ??= frameEncoder(compression, this.#level, this.#most + 1);
+    const frame = await this.#encode(plain);
+    if (isFirst) favourFeeder();
+    return frame;
   }
 
   /** What has become of the entries of a base's segment. */

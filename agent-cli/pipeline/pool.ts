@@ -1,4 +1,7 @@
-/** Several of a kind that do one thing at a time each: work goes to whoever is idle, else to whoever is free first. */
+/**
+ * Several of a kind that do one thing at a time each: work goes to whoever has been idle for the shortest time, because the
+ * processor's cache still has what it works with, else to whoever is free first.
+ */
 export class Pool<Member> {
   readonly #idle: Member[];
   readonly #make: () => Member;
@@ -24,7 +27,7 @@ export class Pool<Member> {
   }
 
   #free(): Member | Promise<Member> {
-    const member = this.#idle.shift();
+    const member = this.#idle.pop();
     if (member !== undefined) return member;
     if (this.#toMake === 0) return new Promise((resolve) => this.#waiting.push(resolve));
     this.#toMake -= 1;
