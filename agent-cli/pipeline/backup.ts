@@ -130,6 +130,7 @@ async function* packedBytes(
 
 /** Fails before anything is read when a recipient is none. Keys and their mathematics are loaded only here. */
 async function encryptionTo(recipients: readonly string[], threads: PackThreads) {
+  threads.expectSealing();
   const { encrypt, makeHeader } = await import("./encrypt.ts");
   const header = await makeHeader(recipients);
   return (packed: AsyncIterable<Uint8Array>) => encrypt(packed, header, (run) => threads.seal(run));

@@ -96,6 +96,11 @@ export class PackThreads {
     };
   }
 
+  /** Starts a thread before there is something to seal: it takes as long to begin as some frames to be made. */
+  expectSealing(): void {
+    this.#threads.push(this.#start());
+  }
+
   /** Seals before anything else: what is compressed already waits for it. */
   async seal(run: Requests["seal"]["ask"]): Promise<Uint8Array> {
     const { buffer } = run.bytes;
