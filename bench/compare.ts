@@ -5,7 +5,7 @@
  *     node bench/compare.ts [--rounds 3] [--tree large|small|usr]... [--only NAME]... [--cold] [--quick] [--json]
  *
  * Needs bash, zstd, pigz, restic, borgbackup and rclone; what is not installed is left out by name. Trees are made on
- * the disk below TMPDIR (4 GB) and read from the page cache, or with --cold (needs vmtouch) from the disk; what is
+ * the disk below TMPDIR (5 GB) and read from the page cache, or with --cold (needs vmtouch) from the disk; what is
  * written goes to /dev/shm. The contenders take turns within a round, and ratios are of the runs of one round.
  */
 import { spawnSync } from "node:child_process";

@@ -3,13 +3,15 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runBackup } from "../agent-cli/pipeline/backup.ts";
+import { s3 } from "../agent-cli/storage/s3.ts";
 import { discarding } from "./discarding.ts";
 
 const [tree = "", options = "{}"] = process.argv.slice(2);
-const { encrypted = false, ...asked } = JSON.parse(options);
+const { encrypted = false, s3: place, ...asked } = JSON.parse(options);
 const workDir = mkdtempSync(join(tmpdir(), "pack-once-"));
 // A public key that nobody has the other half of.
 const recipients = ["age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"];
+const storage = place ? s3(place) : discarding();
 try {
   const { entries, sizeBytes, warningCount } = await runBackup({
     source: { type: "file", paths: [tree], excludes: [], oneFileSystem: false },
@@ -20,7 +22,7 @@ try {
       encryption: encrypted ? { recipients } : null,
       ...asked,
     },
-    targets: [{ id: 1, name: "nowhere", storage: discarding(), key: "x", quotaRemainingBytes: null }],
+    targets: [{ id: 1, name: "target", storage, key: "x", quotaRemainingBytes: null }],
     workDir,
     report: { progress() {}, log() {} },
     signal: new AbortController().signal,

@@ -4,8 +4,9 @@
  *
  *     node bench/pack.ts [rounds] [comparison,...] [directory...]
  *
- * The comparisons are zstd-1, zstd-3, gzip, none, sealed-1 (encrypted against not) and cold-1, cold-3 (what the kernel
- * keeps of the tree is dropped before each run, by vmtouch). The directories are three that are made for it unless some are named.
+ * The comparisons are zstd-1, zstd-3, gzip, none, sealed-1 and sealed-3 (encrypted against not), s3-1 and s3-3 (uploaded to
+ * an S3 service of this machine against not) and cold-1, cold-3 (what the kernel keeps of the tree is dropped before each run,
+ * by vmtouch). The directories are three that are made for it unless some are named.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -14,12 +15,14 @@ import { basename, dirname, join } from "node:path";
 import { build } from "esbuild";
 import { mallocFor, streamingArguments } from "../agent-cli/jobs/job-process.ts";
 import { type Cost, measure } from "./measure.ts";
+import { startS3rver } from "./s3-server.ts";
 import { machine, percentile } from "./statistics.ts";
 import { trees } from "./trees.ts";
 
 type Run = { script: string; env?: Record<string, string> };
 type Comparison = { theirs(tree: string): Run; ours(tree: string): Run; cold?: boolean };
 
+const s3 = await startS3rver();
 /** What is measured is what is shipped: a bundle, without types to strip. */
 const bundle = mkdtempSync(join(tmpdir(), "pack-bundle-"));
 const once = join(bundle, "pack-once.js");
@@ -42,12 +45,23 @@ const zstd = (level: number, cold = false): Comparison => ({
   ours: own({ level }),
   cold,
 });
+const sealed = (level: number): Comparison => ({
+  theirs: own({ level }),
+  ours: own({ level, encrypted: true }),
+});
+const uploaded = (level: number): Comparison => ({
+  theirs: own({ level }),
+  ours: (tree) => own({ level, s3: s3.config })(tree),
+});
 const comparisons: Record<string, Comparison> = {
   "zstd-1": zstd(1),
   "zstd-3": zstd(3),
   gzip: { theirs: piped("pigz -6"), ours: own({ compression: "gzip", level: 6 }) },
   none: { theirs: piped("cat"), ours: own({ compression: "none" }) },
-  "sealed-1": { theirs: own({ level: 1 }), ours: own({ level: 1, encrypted: true }) },
+  "sealed-1": sealed(1),
+  "sealed-3": sealed(3),
+  "s3-1": uploaded(1),
+  "s3-3": uploaded(3),
   "cold-1": zstd(1, true),
   "cold-3": zstd(3, true),
 };
@@ -87,6 +101,7 @@ async function main(): Promise<void> {
     console.log(machine());
   } finally {
     for (const made of [scratch, bundle]) rmSync(made, { recursive: true, force: true });
+    await s3.close();
   }
 }
 

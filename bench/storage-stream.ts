@@ -22,7 +22,7 @@ import {
   startRcloneWebdav,
   startSshd,
 } from "../test/storage/servers.ts";
-
+import { startS3rver } from "./s3-server.ts";
 import { machine, table } from "./statistics.ts";
 
 type Target = { type: string; config: Record<string, unknown>; close(): Promise<void> };
@@ -45,6 +45,7 @@ const targets: Record<string, () => Promise<Target>> = {
     return { type: "sftp", config: { ...login, path: files }, close };
   },
   "ftp, ProFTPD": () => ftpOn("none"),
+  "s3, s3rver": async () => ({ type: "s3", ...(await startS3rver()) }),
   async "rclone, local"() {
     const path = await mkdtemp(join(tmpdir(), "stream-"));
     return {

@@ -5,10 +5,10 @@ import { join } from "node:path";
 
 /** The trees that benches pack; each is made below `root`, and its directory is the answer. */
 export const trees = {
-  /** Four files of 256 MiB: half noise, half log lines. */
+  /** Eight files of 256 MiB: half noise, half log lines. */
   large(root: string): string {
     const tree = made(root, "large");
-    for (let i = 0; i < 4; i += 1) {
+    for (let i = 0; i < 8; i += 1) {
       const file = join(tree, `file-${i}.bin`);
       writeFileSync(file, "");
       for (let mib = 0; mib < 256; mib += 2) {

@@ -151,9 +151,10 @@ async function* counted(source: AsyncIterable<Uint8Array>, made: Made): AsyncGen
 
 /**
  * The collector sees small objects where frames are, and lets some 60 MiB of sent ones pile up. Where it can be called
- * (a job's process is started so), a look at the young objects, which takes a millisecond, frees most of them.
+ * (a job's process is started so), a look at the young objects, which takes a millisecond, frees most of them. Twice as
+ * often, frames on their way to a slow target would be seen twice, count as old and stay for much longer.
  */
-const collectEveryBytes = 8 * 1024 * 1024;
+const collectEveryBytes = 16 * 1024 * 1024;
 const collectYoung = () => globalThis.gc?.({ type: "minor" });
 
 function progressOf(tally: Tally, made: Made, fanOut: FanOut) {

@@ -3,7 +3,7 @@ import { Channel } from "./channel.ts";
 import type { BackupTarget, TargetResult } from "./pipeline.ts";
 
 /** What may wait for the slowest target. Drivers buffer their own parts, so more would only cost memory. */
-const maxWaitingBytes = 8 * 1024 * 1024;
+const maxWaitingBytes = 4 * 1024 * 1024;
 
 /** Nothing was stored, because every target failed. */
 export class AllTargetsFailed extends Error {

@@ -32,8 +32,8 @@ export type S3Options = {
 
 const MiB = 1024 * 1024;
 const maxParts = 10_000;
-/** Bytes, not only parts, are bounded: four parts of 64 MiB would be half of what the agent may use. */
-const partLimits = { maxInFlight: 4, maxBytesInFlight: 64 * MiB };
+/** Bytes, not only parts, are bounded: parts grow, and four of 64 MiB would be more than a job may use. */
+const partLimits = { maxInFlight: 4, maxBytesInFlight: 32 * MiB };
 /** Parts that are already up must be gone again within this time, whatever the server does. */
 const cleanUpMs = 10_000;
 const maxPlainAnswerBytes = 64 * 1024;
@@ -91,15 +91,15 @@ async function put(
   }
 }
 
-/** 10,000 parts are allowed, so parts grow: 1,000 of 8 MiB, 1,000 of 16, the rest of 64 make 523 GiB. */
+/** 10,000 parts are allowed, so parts grow: 1,000 of 6 MiB, 1,000 of 16, the rest of 64 make 521 GiB. */
 export function partSizeBytes(number: number): number {
   if (number > maxParts) {
     throw new StorageError(
       "invalid",
-      "the object is larger than 523 GiB, which is more than one S3 upload takes here",
+      "the object is larger than 521 GiB, which is more than one S3 upload takes here",
     );
   }
-  if (number <= 1000) return 8 * MiB;
+  if (number <= 1000) return 6 * MiB;
   return number <= 2000 ? 16 * MiB : 64 * MiB;
 }
 

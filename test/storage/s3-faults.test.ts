@@ -190,9 +190,9 @@ describe("s3: uploads", () => {
 
   it("grows its parts, and refuses what 10,000 of them cannot hold", () => {
     expect([1, 1000, 1001, 2000, 2001, 10_000].map((number) => partSizeBytes(number) / MiB)).toEqual([
-      8, 8, 16, 16, 64, 64,
+      6, 6, 16, 16, 64, 64,
     ]);
-    expect(() => partSizeBytes(10_001)).toThrow(/523 GiB/);
+    expect(() => partSizeBytes(10_001)).toThrow(/521 GiB/);
   });
 
   it("stops soon when it is aborted before a server that hangs", async () => {
