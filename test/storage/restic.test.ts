@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -9,7 +10,7 @@ import { trustOwnCa } from "../../agent-cli/network.ts";
 import { WarningList } from "../../agent-cli/pipeline/warnings.ts";
 import { makeSnapshot } from "../../agent-cli/restic/back-up.ts";
 import { resticExcludes } from "../../agent-cli/restic/excludes.ts";
-import { forgetSnapshot, snapshotKey } from "../../agent-cli/restic/forget.ts";
+import { forgetSnapshot, pruneIfDue, snapshotKey } from "../../agent-cli/restic/forget.ts";
 import { listResticSnapshot, listSnapshot } from "../../agent-cli/restic/list.ts";
 import { ensureRepository, openRepository, type ResticJob } from "../../agent-cli/restic/repository.ts";
 import { restoreSnapshot } from "../../agent-cli/restic/restore.ts";
@@ -228,6 +229,37 @@ describeWith(["restic"], "a snapshot", () => {
     expect(() => resticExcludes(["@(a|b)"], ["/srv"])).toThrow(/knows no groups/);
     expect(resticExcludes(["srv", "/srv/cache"], ["/srv"])).toEqual(["/srv/**/srv", "/srv/cache"]);
   });
+
+  it("that is forgotten leaves its data until the next day, or until none is left", async () => {
+    const { folder, source, job } = await room();
+    const target = local(folder);
+    const ids: string[] = [];
+    for (let run = 0; run < 3; run += 1) {
+      await writeFile(join(source, "large"), randomBytes(1_000_000));
+      ids.push((await snapshot(target, source, job)).made.id);
+    }
+    const opened = await openRepository({ ...target, key, password }, job);
+    const listed = async () => (await readdir(join(folder, "disk", key, "snapshots"))).length;
+    const megabytes = async () => {
+      let bytes = 0;
+      const { signal } = job;
+      for await (const { sizeBytes } of opened.storage.list(`${key}/data/`, { signal })) bytes += sizeBytes;
+      return Math.round(bytes / 1e6);
+    };
+    const hour = 3_600_000;
+    const noon = 100 * 24 * hour;
+    expect(await megabytes()).toBe(3);
+    await forgetSnapshot(opened, ids[0] ?? "", job, () => noon);
+    expect([await listed(), await megabytes()]).toEqual([2, 2]);
+    await forgetSnapshot(opened, ids[1] ?? "", job, () => noon + hour);
+    expect([await listed(), await megabytes()]).toEqual([1, 2]);
+    await pruneIfDue(opened, job, () => noon + 23 * hour);
+    expect(await megabytes()).toBe(2);
+    await pruneIfDue(opened, job, () => noon + 24 * hour);
+    expect(await megabytes()).toBe(1);
+    await forgetSnapshot(opened, ids[2] ?? "", job, () => noon + 25 * hour);
+    expect([await listed(), await megabytes()]).toEqual([0, 0]);
+  }, 240_000);
 
   it("lists one directory at a time, or what has a name", async () => {
     const { folder, source, job } = await room();
