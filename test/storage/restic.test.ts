@@ -1,5 +1,6 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -259,6 +260,42 @@ describeWith(["restic"], "a snapshot", () => {
     expect(await megabytes()).toBe(1);
     await forgetSnapshot(opened, ids[2] ?? "", job, () => noon + 25 * hour);
     expect([await listed(), await megabytes()]).toEqual([0, 0]);
+  }, 240_000);
+
+  /** A snapshot that is to be forgotten, while another command holds its repository until its input ends. */
+  async function lockedRepository() {
+    const { folder, source, job, log } = await room();
+    const { opened, made } = await snapshot(local(folder), source, job);
+    const { location, environment } = opened.repository;
+    const env = { ...process.env, ...environment, RESTIC_REPOSITORY: location };
+    const holder = spawn("restic", ["backup", "--stdin"], { env, stdio: ["pipe", "ignore", "ignore"] });
+    onTestFinished(() => void holder.kill("SIGKILL"));
+    const locks = () => readdir(join(folder, "disk", key, "locks"));
+    await expect.poll(locks, { timeout: 60_000 }).toHaveLength(1);
+    const isThere = () => existsSync(join(folder, "disk", snapshotKey(key, made.id)));
+    return { holder, locks, log, isThere, forget: () => forgetSnapshot(opened, made.id, job) };
+  }
+
+  it("is forgotten when a lock that is in use is gone, and not before", async () => {
+    const { holder, locks, log, isThere, forget } = await lockedRepository();
+    const forgotten = forget();
+    const waiting = new RegExp(`^warn: .* is locked by PID ${holder.pid} on .*; waiting for it$`);
+    const isWaiting = () => log.some((line) => waiting.test(line));
+    await expect.poll(isWaiting, { timeout: 60_000 }).toBe(true);
+    expect([await locks(), isThere()]).toEqual([[expect.any(String)], true]);
+    holder.stdin?.end();
+    await forgotten;
+    expect(isThere()).toBe(false);
+    expect(log.join("\n")).not.toContain("removed a lock");
+  }, 240_000);
+
+  it("is forgotten in spite of a lock whose process is gone, which is told", async () => {
+    const { holder, locks, log, isThere, forget } = await lockedRepository();
+    holder.kill("SIGKILL");
+    await once(holder, "exit");
+    await forget();
+    expect(log).toContain("info: removed a lock that a dead process had left");
+    expect([await locks(), isThere()]).toEqual([[], false]);
   }, 240_000);
 
   it("lists one directory at a time, or what has a name", async () => {
