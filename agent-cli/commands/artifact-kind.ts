@@ -8,11 +8,11 @@ export type Kind = { sourceType: SourceSpec["type"]; compression: Compression; e
 /** An artifact's name says how it was made. */
 export function kindOf(artifact: string): Kind {
   const [, kind, packed, locked] =
-    /\.(tar|sqlite|dump|sql|archive)(\.zst|\.gz)?(\.age)?$/.exec(artifact) ?? [];
+    /\.(tar|sqlite|dump|sql|archive|bin)(\.zst|\.gz)?(\.age)?$/.exec(artifact) ?? [];
   if (kind === undefined) {
     throw new ExitError(
       "usage",
-      `${artifact}: its name must end in .tar, .sqlite, .dump, .sql or .archive, with .zst, .gz or nothing after it, and .age where it is encrypted`,
+      `${artifact}: its name must end in .tar, .sqlite, .dump, .sql, .archive or .bin, with .zst, .gz or nothing after it, and .age where it is encrypted`,
     );
   }
   const compression = packed === ".zst" ? "zstd" : packed === ".gz" ? "gzip" : "none";
@@ -26,6 +26,7 @@ const sourceTypes = {
   dump: "postgresql",
   sql: "mysql",
   archive: "mongodb",
+  bin: "command",
 } as const;
 
 /** The private key for an encrypted artifact. */

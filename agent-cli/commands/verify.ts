@@ -41,6 +41,7 @@ export async function verifyOnce(options: Options): Promise<ExitName> {
 /** Where it came from is not known, and not needed to look into it. */
 function sourceLike(type: SourceSpec["type"]): SourceSpec {
   if (type === "file") return anyFiles;
+  if (type === "command") return { type, name: "" };
   return databaseServer(`${type}://localhost/dump`, {}) ?? { type: "sqlite", paths: [] };
 }
 

@@ -135,7 +135,9 @@ export async function whenUnlocked<T>(
       return await action();
     } catch (error) {
       if (signal.aborted)
-        await removeStaleLocks(repository, AbortSignal.timeout(lastUnlockMs)).catch(() => {});
+        await runRestic(repository, ["unlock"], { signal: AbortSignal.timeout(lastUnlockMs) }).catch(
+          () => {},
+        );
       if (!(error instanceof ResticError) || error.fault !== "locked") throw error;
       if (performance.now() > deadline) throw stillLocked(error);
       alive();
@@ -153,14 +155,21 @@ const stillLocked = ({ message }: ResticError) =>
     `${message}, for too long. If nothing works on it any more: restic unlock. A lock of another machine counts as left behind after 30 minutes`,
   );
 
-/** Says whether there were any. restic never removes a lock whose process lives, or may live on another machine. */
+/**
+ * Says whether there were any, which restic 0.14 does not. It never removes a lock whose process lives, or may live on
+ * another machine.
+ */
 async function removeStaleLocks(repository: Repository, signal: AbortSignal): Promise<boolean> {
-  let removed = false;
-  await runRestic(repository, ["unlock"], {
-    signal,
-    onLine: (line) => {
-      removed ||= /successfully removed (?!0 )/.test(line);
-    },
-  });
-  return removed;
+  const before = await countLocks(repository, signal);
+  await runRestic(repository, ["unlock"], { signal });
+  return (await countLocks(repository, signal)) < before;
+}
+
+async function countLocks(repository: Repository, signal: AbortSignal): Promise<number> {
+  let locks = 0;
+  const onLine = (line: string) => {
+    if (/^[0-9a-f]{64}$/.test(line)) locks += 1;
+  };
+  await runRestic(repository, ["list", "locks", "--no-lock"], { signal, onLine });
+  return locks;
 }

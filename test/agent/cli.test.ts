@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { expect, onTestFinished, test } from "vitest";
 import { startFakeMaster } from "../fakes/fake-master.ts";
 import { testWith } from "../needs.ts";
@@ -273,6 +274,33 @@ test("verifies without a master, by grade, and says by its exit code what came o
     code: 1,
     stdout: expect.stringContaining("it is not there any more"),
   });
+});
+
+test("the output of a command is verified and brought back into a file without a master", async () => {
+  const folder = scratch();
+  const output = Buffer.from(Array.from({ length: 5000 }, (_, i) => `entry ${i}\n`).join(""));
+  const artifact = join(folder, "ldap-t8-r11.bin.gz");
+  writeFileSync(artifact, gzipSync(output));
+  const sha256 = createHash("sha256").update(readFileSync(artifact)).digest("hex");
+  const verify = (...more: string[]) => runAgentCommand(["verify", "--from", artifact, ...more]);
+  expect(await verify("--grade", "2", "--sha256", sha256)).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/\ngrade 2 of 2 is proved\n$/),
+  });
+  expect(await verify("--sha256", sha256)).toMatchObject({
+    code: 1,
+    stdout: expect.stringMatching(/^3 +not checked .* type command\ngrade 2 of 3 is proved\n$/m),
+  });
+  const restored = await runAgentCommand(["restore", artifact, "--to", folder, "--sha256", sha256]);
+  expect(restored, restored.stderr).toMatchObject({ code: 0 });
+  expect(readFileSync(join(folder, "ldap-t8-r11.bin")).equals(output)).toBe(true);
+
+  writeFileSync(artifact, readFileSync(artifact).subarray(0, -20));
+  const cut = await verify("--sha256", sha256);
+  expect(cut).toMatchObject({ code: 1, stdout: expect.stringMatching(/^2 +DAMAGED +/m) });
+  const refused = await runAgentCommand(["restore", artifact, "--to", join(folder, "new")]);
+  expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("the backup is damaged") });
+  expect(existsSync(join(folder, "new"))).toBe(false);
 });
 
 test("prints its version within the budget, and the exit codes with the help", async () => {

@@ -1,7 +1,9 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, statSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
+import { getPriority } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { testWith } from "../needs.ts";
 import { taskSpec, until } from "./agent-process.ts";
 import { finished, sourceFolder, world } from "./world.ts";
 
@@ -173,6 +175,25 @@ test("browsing works during a backup; cancelling ends the backup and leaves noth
   expect(master.recordReports.get(9)?.at(-1)).not.toHaveProperty("status");
   expect(readdirSync(join(stateDir, "work"))).toEqual([]);
   expect(readdirSync(target, { recursive: true, withFileTypes: true }).filter((e) => e.isFile())).toEqual([]);
+});
+
+testWith(["ionice"], "a run goes out of the way as its task says, and the agent stays as it is", async () => {
+  const { master, folder, start } = await world();
+  const target = join(folder, "target");
+  mkdirSync(target);
+  const targets = [{ type: "local_disk", config: { path: target } }];
+  const spec = taskSpec({ recordId: 9, paths: [sourceFolder(folder, 400)], targets, bandwidth: 100_000 });
+  const pipeline = { ...spec.pipeline, compression: "none", nice: 19, ioClass: "idle" };
+  master.specs.set(7, { ...spec, compression: "none", pipeline });
+  const backup = master.enqueue("run_task", { taskId: 7, recordId: 9 });
+  const agent = start();
+  await until(() => master.recordReports.get(9)?.some(({ progress }) => progress), "progress", agent.output);
+  const { pid = 0 } = agent.child;
+  const [job = 0] = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").map(Number);
+  expect({ job: getPriority(job), agent: getPriority(pid) }).toEqual({ job: 19, agent: getPriority() });
+  expect(String(execFileSync("ionice", ["-p", String(job)])).trim()).toBe("idle");
+  expect(await finished(master, agent, backup.id)).toMatchObject({ success: true });
+  expect(master.recordReports.get(9)?.at(-1)).toMatchObject({ status: "success", warningCount: 0 });
 });
 
 test("a job that moves no bytes is ended and says so", async () => {

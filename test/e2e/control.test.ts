@@ -135,6 +135,40 @@ describe.concurrent("cancel", { timeout: TEST_MS }, () => {
     expect((await world.ask(adminApi.runTask, { params: { id: taskId } })).status).toBe(200);
   });
 
+  test("a running restore stops: its process is gone, and nothing is restored or left in the work folder", async ({
+    onTestFinished,
+  }) => {
+    const { machine, agent } = await aNode(onTestFinished);
+    const { recordId } = await world.run(await slowTask(machine, 600, null));
+    expect(await world.endOf(recordId)).toMatchObject({ status: "success" });
+    const trouble = { kind: "hold", letGo: new Promise<never>(() => {}) } as const;
+    machine.network.plan({ on: agentApi.restoreArtifact, trouble });
+    const destination = path.join(machine.folder, "restored");
+    const { restoreId } = await world.call(adminApi.restoreRecord, {
+      params: { id: recordId },
+      body: { destination },
+    });
+    await until("the artifact to be asked for", () =>
+      machine.network.passed.some((call) => call.path.endsWith("/artifact")),
+    );
+    const children = childrenOf(agent.pid);
+    expect(children).toHaveLength(1);
+    await world.call(adminApi.cancelRestore, { params: { id: restoreId } });
+    expect(await world.endOfRestore(restoreId)).toMatchObject({ status: "cancelled" });
+    await until("the job's process to be gone", () => children.every((pid) => !existsSync(`/proc/${pid}`)));
+    await until("nothing in hand", () => machine.leftovers().length === 0, { seen: machine.leftovers });
+    expect(existsSync(destination) ? readdirSync(destination) : []).toEqual([]);
+    expect((await world.ask(adminApi.cancelRestore, { params: { id: restoreId } })).code).toBe(
+      "ALREADY_ENDED",
+    );
+    machine.network.endPlans();
+    const again = await world.call(adminApi.restoreRecord, {
+      params: { id: recordId },
+      body: { destination },
+    });
+    expect(await world.endOfRestore(again.restoreId)).toMatchObject({ status: "success" });
+  });
+
   test("while the agent is away: it stops as soon as the agent hears of it", async ({ onTestFinished }) => {
     const { machine, agent } = await aNode(onTestFinished);
     const { recordId } = await world.run(await slowTask(machine, 24 * 1024, 400));

@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { adminApi } from "../../protocol/index.ts";
 import { type DatabaseServer, startPostgres } from "../fakes/database-servers.ts";
 import { testWith } from "../needs.ts";
@@ -67,6 +67,44 @@ test(
     const { restoreId } = await world.call(adminApi.restoreRecord, { params: { id: recordId }, body: {} });
     expect(await world.endOfRestore(restoreId)).toMatchObject({ status: "success" });
     expect(readFileSync(back, "utf8").split("\n")).toHaveLength(100_001);
+  },
+  TEST_MS,
+);
+
+testWith(
+  ["mariadb-dump", "restic", "rclone"],
+  "a program that the node lacks is told when the task is saved, until the agent has found it",
+  async () => {
+    const machine = await world.machine(onTestFinished);
+    const path = process.env.PATH;
+    process.env.PATH = "/nowhere";
+    const without = await startWith(machine, {}).finally(() => (process.env.PATH = path));
+    const local = await world.target("local_disk", { path: machine.folder });
+    const body = { name: "a cloud", type: "rclone" as const, config: { remote: "nas:backups" } };
+    const { id: cloud } = await world.call(adminApi.createTarget, { body });
+    const files = { type: "file" as const, paths: ["/srv"] };
+    const mysql = { type: "mysql" as const, host: "127.0.0.1", port: 3306, user: "root" };
+    const restic = { pipeline: { engine: "restic" as const }, secrets: { resticPassword: "p" } };
+    const lacking = [
+      { words: /mariadb-client/, source: mysql, targetIds: [local], secrets: { password: "p" } },
+      { words: /finds no program rclone.*install it there/, source: files, targetIds: [cloud] },
+      { words: /finds no program restic: install it there/, source: files, targetIds: [local], ...restic },
+    ].map(({ words, ...task }, index) => {
+      const body = { ...task, name: `lacking ${index}`, nodeId: machine.nodeId };
+      return { words, save: () => world.ask(adminApi.createTask, { body }) };
+    });
+    for (const { words, save } of lacking) {
+      expect(await save()).toMatchObject({
+        status: 409,
+        code: "NODE_CANNOT_RUN_TASK",
+        message: expect.stringMatching(words),
+      });
+    }
+    await without.end("SIGKILL");
+    machine.start();
+    for (const { save } of lacking) {
+      await until("the task to be saved", async () => (await save()).status === 200 || undefined);
+    }
   },
   TEST_MS,
 );

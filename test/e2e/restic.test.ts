@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import {
   appendFileSync,
   chmodSync,
@@ -377,6 +378,29 @@ describeWith(["restic"], "tasks with restic", () => {
     });
   });
 
+  test("a cancelled restore ends restic and leaves nothing of what it had written", async ({
+    onTestFinished,
+  }) => {
+    const machine = await world.machine(onTestFinished);
+    const agent = machine.start();
+    await world.online(machine);
+    const { source, taskId, repository } = await localTask(machine);
+    writeFileSync(path.join(source, "large"), randomBytes(100_000_000));
+    const { id } = await backUp(taskId);
+    const destination = path.join(machine.folder, "back");
+    const { restoreId } = await world.call(adminApi.restoreRecord, { params: { id }, body: { destination } });
+    // Held in the middle, for it would be done too soon.
+    const pid = await until("restic to restore", () => restOfGroup(agent.pid).find(isRestoring));
+    process.kill(pid, "SIGSTOP");
+    expect(existsSync(destination)).toBe(true);
+    await world.call(adminApi.cancelRestore, { params: { id: restoreId } });
+    expect(await world.endOfRestore(restoreId)).toMatchObject({ status: "cancelled" });
+    await until("restic to be gone", () => !existsSync(`/proc/${pid}`));
+    await until("nothing in hand", () => machine.leftovers().length === 0, { seen: machine.leftovers });
+    expect(readdirSync(destination)).toEqual([]);
+    expect(locksIn(repository)).toEqual([]);
+  });
+
   test("a cancelled run leaves neither lock nor snapshot", async ({ onTestFinished }) => {
     const machine = await world.machine(onTestFinished);
     machine.start();
@@ -399,6 +423,15 @@ describeWith(["restic"], "tasks with restic", () => {
     expect(snapshotsIn(repository)).toEqual(before);
   });
 });
+
+/** Reads a process that may end at this very moment. */
+function isRestoring(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("restic\0restore\0");
+  } catch {
+    return false;
+  }
+}
 
 /** All processes below this one. */
 function restOfGroup(pid: number): number[] {

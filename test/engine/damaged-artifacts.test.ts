@@ -1,6 +1,9 @@
+import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import type { VerifyJob } from "../../agent-cli/pipeline/verify/finding.ts";
+import { runVerification } from "../../agent-cli/pipeline/verify/verify.ts";
 import { world } from "./world.ts";
 
 const folder = join(import.meta.dirname, "../fixtures/artifacts");
@@ -24,8 +27,14 @@ function prepared(name: string) {
     await w.restore({ conflict: "overwrite", ...job, ...change });
     return "restored";
   };
+  const verify = async (change: Pick<VerifyJob, "expected"> & Partial<VerifyJob>) => {
+    const { signal } = new AbortController();
+    const where = { source: w.files(), storage: w.storage, workDir: w.workDir(), report: w.report, signal };
+    const { checks } = await runVerification({ grade: 4, ...where, ...job, ...change });
+    return checks.map(({ grade, outcome, detail }) => `${grade} ${outcome}: ${detail}`);
+  };
   const hashOnly = { expected: { sha256, sizeBytes: null } };
-  return { ...w, restore, known, hashOnly, identities };
+  return { ...w, restore, verify, known, hashOnly, identities };
 }
 
 /** Each artifact, and what is said of it when the master knows all, when it knows only the hash, and when nothing is known. */
@@ -153,6 +162,51 @@ describe("a kept artifact", () => {
       expect(left.filter((path) => /b\.bin|\.backupx/.test(String(path)))).toEqual([]);
     },
   );
+
+  it.each(reports)(
+    "%s is reported by a verification, at the grade where it shows",
+    async (name, known, _, opened) => {
+      const w = prepared(name);
+      const bytes = readFileSync(join(folder, name));
+      const hash = createHash("sha256").update(bytes).digest("hex");
+      const { sha256, sizeBytes } = w.known.expected;
+      const isOfAnotherSize = bytes.length !== sizeBytes;
+      // The master also knows the hash of the index, and what is said of that comes before what opening would say.
+      const inside = known.startsWith("its index") ? known : opened;
+      expect(await w.verify(w.known)).toEqual(
+        isOfAnotherSize
+          ? [`1 damaged: it has ${bytes.length} bytes, and ${sizeBytes} were stored`]
+          : [
+              `1 passed: it is there with its ${bytes.length} bytes`,
+              `2 damaged: its SHA-256 is ${hash}, and ${sha256} was recorded`,
+              `3 damaged: the backup is damaged: ${inside}`,
+            ],
+      );
+      const alone = await w.verify({ expected: { sha256: null, sizeBytes: bytes.length } });
+      expect(alone).toEqual([
+        `1 passed: it is there with its ${bytes.length} bytes`,
+        `2 not_checked: its SHA-256 is ${hash}, but none was ever recorded`,
+        ...(opened === "restored"
+          ? [
+              "3 passed: it was read to its end: 5 entries, 39012 bytes, as its index has them",
+              "4 passed: restored, all 5 entries are as the backup has them",
+            ]
+          : [`3 damaged: the backup is damaged: ${opened}`]),
+      ]);
+      expect(
+        readdirSync(w.root).flatMap((entry) =>
+          entry.startsWith("work") ? readdirSync(join(w.root, entry)) : [],
+        ),
+      ).toEqual([]);
+    },
+  );
+
+  it("for another key is told by a verification as what it cannot look at", async () => {
+    const w = prepared("good.tar.zst.age");
+    const [, hashed, opened] = await w.verify({ ...w.known, identities: w.identities(facts.stranger) });
+    expect(hashed).toMatch(/^2 passed: its 40267 bytes have the SHA-256 that was recorded$/);
+    expect(opened).toMatch(/^3 not_checked: no identity in identity\.txt opens this backup: /);
+  });
 
   it("none was forgotten here", () => {
     const named = [...reports.map(([name]) => name), "good.tar.zst", "good.tar.zst.age", "facts.json"];

@@ -1,4 +1,6 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -9,7 +11,7 @@ import { trustOwnCa } from "../../agent-cli/network.ts";
 import { WarningList } from "../../agent-cli/pipeline/warnings.ts";
 import { makeSnapshot } from "../../agent-cli/restic/back-up.ts";
 import { resticExcludes } from "../../agent-cli/restic/excludes.ts";
-import { forgetSnapshot, snapshotKey } from "../../agent-cli/restic/forget.ts";
+import { forgetSnapshot, pruneIfDue, snapshotKey } from "../../agent-cli/restic/forget.ts";
 import { listResticSnapshot, listSnapshot } from "../../agent-cli/restic/list.ts";
 import { ensureRepository, openRepository, type ResticJob } from "../../agent-cli/restic/repository.ts";
 import { restoreSnapshot } from "../../agent-cli/restic/restore.ts";
@@ -228,6 +230,73 @@ describeWith(["restic"], "a snapshot", () => {
     expect(() => resticExcludes(["@(a|b)"], ["/srv"])).toThrow(/knows no groups/);
     expect(resticExcludes(["srv", "/srv/cache"], ["/srv"])).toEqual(["/srv/**/srv", "/srv/cache"]);
   });
+
+  it("that is forgotten leaves its data until the next day, or until none is left", async () => {
+    const { folder, source, job } = await room();
+    const target = local(folder);
+    const ids: string[] = [];
+    for (let run = 0; run < 3; run += 1) {
+      await writeFile(join(source, "large"), randomBytes(1_000_000));
+      ids.push((await snapshot(target, source, job)).made.id);
+    }
+    const opened = await openRepository({ ...target, key, password }, job);
+    const listed = async () => (await readdir(join(folder, "disk", key, "snapshots"))).length;
+    const megabytes = async () => {
+      let bytes = 0;
+      const { signal } = job;
+      for await (const { sizeBytes } of opened.storage.list(`${key}/data/`, { signal })) bytes += sizeBytes;
+      return Math.round(bytes / 1e6);
+    };
+    const hour = 3_600_000;
+    const noon = 100 * 24 * hour;
+    expect(await megabytes()).toBe(3);
+    await forgetSnapshot(opened, ids[0] ?? "", job, () => noon);
+    expect([await listed(), await megabytes()]).toEqual([2, 2]);
+    await forgetSnapshot(opened, ids[1] ?? "", job, () => noon + hour);
+    expect([await listed(), await megabytes()]).toEqual([1, 2]);
+    await pruneIfDue(opened, job, () => noon + 23 * hour);
+    expect(await megabytes()).toBe(2);
+    await pruneIfDue(opened, job, () => noon + 24 * hour);
+    expect(await megabytes()).toBe(1);
+    await forgetSnapshot(opened, ids[2] ?? "", job, () => noon + 25 * hour);
+    expect([await listed(), await megabytes()]).toEqual([0, 0]);
+  }, 240_000);
+
+  /** A snapshot that is to be forgotten, while another command holds its repository until its input ends. */
+  async function lockedRepository() {
+    const { folder, source, job, log } = await room();
+    const { opened, made } = await snapshot(local(folder), source, job);
+    const { location, environment } = opened.repository;
+    const env = { ...process.env, ...environment, RESTIC_REPOSITORY: location };
+    const holder = spawn("restic", ["backup", "--stdin"], { env, stdio: ["pipe", "ignore", "ignore"] });
+    onTestFinished(() => void holder.kill("SIGKILL"));
+    const locks = () => readdir(join(folder, "disk", key, "locks"));
+    await expect.poll(locks, { timeout: 60_000 }).toHaveLength(1);
+    const isThere = () => existsSync(join(folder, "disk", snapshotKey(key, made.id)));
+    return { holder, locks, log, isThere, forget: () => forgetSnapshot(opened, made.id, job) };
+  }
+
+  it("is forgotten when a lock that is in use is gone, and not before", async () => {
+    const { holder, locks, log, isThere, forget } = await lockedRepository();
+    const forgotten = forget();
+    const waiting = new RegExp(`^warn: .* is locked by PID ${holder.pid} on .*; waiting for it$`);
+    const isWaiting = () => log.some((line) => waiting.test(line));
+    await expect.poll(isWaiting, { timeout: 60_000 }).toBe(true);
+    expect([await locks(), isThere()]).toEqual([[expect.any(String)], true]);
+    holder.stdin?.end();
+    await forgotten;
+    expect(isThere()).toBe(false);
+    expect(log.join("\n")).not.toContain("removed a lock");
+  }, 240_000);
+
+  it("is forgotten in spite of a lock whose process is gone, which is told", async () => {
+    const { holder, locks, log, isThere, forget } = await lockedRepository();
+    holder.kill("SIGKILL");
+    await once(holder, "exit");
+    await forget();
+    expect(log).toContain("info: removed a lock that a dead process had left");
+    expect([await locks(), isThere()]).toEqual([[], false]);
+  }, 240_000);
 
   it("lists one directory at a time, or what has a name", async () => {
     const { folder, source, job } = await room();

@@ -9,12 +9,14 @@ const needed: Partial<Record<Source["type"], string>> = {
   mysql: "mariadb-dump or mysqldump, and mariadb or mysql (e.g. the package mariadb-client)",
   mongodb: "mongodump, mongorestore and mongosh (MongoDB's Database Tools and Shell)",
   saphana: "hdbsql (the SAP HANA client)",
-  command: "commands that its own configuration allows (`commands:` in agent.yaml)",
 };
 
 /** Why an agent of ours with these capabilities cannot back up or restore such a source; null when it can. */
 export function whatItLacksFor(name: string, { sources }: Capabilities, type: Source["type"]): string | null {
   if (sources.includes(type)) return null;
+  if (type === "command") {
+    return `the configuration of ${name} allows no commands: add them to \`commands:\` in its agent.yaml and restart the agent`;
+  }
   const programs = needed[type];
   if (programs === undefined) {
     return `the agent of ${name} cannot back up ${type} sources (it can: ${listed(sources)}): update it`;

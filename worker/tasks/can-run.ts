@@ -97,6 +97,9 @@ function agentLacks(node: Able, { source, encrypted, engine, hooks, targets }: N
   const obstacle = whatItLacksFor(name, able, source.type) ?? unknownNames(name, able, { source, hooks });
   if (obstacle) return obstacle;
   const lacking = targets.find(({ type }) => !storages.includes(type));
+  if (lacking?.type === "rclone") {
+    return `the agent of ${name} finds no program rclone, which targets such as ${lacking.name} need: install it there, then restart the agent`;
+  }
   if (lacking) {
     return `the agent of ${name} cannot store to ${lacking.type} targets such as ${lacking.name} (it can: ${list(storages)}): update it`;
   }
