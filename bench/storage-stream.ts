@@ -11,7 +11,6 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import S3rver from "s3rver";
 import { openStorage } from "../agent-cli/storage/open-storage.ts";
 import { startStrictGcs } from "../test/fakes/strict-gcs.ts";
 import {
@@ -56,22 +55,6 @@ const targets: Record<string, () => Promise<Target>> = {
     };
   },
   "webdav, rclone": () => webdavOn(startRcloneWebdav),
-  async "s3, s3rver"() {
-    const directory = await mkdtemp(join(tmpdir(), "stream-"));
-    const buckets = [{ name: "stream", configs: [] }];
-    const place = { address: "127.0.0.1", port: 0, silent: true, directory, configureBuckets: buckets };
-    const server = new S3rver(place);
-    const { port } = await server.run();
-    const login = { accessKeyId: "S3RVER", secretAccessKey: "S3RVER", region: "us-east-1" };
-    return {
-      type: "s3",
-      config: { endpoint: `http://127.0.0.1:${port}`, bucket: "stream", pathStyle: true, ...login },
-      close: async () => {
-        await server.close();
-        await rm(directory, { recursive: true });
-      },
-    };
-  },
   async "azure, Azurite"() {
     const { endpoint, close } = await startAzurite();
     return { type: "azure_blob", config: { ...azuriteAccount, endpoint }, close };

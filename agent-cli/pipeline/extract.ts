@@ -32,7 +32,7 @@ import {
 import type { RestoreJob } from "./pipeline.ts";
 import { type Plan, RestoreConflict } from "./plan-extraction.ts";
 import type { TarEntry } from "./tar-entry.ts";
-import { isUnfinished, unfinishedMode } from "./unfinished-file.ts";
+import { asideName, clearAside, isUnfinished, requireStillThere, unfinishedMode } from "./unfinished-file.ts";
 import type { TarHandler } from "./untar.ts";
 import type { WarningList } from "./warnings.ts";
 
@@ -139,9 +139,10 @@ export class Extractor implements TarHandler {
       if (file.entry.sparse) ftruncateSync(file.fd, file.entry.sparse.realSize);
       this.#applyTo(file.fd, file.entry, file.path);
     });
+    const temporary = file.temporary as Buffer;
+    requireStillThere(file.fd, temporary, this.#tree.display(file.path));
     closeSync(file.fd);
     file.fd = -1;
-    const temporary = file.temporary as Buffer;
     this.#options.approve?.(temporary.toString(), this.#tree.display(file.path));
     this.#place(file.path, temporary);
     this.#file = null;
@@ -216,7 +217,8 @@ export class Extractor implements TarHandler {
   }
 
   #openTemporary(file: OpenFile): void {
-    const temporary = this.#temporaryBeside(file.path);
+    const aside = this.#beside(file.path, Buffer.from(asideName(file.path.at(-1) as Buffer)));
+    const temporary = clearAside(aside) ? aside : this.#temporaryBeside(file.path);
     file.fd = this.#writing(file.path, () => openSync(temporary, fileFlags, unfinishedMode));
     file.temporary = temporary;
   }
@@ -344,7 +346,10 @@ export class Extractor implements TarHandler {
 
   #temporaryBeside(path: MemberPath): Buffer {
     this.#temporaries += 1;
-    const name = Buffer.from(`${this.#temporaryPrefix}${this.#temporaries}`);
+    return this.#beside(path, Buffer.from(`${this.#temporaryPrefix}${this.#temporaries}`));
+  }
+
+  #beside(path: MemberPath, name: Buffer): Buffer {
     return this.#writing(path, () => this.#tree.at(this.#paths.parentOf(path), name, true) as Buffer);
   }
 

@@ -1,12 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { type Stats, statSync } from "node:fs";
 import { chmod, chown, type FileHandle, open, rename, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { makeFolders } from "../make-folders.ts";
 import { contentOf } from "./artifact-content.ts";
 import { errorCode } from "./error-code.ts";
 import { RestoreConflict } from "./plan-extraction.ts";
 import type { Restoring } from "./restore.ts";
+import { asideName, clearAside, requireStillThere, unfinishedMode } from "./unfinished-file.ts";
 
 /** Throws unless what was written aside may take its place. */
 type Approve = (temporaryPath: string, finalPath: string) => void;
@@ -46,7 +47,8 @@ async function replaceFile(
   signal: AbortSignal,
 ): Promise<void> {
   makeFolders(dirname(place));
-  const temporary = join(dirname(place), `.backupx-${randomBytes(9).toString("hex")}`);
+  const aside = join(dirname(place), asideName(basename(place)));
+  const temporary = clearAside(aside) ? aside : `${aside}-${randomBytes(9).toString("hex")}`;
   try {
     await writeFile(temporary, content, signal);
     await takeOver(
@@ -73,12 +75,13 @@ async function writeFile(
 ): Promise<void> {
   let file: FileHandle | null = null;
   try {
-    file = await open(path, "wx", 0o600);
+    file = await open(path, "wx", unfinishedMode);
     for await (const chunk of content) {
       signal.throwIfAborted();
       await file.writeFile(chunk);
     }
     await file.sync();
+    requireStillThere(file.fd, path, path);
   } finally {
     await file?.close();
   }

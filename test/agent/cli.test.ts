@@ -1,7 +1,8 @@
 import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { expect, onTestFinished, test } from "vitest";
 import { startFakeMaster } from "../fakes/fake-master.ts";
@@ -183,6 +184,33 @@ test("backs up and restores without a master", async () => {
   expect((await runAgentCommand(["restore", source, "--to", back])).code).toBe(2);
   expect((await runAgentCommand(["backup", join(folder, "nowhere"), "--to", join(folder, "out")])).code).toBe(
     1,
+  );
+});
+
+test("a restore that is killed leaves one unfinished file, which nobody can read, and the next one takes its place", async () => {
+  const folder = scratch();
+  const source = join(folder, "source");
+  mkdirSync(source);
+  writeFileSync(join(source, "large.bin"), randomBytes(200 * 1024 * 1024));
+  const made = await runAgentCommand(["backup", source, "--to", join(folder, "out"), "--json"]);
+  const { artifact, sha256 } = JSON.parse(made.stdout) as Record<string, string>;
+  const back = join(folder, "back");
+  const restoredTo = join(back, source);
+  const names = () => (existsSync(restoredTo) ? readdirSync(restoredTo) : []);
+  const args = ["restore", artifact as string, "--to", back, "--sha256", sha256 as string];
+  await runAgentCommand(args, {
+    started: async (child) => {
+      while (names().length === 0) await delay(1);
+      child.kill("SIGKILL");
+    },
+  });
+  expect(names()).toEqual([expect.stringMatching(/^\.backupx-[0-9a-f]{16}$/)]);
+  expect(statSync(join(restoredTo, names()[0] as string)).mode & 0o7777).toBe(0o1200);
+
+  expect(await runAgentCommand(args)).toMatchObject({ code: 0 });
+  expect(names()).toEqual(["large.bin"]);
+  expect(readFileSync(join(restoredTo, "large.bin")).equals(readFileSync(join(source, "large.bin")))).toBe(
+    true,
   );
 });
 
