@@ -65,7 +65,7 @@ function AttentionCard({ kind, count, card }: { kind: AttentionKind; count: numb
       </Group>
       <Stack gap="xs" component="ul" className="plain-list">
         {card.lines.map(({ key, to, name, detail }) => (
-          <Group key={key} component="li" gap="sm" wrap="nowrap" align="baseline">
+          <Group key={key} component="li" gap="sm" wrap="nowrap" align="baseline" className="attention-line">
             <div className="grow">
               <Text fw={500} className="long-name">
                 {name}
