@@ -8,7 +8,7 @@ import { NodeSelect } from "../../components/node-select.tsx";
 import { SearchField } from "../../components/search-field.tsx";
 import type { Filters } from "../../components/use-filters.ts";
 
-export const filterNames = ["text", "nodeId", "tag", "enabled", "last", "verified"];
+export const filterNames = ["text", "nodeId", "tag", "enabled", "last", "verified", "trouble"];
 
 const results = ["success", "failed", "running", "queued", "missed", "cancelled", "never"] as const;
 
