@@ -86,7 +86,7 @@ async function openChoice(page: Page, label: string, text: string): Promise<void
 
 async function choosePool(page: Page): Promise<void> {
   await page.getByText("Pool of nodes").click();
-  await page.getByRole("textbox", { name: "Label of the nodes" }).click();
+  await openChoice(page, "Label of the nodes", "re");
 }
 
 async function restoreElsewhere(page: Page): Promise<void> {

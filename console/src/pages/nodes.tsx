@@ -54,8 +54,8 @@ function useColumns(): Column<ListedNode>[] {
   const { t } = useTranslation();
   const me = useMe();
   const columns: Column<ListedNode>[] = [
-    { label: t("common.name"), width: "24%", cell: (node) => <NameAndLabels node={node} /> },
-    { label: t("nodes.health"), width: "16%", cell: (node) => <NodeHealth node={node} /> },
+    { label: t("common.name"), width: "23%", cell: (node) => <NameAndLabels node={node} /> },
+    { label: t("nodes.health"), width: "17%", cell: (node) => <NodeHealth node={node} /> },
     {
       label: t("nodes.host"),
       width: "23%",
