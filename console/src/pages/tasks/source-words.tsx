@@ -11,7 +11,7 @@ export function SourceWords({ source }: { source: Source }) {
   return (
     <div>
       {t(`sources.${source.type}`)}
-      <Text size="xs" c="dimmed" className="long-name" lineClamp={3} title={detail}>
+      <Text size="xs" c="dimmed" className="long-name few-lines" title={detail}>
         {detail}
       </Text>
     </div>
