@@ -420,6 +420,8 @@ export const adminApi = {
       text: z.string().trim().min(1).max(100).optional(),
       /** `never`: those of which no record has ever been verified. */
       verified: z.enum(["never"]).optional(),
+      /** What the dashboard calls so: a success should have come by now; full backups read much less than usual. */
+      trouble: z.enum(["overdue", "shrunk"]).optional(),
     }),
     reply: pageOf(o.task.extend(o.taskSurroundings.shape)),
   }),

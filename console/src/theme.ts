@@ -67,7 +67,7 @@ export const theme = createTheme({
     Menu: { defaultProps: { withInitialFocusPlaceholder: false } },
     Modal: {
       defaultProps: { centered: true, overlayProps: { backgroundOpacity: 0.45 } },
-      styles: { title: { fontWeight: 600 } },
+      styles: { title: { fontWeight: 600, lineHeight: 1.35, overflowWrap: "anywhere" } },
     },
     // Words are easier to read as they are written, and Chinese has no capitals.
     Badge: { styles: { root: { textTransform: "none", fontWeight: 600 } } },

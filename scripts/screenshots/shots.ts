@@ -50,6 +50,74 @@ export function shots({ fresh, ids }: Demo): Shot[] {
   ];
 }
 
+/** Pages that are hard to show when there is much of everything; lists, and choices among many. */
+export function shotsOfMany(demo: Demo): Shot[] {
+  const { ids } = demo;
+  const more: Shot[] = [
+    { name: "dashboard-notices", path: "/", act: (page) => button(page, /^Notifications/).click() },
+    { name: "nodes-end", path: "/nodes", act: toEnd },
+    { name: "nodes-none", path: "/nodes?text=nothing-is-called-so" },
+    { name: "node-records", path: `/nodes/${ids.node}?part=records` },
+    { name: "node-commands", path: `/nodes/${ids.node}?part=commands` },
+    { name: "node-delete", path: `/nodes/${ids.node}`, act: (page) => fromMenu(page, "Delete") },
+    { name: "tasks-node", path: "/tasks", act: (page) => openChoice(page, "Node", "kubernetes") },
+    { name: "tasks-filtered", path: `/tasks?nodeId=${ids.node}&tag=compliance-2026` },
+    { name: "task-new-node", path: "/tasks/new", act: (page) => openChoice(page, "Node", "worker-500") },
+    { name: "task-new-pool", path: "/tasks/new", act: choosePool },
+    { name: "records-task", path: "/records", act: (page) => openChoice(page, "Task", "region") },
+    { name: "records-failed", path: "/records?status=failed" },
+    { name: "records-none", path: `/records?status=queued&taskId=${ids.task}&kind=differential` },
+    { name: "record-queued", path: `/records/${ids.running - 1}` },
+    { name: "restore-elsewhere", path: `/records/${ids.record}/restore`, act: restoreElsewhere },
+    { name: "palette-found", path: "/", act: search },
+    { name: "audit-details", path: "/audit", act: (page) => button(page, "Details").first().click() },
+  ];
+  return [...shots(demo).filter(({ stranger, name }) => !stranger && name !== "node-new"), ...more];
+}
+
+const button = (page: Page, name: string | RegExp) => page.getByRole("button", { name });
+
+async function openChoice(page: Page, label: string, text: string): Promise<void> {
+  const choice = page.getByRole("combobox", { name: label }).or(page.getByRole("textbox", { name: label }));
+  await choice.first().click();
+  await choice.first().fill(text);
+  await page.waitForTimeout(800);
+}
+
+async function choosePool(page: Page): Promise<void> {
+  await page.getByText("Pool of nodes").click();
+  await openChoice(page, "Label of the nodes", "re");
+}
+
+async function restoreElsewhere(page: Page): Promise<void> {
+  await button(page, /^Continue|^Next/)
+    .first()
+    .click();
+  await openChoice(page, "Node", "worker-5");
+}
+
+async function search(page: Page): Promise<void> {
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("prod-eu");
+  await page.waitForTimeout(800);
+}
+
+/** All nodes, on one page; then its end. */
+async function toEnd(page: Page): Promise<void> {
+  for (let pages = 0; pages < 9; pages++) {
+    await button(page, "Show more").click();
+    await page.waitForTimeout(300);
+  }
+  await page.evaluate("scrollTo(0, document.documentElement.scrollHeight)");
+}
+
+async function fromMenu(page: Page, item: string): Promise<void> {
+  await button(page, /^More for/)
+    .first()
+    .click();
+  await page.getByRole("menuitem", { name: item }).click();
+}
+
 async function nameNode(page: Page): Promise<void> {
   // Each look of the picture adds a node of its own.
   const name = `shop-${3 + Math.floor(Math.random() * 90)}`;

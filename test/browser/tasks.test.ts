@@ -178,6 +178,46 @@ describeWith(["chromium"], "tasks in the console", () => {
     });
   });
 
+  test(
+    "a node and a task that more than a thousand newer ones hide are found by a part of their names",
+    async () => {
+      const { world } = console;
+      const { nodes } = await namesOf(console, machine.nodeId, targetId);
+      await aTask("The oldest of all tasks");
+      const many = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 1100)";
+      await world.change(
+        `${many} insert into nodes (name, token_sha256, labels, created_at, updated_at)
+         select 'newer-' || i, 'newer-' || i, '[]', 0, 0 from n`,
+      );
+      await world.change(
+        `${many} insert into backup_tasks (name, source, pipeline, node_id, created_at, updated_at)
+         select 'Newer ' || i, '{"type":"file","paths":["/srv"]}', '{}', ?, 0, 0 from n`,
+        machine.nodeId,
+      );
+      try {
+        await console.visit("operator", { path: "/records" }, async (page) => {
+          await page.getByRole("combobox", { name: "Node" }).click();
+          await page
+            .getByRole("listbox", { name: "Node" })
+            .getByText("More: type a part of the name")
+            .waitFor();
+          await page.getByRole("combobox", { name: "Node" }).fill(nodes);
+          await page.getByRole("option", { name: nodes, exact: true }).click();
+          await page.getByRole("combobox", { name: "Task" }).fill("the oldest");
+          await page.getByRole("option", { name: "The oldest of all tasks" }).click();
+          await page.getByText("No backup fits").waitFor();
+          await expectAccessible(page);
+          await page.getByRole("button", { name: "Clear filters" }).first().click();
+          await page.waitForURL((url) => url.search === "");
+        });
+      } finally {
+        await world.change("delete from nodes where token_sha256 like 'newer-%'");
+        await world.change("delete from backup_tasks where name like 'Newer %'");
+      }
+    },
+    TEST_MS,
+  );
+
   test.for([
     ["dark", { dark: true }],
     ["on a phone, in Chinese", { phone: true, language: "zh" }],

@@ -14,6 +14,9 @@ const NOW = Date.now();
 const read = async () => (await call(await asRole("viewer"), adminApi.dashboard)).data;
 const today = async () => (await read()).days.at(-1);
 const namesOf = (found: { items: { name: string }[] }) => found.items.map(({ name }) => name);
+/** Names of the tasks that the list has of them. */
+const inTrouble = async (trouble: "overdue" | "shrunk") =>
+  namesOf((await call(await asRole("viewer"), adminApi.listTasks, { query: { trouble } })).data);
 const setTask = (id: number, set: string) =>
   env.DB.prepare(`update backup_tasks set ${set} where id = ?`).bind(id).run();
 
@@ -143,11 +146,14 @@ describe("the dashboard", () => {
     expect((await read()).attention.overdue.items).toContainEqual(
       expect.objectContaining({ taskId: run.task.id, dueAt: 5, succeededAt: expect.any(Number) }),
     );
+    expect(await inTrouble("overdue")).toContain(run.task.name);
+    expect(await inTrouble("shrunk")).not.toContain(run.task.name);
     await call(await asRole("operator"), adminApi.updateTask, {
       params: { id: run.task.id },
       body: { schedule: "0 3 * * *" },
     });
     expect(namesOf((await read()).attention.overdue)).not.toContain(run.task.name);
+    expect(await inTrouble("overdue")).not.toContain(run.task.name);
   });
 
   it("names a task whose full backups read less than half of what they used to", async () => {
@@ -161,6 +167,7 @@ describe("the dashboard", () => {
       bytes: 4_000_000,
       usualBytes: 8_800_000,
     });
+    expect(await inTrouble("shrunk")).toContain(run.task.name);
     const same = await aRun();
     await setTask(same.task.id, "usual_bytes = 10000000");
     await same.report(goodReport(same, { sourceBytes: 6_000_000 }));

@@ -21,7 +21,7 @@ export async function listTasks(
 ): Promise<{ items: SurroundedTask[]; next: number | null }> {
   const walk = walkOf(filter);
   const before = { sql: `${walk.key} < ?`, value: filter.before ?? Number.MAX_SAFE_INTEGER };
-  const filters = unindexed(filter);
+  const filters = unindexed(filter, deps.now());
   const floor = filters.length === 0 ? null : await endOfScan(deps, walk, before);
   const above = floor === null ? [] : [{ sql: `${walk.key} >= ?`, value: floor }];
   const ids = await select(deps, walk, [before, ...above, ...filters], `limit ${filter.limit}`);
@@ -50,7 +50,10 @@ function walkOf({ targetId, tag, nodeId }: Filter): Walk {
   return { from: "backup_tasks t", key: "t.id", within };
 }
 
-function unindexed({ targetId, tag, nodeId, enabled, last, text, verified }: Filter): Condition[] {
+function unindexed(
+  { targetId, tag, nodeId, enabled, last, text, verified, trouble }: Filter,
+  now: number,
+): Condition[] {
   const conditions: Condition[] = [];
   if (targetId !== undefined && tag !== undefined)
     conditions.push({ sql: "exists (select 1 from task_tags where task_id = t.id and tag = ?)", value: tag });
@@ -61,6 +64,8 @@ function unindexed({ targetId, tag, nodeId, enabled, last, text, verified }: Fil
   else if (last !== undefined) conditions.push({ sql: `(${LAST_STATUS}) = ?`, value: last });
   if (text !== undefined) conditions.push({ sql: "instr(lower(t.name), lower(?)) > 0", value: text });
   if (verified === "never") conditions.push({ sql: "t.verified_at is null" });
+  if (trouble === "overdue") conditions.push({ sql: "t.overdue_at < ?", value: now });
+  if (trouble === "shrunk") conditions.push({ sql: "t.shrunk_at is not null" });
   return conditions;
 }
 

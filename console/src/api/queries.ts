@@ -9,6 +9,7 @@ import {
   useQuery,
   useQueryClient,
 } from "@tanstack/react-query";
+import { useEffect } from "react";
 import type { z } from "zod";
 import type { Endpoint } from "../../../protocol/endpoint.ts";
 import { ApiError, type CallInput, call } from "./call.ts";
@@ -99,6 +100,18 @@ export function usePages<Item, E extends Endpoint<`/${string}`, z.ZodType, z.Zod
     enabled,
     ...(everyMs === undefined ? {} : { refetchInterval: everyMs }),
   }) as Paged<Reply<E>["items"][number]>;
+}
+
+const FEW = 20;
+
+/** The master looks for what no index knows in one part of a list at a time: parts that hold little are followed by more. */
+export function useFilled(
+  { hasNextPage, isFetching, isError, fetchNextPage }: Paged<unknown>,
+  found: number,
+): void {
+  useEffect(() => {
+    if (hasNextPage && !isFetching && !isError && found < FEW) void fetchNextPage();
+  }, [hasNextPage, isFetching, isError, fetchNextPage, found]);
 }
 
 /** A change. When it is done, everything below the nouns named (`/api/nodes`) is asked for again. */

@@ -1,9 +1,9 @@
 import { Select, type SelectProps } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
 import { adminApi } from "../api/admin-api.ts";
 import { useAnswer, usePages } from "../api/queries.ts";
+import { useChoices } from "./choice-among-many.ts";
 
 type Props = Omit<SelectProps, "value" | "onChange" | "data" | "searchable"> & {
   value: number | null;
@@ -12,7 +12,6 @@ type Props = Omit<SelectProps, "value" | "onChange" | "data" | "searchable"> & {
 
 /** Chooses a node; its name is looked for at the master, for there may be thousands. */
 export function NodeSelect({ value, onChange, ...props }: Props) {
-  const { t } = useTranslation();
   const [typed, setTyped] = useState("");
   const [text] = useDebouncedValue(typed.trim(), 250);
   const chosen = useAnswer(
@@ -24,16 +23,12 @@ export function NodeSelect({ value, onChange, ...props }: Props) {
     limit: 50,
     ...(text === "" || text === chosen?.name ? {} : { text }),
   });
-  const found = pages.data?.pages.flatMap((page) => page.items) ?? [];
-  const nodes = chosen && !found.some(({ id }) => id === chosen.id) ? [chosen, ...found] : found;
+  const choices = useChoices(pages, chosen);
   return (
     <Select
       searchable
-      // What the master found by host name need not have the text in its name.
-      filter={({ options }) => options}
-      nothingFoundMessage={pages.isFetching ? t("common.loading") : t("nav.nothingFound")}
+      {...choices}
       {...props}
-      data={nodes.map(({ id, name }) => ({ value: String(id), label: name }))}
       value={value === null ? null : String(value)}
       onChange={(id) => onChange(id === null ? null : Number(id))}
       searchValue={typed}

@@ -1,4 +1,4 @@
-import { Group, Stack, Text, Title } from "@mantine/core";
+import { Box, Group, Stack, Text, Title } from "@mantine/core";
 import { useDocumentTitle } from "@mantine/hooks";
 import type { ReactNode } from "react";
 
@@ -10,16 +10,16 @@ export function Page({ title, lead, actions, children }: Props) {
   return (
     <Stack gap="lg">
       <Group justify="space-between" align="flex-start">
-        <div>
+        <Box miw={0}>
           <Title order={1} size="h2" className="long-name">
             {title}
           </Title>
           {lead ? (
-            <Text c="dimmed" mt={4} component="div">
+            <Text c="dimmed" mt={4} component="div" className="long-name">
               {lead}
             </Text>
           ) : null}
-        </div>
+        </Box>
         {actions ? <Group gap="sm">{actions}</Group> : null}
       </Group>
       {children}

@@ -8,7 +8,7 @@ const colors: Record<Role, string> = { viewer: "gray", operator: "brand", admin:
 export function RoleBadge({ role }: { role: Role }) {
   const { t } = useTranslation();
   return (
-    <Badge variant="light" color={colors[role]}>
+    <Badge variant="light" color={colors[role]} miw="max-content">
       {t(`roles.${role}`)}
     </Badge>
   );

@@ -1,7 +1,7 @@
 import { Button, Center, Paper, Table } from "@mantine/core";
-import { type ReactNode, useEffect } from "react";
+import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
-import type { Paged } from "../api/queries.ts";
+import { type Paged, useFilled } from "../api/queries.ts";
 import { ErrorNotice } from "./error-notice.tsx";
 import { Waiting } from "./waiting.tsx";
 
@@ -70,13 +70,4 @@ export function PagedRows<Item>({ pages, empty, ...rows }: PagedProps<Item>) {
       ) : null}
     </>
   );
-}
-
-const FEW = 20;
-
-/** The master looks for what no index knows in one part of a list at a time: parts that hold little are followed by more. */
-function useFilled({ hasNextPage, isFetching, isError, fetchNextPage }: Paged<unknown>, found: number): void {
-  useEffect(() => {
-    if (hasNextPage && !isFetching && !isError && found < FEW) void fetchNextPage();
-  }, [hasNextPage, isFetching, isError, fetchNextPage, found]);
 }

@@ -18,7 +18,7 @@ export function RunLead({ run, children }: { run: Run; children: ReactNode }) {
       <Anchor component={Link} to={`/records/${recordId}`} size="sm">
         {t("record.number", { id: recordId })}
       </Anchor>
-      <Anchor component={Link} to={`/nodes/${nodeId}`} size="sm">
+      <Anchor component={Link} to={`/nodes/${nodeId}`} size="sm" className="long-name">
         {nodeName ?? `#${nodeId}`}
       </Anchor>
       <Text size="sm" component="span">

@@ -19,7 +19,7 @@ export function SearchField({ label, value, onSearch }: Props) {
       aria-label={label}
       placeholder={label}
       leftSection={<IconSearch size={16} aria-hidden />}
-      w={240}
+      w={220}
       value={typed}
       onChange={(event) => {
         setTyped(event.currentTarget.value);

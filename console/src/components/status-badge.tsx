@@ -48,6 +48,8 @@ export function StatusBadge({ status }: { status: RunState }) {
       variant={color === "gray" ? "default" : "light"}
       tt="none"
       fw={600}
+      // Else a narrow column cuts the word off.
+      miw="max-content"
       leftSection={<Shape size={12} stroke={2.5} aria-hidden />}
     >
       {t(`states.${status}`)}

@@ -1,9 +1,9 @@
 import { Select, type SelectProps } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
 import { adminApi } from "../api/admin-api.ts";
-import { useAnswer } from "../api/queries.ts";
+import { useAnswer, usePages } from "../api/queries.ts";
+import { useChoices } from "./choice-among-many.ts";
 
 type Props = Omit<SelectProps, "value" | "onChange" | "data"> & {
   value: number | null;
@@ -12,21 +12,22 @@ type Props = Omit<SelectProps, "value" | "onChange" | "data"> & {
 
 /** A choice of a task by a part of its name, which the master looks for among all. */
 export function TaskSelect({ value, onChange, ...rest }: Props) {
-  const { t } = useTranslation();
   const [typed, setTyped] = useState("");
   const [text] = useDebouncedValue(typed.trim(), 250);
-  const chosen = useAnswer(adminApi.getTask, { params: { id: String(value) } }, { enabled: value !== null });
-  const isChosen = chosen.data?.name === text;
-  const found = useAnswer(adminApi.listTasks, {
-    query: { limit: 50, ...(text === "" || isChosen ? {} : { text }) },
+  const chosen = useAnswer(
+    adminApi.getTask,
+    { params: { id: String(value) } },
+    { enabled: value !== null },
+  ).data;
+  const pages = usePages(adminApi.listTasks, {
+    limit: 50,
+    ...(text === "" || text === chosen?.name ? {} : { text }),
   });
-  const others = (found.data?.items ?? []).filter(({ id }) => id !== value);
-  const known = chosen.data && value !== null ? [chosen.data, ...others] : others;
+  const choices = useChoices(pages, chosen);
   return (
     <Select
       searchable
-      nothingFoundMessage={t("nav.nothingFound")}
-      data={known.map(({ id, name }) => ({ value: String(id), label: name }))}
+      {...choices}
       value={value === null ? null : String(value)}
       onChange={(id) => onChange(id === null ? null : Number(id))}
       searchValue={typed}

@@ -4,9 +4,11 @@ import { useTranslation } from "react-i18next";
 import { adminApi } from "../api/admin-api.ts";
 import type { CallInput } from "../api/call.ts";
 import { usePages } from "../api/queries.ts";
+import { wideDropdown } from "../components/choice-among-many.ts";
 import { EmptyState } from "../components/empty-state.tsx";
 import { FilterGroup } from "../components/filter-group.tsx";
 import { NodeSelect } from "../components/node-select.tsx";
+import { NoneMatches } from "../components/none-matches.tsx";
 import { Page } from "../components/page.tsx";
 import { PagedRows } from "../components/rows.tsx";
 import { type Filters, useFilters } from "../components/use-filters.ts";
@@ -42,11 +44,19 @@ export function Commands() {
         keyOf={({ id }) => id}
         pages={pages}
         empty={
-          <EmptyState
-            icon={IconTerminal2}
-            title={filters.any ? t("commands.noneMatchesTitle") : t("commands.emptyTitle")}
-            text={filters.any ? t("commands.noneMatchesText") : t("commands.emptyText")}
-          />
+          filters.any ? (
+            <NoneMatches
+              title={t("commands.noneMatchesTitle")}
+              text={t("commands.noneMatchesText")}
+              clear={filters.clear}
+            />
+          ) : (
+            <EmptyState
+              icon={IconTerminal2}
+              title={t("commands.emptyTitle")}
+              text={t("commands.emptyText")}
+            />
+          )
         }
       />
     </Page>
@@ -64,6 +74,7 @@ function CommandFilters({ filters }: { filters: Filters }) {
         placeholder={t("commands.anyNode")}
         clearable
         w={200}
+        comboboxProps={wideDropdown}
         value={nodeId === null ? null : Number(nodeId)}
         onChange={(id) => set("nodeId", id === null ? null : String(id))}
       />

@@ -54,14 +54,14 @@ function useColumns(): Column<ListedNode>[] {
   const { t } = useTranslation();
   const me = useMe();
   const columns: Column<ListedNode>[] = [
-    { label: t("common.name"), width: "26%", cell: (node) => <NameAndLabels node={node} /> },
-    { label: t("nodes.health"), width: "21%", cell: (node) => <NodeHealth node={node} /> },
+    { label: t("common.name"), width: "23%", cell: (node) => <NameAndLabels node={node} /> },
+    { label: t("nodes.health"), width: "17%", cell: (node) => <NodeHealth node={node} /> },
     {
       label: t("nodes.host"),
-      width: "20%",
+      width: "23%",
       cell: ({ hostname, ipAddress }) => <TwoLines first={hostname} second={ipAddress} />,
     },
-    { label: t("nodes.systemAndAgent"), width: "16%", cell: (node) => <SystemAndAgent node={node} /> },
+    { label: t("nodes.systemAndAgent"), width: "17%", cell: (node) => <SystemAndAgent node={node} /> },
     { label: t("nodes.queue"), cell: (node) => <Queue node={node} /> },
     { label: t("nodes.lastSeen"), cell: ({ lastSeen }) => <LastSeen at={lastSeen} /> },
   ];
@@ -73,7 +73,7 @@ function useColumns(): Column<ListedNode>[] {
 function NameAndLabels({ node: { id, name, labels } }: { node: ListedNode }) {
   return (
     <Stack gap={4}>
-      <Anchor component={Link} to={`/nodes/${id}`} className="long-name" fw={500}>
+      <Anchor component={Link} to={`/nodes/${id}`} className="long-name" fw={500} size="sm">
         {name}
       </Anchor>
       <NodeLabels labels={labels} />

@@ -97,7 +97,7 @@ function Lead({ record: { id, status, locked, nodeId, nodeName, createdAt } }: {
         {t("record.number", { id })}
       </Text>
       {nodeId !== null && nodeName !== null ? (
-        <Anchor component={Link} to={`/nodes/${nodeId}`} size="sm">
+        <Anchor component={Link} to={`/nodes/${nodeId}`} size="sm" className="long-name">
           {nodeName}
         </Anchor>
       ) : null}

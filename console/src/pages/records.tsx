@@ -1,5 +1,5 @@
 import { Anchor, Badge, Group, Stack, Text } from "@mantine/core";
-import { IconArchive, IconFilterOff } from "@tabler/icons-react";
+import { IconArchive } from "@tabler/icons-react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import type { z } from "zod";
@@ -8,6 +8,7 @@ import { usePages } from "../api/queries.ts";
 import { Bytes } from "../components/bytes.tsx";
 import { Duration } from "../components/duration.tsx";
 import { EmptyState } from "../components/empty-state.tsx";
+import { NoneMatches } from "../components/none-matches.tsx";
 import { Page } from "../components/page.tsx";
 import { type Column, PagedRows } from "../components/rows.tsx";
 import { StatusBadge } from "../components/status-badge.tsx";
@@ -33,10 +34,10 @@ export function Records() {
         pages={pages}
         empty={
           filters.any ? (
-            <EmptyState
-              icon={IconFilterOff}
+            <NoneMatches
               title={t("records.noneFitsTitle")}
               text={t("records.noneFitsText")}
+              clear={filters.clear}
             />
           ) : (
             <EmptyState icon={IconArchive} title={t("records.emptyTitle")} text={t("records.emptyText")} />
@@ -109,11 +110,15 @@ function State({ record: { status, warningCount, runs } }: { record: BackupRecor
     <Group gap={6}>
       <StatusBadge status={status} />
       {warningCount > 0 ? (
-        <Badge color="orange" variant="light">
+        <Badge color="orange" variant="light" miw="max-content">
           {t("records.warningCount", { count: warningCount })}
         </Badge>
       ) : null}
-      {runs > 1 ? <Badge variant="default">{t("records.runs", { count: runs })}</Badge> : null}
+      {runs > 1 ? (
+        <Badge variant="default" miw="max-content">
+          {t("records.runs", { count: runs })}
+        </Badge>
+      ) : null}
     </Group>
   );
 }

@@ -56,10 +56,10 @@ function useColumns(): Column<Task>[] {
   const { t } = useTranslation();
   const me = useMe();
   const columns: Column<Task>[] = [
-    { label: t("common.name"), cell: (task) => <NameAndTags task={task} /> },
-    { label: t("tasks.source"), cell: ({ source }) => <SourceWords source={source} /> },
-    { label: t("tasks.node"), width: 150, cell: (task) => <Place task={task} /> },
-    { label: t("tasks.schedule"), cell: (task) => <Schedule task={task} /> },
+    { label: t("common.name"), width: "25%", cell: (task) => <NameAndTags task={task} /> },
+    { label: t("tasks.source"), width: "20%", cell: ({ source }) => <SourceWords source={source} /> },
+    { label: t("tasks.node"), width: "17%", cell: (task) => <Place task={task} /> },
+    { label: t("tasks.schedule"), width: "18%", cell: (task) => <Schedule task={task} /> },
     { label: t("tasks.lastResult"), cell: ({ lastRecord }) => <LastResult record={lastRecord} /> },
   ];
   return me.may("operator")
@@ -92,12 +92,16 @@ function Schedule({ task: { schedule, timeZone, nextRunAt, enabled } }: { task: 
   const { t } = useTranslation();
   return (
     <Text size="sm" component="div">
-      {schedule === null ? t("tasks.byHand") : <ScheduleWords schedule={schedule} timeZone={timeZone} />}
-      {enabled ? null : (
-        <Badge ml={6} color="orange" variant="light" tt="none">
-          {t("tasks.paused")}
-        </Badge>
-      )}
+      <Group gap={6}>
+        <span>
+          {schedule === null ? t("tasks.byHand") : <ScheduleWords schedule={schedule} timeZone={timeZone} />}
+        </span>
+        {enabled ? null : (
+          <Badge color="orange" variant="light" tt="none">
+            {t("tasks.paused")}
+          </Badge>
+        )}
+      </Group>
       {nextRunAt === null ? null : (
         <Text size="xs" c="dimmed">
           {t("tasks.next")} <When at={nextRunAt} timeZone={timeZone} />

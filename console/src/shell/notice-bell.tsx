@@ -74,6 +74,7 @@ function NoticeLine({ notice, onGo }: { notice: Notice; onGo(): void }) {
   const navigate = useNavigate();
   const { recordId, nodeId, at } = notice;
   const path = recordId !== null ? `/records/${recordId}` : nodeId !== null ? `/nodes/${nodeId}` : null;
+  const text = textOf(t, i18n.language, notice);
   const go = () => {
     onGo();
     if (path !== null) void navigate(path);
@@ -83,8 +84,8 @@ function NoticeLine({ notice, onGo }: { notice: Notice; onGo(): void }) {
       <Text size="sm" fw={600} component="span">
         {isTold(notice.kind) ? t(`notices.${notice.kind}`) : t("notices.other")}
       </Text>
-      <Text size="sm" component="span" className="long-name">
-        {textOf(t, i18n.language, notice)}
+      <Text size="sm" component="span" className="long-name" lineClamp={4} title={text}>
+        {text}
       </Text>
       <Text size="xs" c="dimmed" component="span">
         <When at={at} />

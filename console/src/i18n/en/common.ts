@@ -6,6 +6,7 @@ export const common = {
   retry: "Try again",
   more: "Show more",
   clearFilters: "Clear filters",
+  typeForMore: "More: type a part of the name",
   cancel: "Cancel",
   save: "Save",
   close: "Close",

@@ -1,5 +1,5 @@
 export const dashboard = {
-  lead: "Servers: {{nodes}} · Backup tasks: {{tasks}} · Storage targets: {{targets}}",
+  lead: "Servers: {{nodes, number}} · Backup tasks: {{tasks, number}} · Storage targets: {{targets, number}}",
   safe: "Everything is safe",
   safeText: "No failed or overdue backup, no node away, nothing damaged.",
   safeUnverified: "Every backup ran as it should. Some have never been verified.",
@@ -44,7 +44,7 @@ export const dashboard = {
   succeeded: "Succeeded",
   failed: "Failed",
   missedRuns: "Missed",
-  runsSummary: "{{succeeded}} succeeded, {{failed}} failed, {{missed}} missed",
+  runsSummary: "{{succeeded, number}} succeeded, {{failed, number}} failed, {{missed, number}} missed",
   stored: "Stored per day",
   storedSummary: "{{bytes}} stored in 30 days",
   asTable: "As a table",

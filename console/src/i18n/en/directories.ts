@@ -11,7 +11,7 @@ export const directories = {
   hidden: "Hidden files",
   empty: "This directory is empty.",
   nothingMatches: "Nothing here matches. Hidden files may be switched off.",
-  count_one: "{{count}} entry",
-  count_other: "{{count}} entries",
+  count_one: "{{count, number}} entry",
+  count_other: "{{count, number}} entries",
   truncated: "there are more than the agent lists; type a path to go deeper",
 };

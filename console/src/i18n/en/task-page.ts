@@ -26,7 +26,7 @@ export const taskPage = {
   took: "Took",
   read: "Read",
   stored: "Stored",
-  warnings_one: "{{count}} warning",
-  warnings_other: "{{count}} warnings",
+  warnings_one: "{{count, number}} warning",
+  warnings_other: "{{count, number}} warnings",
   tooFew: "Shown after two successful backups.",
 };

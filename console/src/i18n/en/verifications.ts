@@ -34,7 +34,7 @@ export const verifications = {
   passed: "passed",
   not_checked: "not checked",
   differences: "Differences",
-  differencesLead: "{{count}} paths are not as the backup has them; the first are shown.",
+  differencesLead: "{{count, number}} paths are not as the backup has them; the first are shown.",
   looked: "Looked at",
   failedTitle: "This verification found damage or ended early",
   incompleteTitle: "The grade that was asked for could not be reached",

@@ -8,6 +8,7 @@ export const common: Messages["common"] = {
   retry: "重试",
   more: "显示更多",
   clearFilters: "清除筛选",
+  typeForMore: "更多：请输入名称的一部分",
   cancel: "取消",
   save: "保存",
   close: "关闭",

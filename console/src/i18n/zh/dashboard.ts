@@ -1,7 +1,7 @@
 import type { Messages } from "../i18n.ts";
 
 export const dashboard: Messages["dashboard"] = {
-  lead: "服务器：{{nodes}} · 备份任务：{{tasks}} · 存储目标：{{targets}}",
+  lead: "服务器：{{nodes, number}} · 备份任务：{{tasks, number}} · 存储目标：{{targets, number}}",
   safe: "一切安全",
   safeText: "没有失败或逾期的备份，没有离线的节点，没有损坏的数据。",
   safeUnverified: "所有备份均已正常运行，但有些从未校验过。",
@@ -46,7 +46,7 @@ export const dashboard: Messages["dashboard"] = {
   succeeded: "成功",
   failed: "失败",
   missedRuns: "错过",
-  runsSummary: "成功 {{succeeded}} 次，失败 {{failed}} 次，错过 {{missed}} 次",
+  runsSummary: "成功 {{succeeded, number}} 次，失败 {{failed, number}} 次，错过 {{missed, number}} 次",
   stored: "每日存储量",
   storedSummary: "30 天内共存储 {{bytes}}",
   asTable: "以表格显示",

@@ -13,7 +13,7 @@ export const directories: Messages["directories"] = {
   hidden: "隐藏文件",
   empty: "此目录为空。",
   nothingMatches: "没有匹配的内容，隐藏文件可能未显示。",
-  count_one: "{{count}} 项",
-  count_other: "{{count}} 项",
+  count_one: "{{count, number}} 项",
+  count_other: "{{count, number}} 项",
   truncated: "内容过多，未全部列出；可输入路径直接进入",
 };

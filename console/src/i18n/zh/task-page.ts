@@ -28,7 +28,7 @@ export const taskPage: Messages["taskPage"] = {
   took: "用时",
   read: "读取",
   stored: "存储",
-  warnings_one: "{{count}} 条警告",
-  warnings_other: "{{count}} 条警告",
+  warnings_one: "{{count, number}} 条警告",
+  warnings_other: "{{count, number}} 条警告",
   tooFew: "成功备份两次后显示。",
 };

@@ -36,7 +36,7 @@ export const verifications: Messages["verifications"] = {
   passed: "通过",
   not_checked: "未检查",
   differences: "差异",
-  differencesLead: "有 {{count}} 个路径与备份不一致，仅显示最前面的部分。",
+  differencesLead: "有 {{count, number}} 个路径与备份不一致，仅显示最前面的部分。",
   looked: "已检查",
   failedTitle: "校验发现损坏或提前结束",
   incompleteTitle: "未能达到要求的等级",

@@ -27,7 +27,7 @@ export function useCommandColumns({ withNode }: { withNode: boolean }): Column<C
       ),
   };
   return [
-    { label: t("commands.type"), cell: (command) => <TypeAndRun command={command} /> },
+    { label: t("commands.type"), width: "16%", cell: (command) => <TypeAndRun command={command} /> },
     ...(withNode ? [node] : []),
     { label: t("commands.status"), cell: (command) => <Outcome command={command} /> },
     { label: t("commands.created"), cell: ({ createdAt }) => <When at={createdAt} /> },

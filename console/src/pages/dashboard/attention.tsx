@@ -65,7 +65,7 @@ function AttentionCard({ kind, count, card }: { kind: AttentionKind; count: numb
       </Group>
       <Stack gap="xs" component="ul" className="plain-list">
         {card.lines.map(({ key, to, name, detail }) => (
-          <Group key={key} component="li" gap="sm" wrap="nowrap" align="baseline">
+          <Group key={key} component="li" gap="sm" wrap="nowrap" align="baseline" className="attention-line">
             <div className="grow">
               <Text fw={500} className="long-name">
                 {name}
@@ -121,7 +121,7 @@ const cards: Record<AttentionKind, (words: Words, attention: Overview["attention
     icon: IconClockExclamation,
     title: t("dashboard.overdue"),
     step: t("dashboard.overdueStep"),
-    all: "/tasks",
+    all: "/tasks?trouble=overdue",
     lines: overdue.items.map(({ taskId, name, succeededAt }) => ({
       key: taskId,
       to: `/tasks/${taskId}`,
@@ -217,7 +217,7 @@ const cards: Record<AttentionKind, (words: Words, attention: Overview["attention
     icon: IconTrendingDown,
     title: t("dashboard.shrunk"),
     step: t("dashboard.shrunkStep"),
-    all: "/tasks",
+    all: "/tasks?trouble=shrunk",
     lines: shrunk.items.map(({ taskId, name, recordId, bytes: now, usualBytes }) => ({
       key: taskId,
       to: recordId === null ? `/tasks/${taskId}` : `/records/${recordId}`,

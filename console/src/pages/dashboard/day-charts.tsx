@@ -14,6 +14,7 @@ const HEIGHT = 200;
 export function DayCharts({ days }: { days: Days }) {
   const { t, i18n } = useTranslation();
   const day = new Intl.DateTimeFormat(i18n.language, { month: "short", day: "numeric", timeZone: "UTC" });
+  const number = new Intl.NumberFormat(i18n.language);
   const data = days.map((one) => ({ ...one, day: day.format(one.at) }));
   const sum = (key: "succeeded" | "failed" | "missed" | "storedBytes") =>
     days.reduce((total, one) => total + one[key], 0);
@@ -23,6 +24,7 @@ export function DayCharts({ days }: { days: Days }) {
     failed: sum("failed"),
     missed: sum("missed"),
   });
+  const most = Math.max(...days.map(({ succeeded, failed, missed }) => succeeded + failed + missed));
   const stored = t("dashboard.storedSummary", { bytes: bytes(sum("storedBytes")) });
   const axes = {
     h: HEIGHT,
@@ -45,7 +47,8 @@ export function DayCharts({ days }: { days: Days }) {
             <BarChart
               {...axes}
               type="stacked"
-              yAxisProps={{ allowDecimals: false, width: 36 }}
+              valueFormatter={number.format}
+              yAxisProps={{ allowDecimals: false, width: 20 + 8 * number.format(most).length }}
               series={[
                 { name: "succeeded", label: t("dashboard.succeeded"), color: "teal.6" },
                 { name: "failed", label: t("dashboard.failed"), color: "red.6" },
@@ -54,7 +57,10 @@ export function DayCharts({ days }: { days: Days }) {
             />
           }
           head={[t("dashboard.succeeded"), t("dashboard.failed"), t("dashboard.missedRuns")]}
-          rows={data.map(({ day: name, succeeded, failed, missed }) => [name, succeeded, failed, missed])}
+          rows={data.map(({ day: name, succeeded, failed, missed }) => [
+            name,
+            ...[succeeded, failed, missed].map((count) => number.format(count)),
+          ])}
         />
       </Panel>
       <Panel title={t("dashboard.stored")}>

@@ -27,7 +27,7 @@ export function NodeHealth({ node }: { node: Node }) {
     <Stack gap={4}>
       <Group gap={6}>
         <Badge
-          flex="none"
+          miw="max-content"
           color={color}
           variant="light"
           leftSection={<Shape size={12} stroke={2.5} aria-hidden />}
@@ -36,7 +36,7 @@ export function NodeHealth({ node }: { node: Node }) {
         </Badge>
         {node.paused ? (
           <Badge
-            flex="none"
+            miw="max-content"
             color="orange"
             variant="light"
             leftSection={<IconPlayerPause size={12} stroke={2.5} aria-hidden />}
@@ -46,7 +46,7 @@ export function NodeHealth({ node }: { node: Node }) {
         ) : null}
         {node.cloneSuspectedAt === null ? null : (
           <Badge
-            flex="none"
+            miw="max-content"
             color="orange"
             variant="light"
             leftSection={<IconAlertTriangle size={12} stroke={2.5} aria-hidden />}

@@ -14,6 +14,7 @@ export function NodeLabels({ labels }: { labels: string[] }) {
           component={Link}
           to={`/nodes?label=${encodeURIComponent(label)}`}
           aria-label={t("nodes.withLabel", { label })}
+          title={label}
           variant="default"
           fw={400}
           style={{ cursor: "pointer" }}

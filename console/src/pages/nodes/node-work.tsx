@@ -32,7 +32,7 @@ export function NodeTasks({ node }: Props) {
         {
           label: t("common.name"),
           cell: ({ id, name }) => (
-            <Anchor component={Link} to={`/tasks/${id}`} className="long-name" fw={500}>
+            <Anchor component={Link} to={`/tasks/${id}`} className="long-name" fw={500} size="sm">
               {name}
             </Anchor>
           ),
@@ -70,7 +70,7 @@ export function NodeRecords({ node }: Props) {
         {
           label: t("nodes.record"),
           cell: ({ id, taskName }) => (
-            <Anchor component={Link} to={`/records/${id}`} className="long-name">
+            <Anchor component={Link} to={`/records/${id}`} className="long-name" size="sm">
               {taskName} · {id}
             </Anchor>
           ),

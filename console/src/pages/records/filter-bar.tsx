@@ -1,5 +1,6 @@
-import { Group, Select, TextInput } from "@mantine/core";
+import { Button, Group, Select, TextInput } from "@mantine/core";
 import { useTranslation } from "react-i18next";
+import { wideDropdown } from "../../components/choice-among-many.ts";
 import { NodeSelect } from "../../components/node-select.tsx";
 import { TaskSelect } from "../../components/task-select.tsx";
 import type { RecordFilters } from "./use-record-filters.ts";
@@ -7,7 +8,7 @@ import type { RecordFilters } from "./use-record-filters.ts";
 const states = ["queued", "running", "success", "failed", "cancelled", "missed"] as const;
 
 /** What the list of records can be narrowed to. */
-export function FilterBar({ filters: { get, set } }: { filters: RecordFilters }) {
+export function FilterBar({ filters: { get, set, any, clear } }: { filters: RecordFilters }) {
   const { t } = useTranslation();
   const idOf = (name: string) => (get(name) ? Number(get(name)) : null);
   return (
@@ -26,6 +27,7 @@ export function FilterBar({ filters: { get, set } }: { filters: RecordFilters })
         placeholder={t("records.any")}
         clearable
         flex="1 1 190px"
+        comboboxProps={wideDropdown}
         value={idOf("taskId")}
         onChange={(id) => set("taskId", id === null ? null : String(id))}
       />
@@ -34,6 +36,7 @@ export function FilterBar({ filters: { get, set } }: { filters: RecordFilters })
         placeholder={t("records.any")}
         clearable
         flex="1 1 180px"
+        comboboxProps={wideDropdown}
         value={idOf("nodeId")}
         onChange={(id) => set("nodeId", id === null ? null : String(id))}
       />
@@ -63,6 +66,11 @@ export function FilterBar({ filters: { get, set } }: { filters: RecordFilters })
         value={get("until") ?? ""}
         onChange={({ currentTarget }) => set("until", currentTarget.value)}
       />
+      {any ? (
+        <Button variant="subtle" size="compact-sm" mb={5} onClick={clear}>
+          {t("common.clearFilters")}
+        </Button>
+      ) : null}
     </Group>
   );
 }

@@ -17,7 +17,9 @@ export function VerifiedMark({ grade }: { grade: Grade | null }) {
     <Tooltip label={t(`verifications.grade${grade}`)}>
       <Group gap={4} wrap="nowrap" w="fit-content">
         <IconShieldCheck size={16} aria-hidden color="var(--mantine-color-green-7)" />
-        <Text size="sm">{t("verifications.gradeShort", { grade })}</Text>
+        <Text size="sm" className="one-line">
+          {t("verifications.gradeShort", { grade })}
+        </Text>
       </Group>
     </Tooltip>
   );

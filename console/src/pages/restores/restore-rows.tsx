@@ -43,10 +43,14 @@ function useColumns(ofAll: boolean): Column<Restore>[] {
       label: t("restores.title"),
       cell: ({ id, dryRun }) => (
         <Group gap="xs">
-          <Anchor component={Link} to={`/restores/${id}`} size="sm" fw={500}>
+          <Anchor component={Link} to={`/restores/${id}`} size="sm" fw={500} className="one-line">
             {t("restores.number", { id })}
           </Anchor>
-          {dryRun ? <Badge variant="default">{t("restores.dryRun")}</Badge> : null}
+          {dryRun ? (
+            <Badge variant="default" miw="max-content">
+              {t("restores.dryRun")}
+            </Badge>
+          ) : null}
         </Group>
       ),
     },
@@ -56,7 +60,7 @@ function useColumns(ofAll: boolean): Column<Restore>[] {
           {
             label: t("restores.record"),
             cell: ({ recordId }: Restore) => (
-              <Anchor component={Link} to={`/records/${recordId}`} size="sm">
+              <Anchor component={Link} to={`/records/${recordId}`} size="sm" className="one-line">
                 {t("record.number", { id: recordId })}
               </Anchor>
             ),
@@ -67,7 +71,9 @@ function useColumns(ofAll: boolean): Column<Restore>[] {
       label: t("restores.where"),
       cell: ({ nodeName, destination }) => (
         <Stack gap={2}>
-          <Text size="sm">{nodeName ?? "–"}</Text>
+          <Text size="sm" className="long-name">
+            {nodeName ?? "–"}
+          </Text>
           <Text size="xs" c="dimmed" className="long-name">
             {destination ?? t("restores.originalPlace")}
           </Text>

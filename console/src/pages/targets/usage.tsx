@@ -27,6 +27,7 @@ export function Usage({ target: { usedBytes, quotaBytes } }: { target: Target })
         value={Math.min(100, share * 100)}
         color={share >= FULL_FROM ? "red" : share >= WARN_FROM ? "orange" : "brand"}
         size="sm"
+        w="100%"
         aria-label={t("targets.quotaFull", { percent })}
       />
     </Stack>

@@ -2,12 +2,13 @@ import { Select } from "@mantine/core";
 import { useTranslation } from "react-i18next";
 import { adminApi } from "../../api/admin-api.ts";
 import { useAnswer } from "../../api/queries.ts";
+import { wideDropdown } from "../../components/choice-among-many.ts";
 import { FilterGroup } from "../../components/filter-group.tsx";
 import { NodeSelect } from "../../components/node-select.tsx";
 import { SearchField } from "../../components/search-field.tsx";
 import type { Filters } from "../../components/use-filters.ts";
 
-export const filterNames = ["text", "nodeId", "tag", "enabled", "last", "verified"];
+export const filterNames = ["text", "nodeId", "tag", "enabled", "last", "verified", "trouble"];
 
 const results = ["success", "failed", "running", "queued", "missed", "cancelled", "never"] as const;
 
@@ -27,7 +28,8 @@ export function TaskFilters({ filters }: { filters: Filters }) {
         aria-label={t("tasks.node")}
         placeholder={t("tasks.anyNode")}
         clearable
-        w={180}
+        w={170}
+        comboboxProps={wideDropdown}
         value={all.nodeId === undefined ? null : Number(all.nodeId)}
         onChange={(id) => set("nodeId", id === null ? null : String(id))}
       />
@@ -36,7 +38,8 @@ export function TaskFilters({ filters }: { filters: Filters }) {
         placeholder={t("tasks.anyTag")}
         clearable
         searchable
-        w={140}
+        w={130}
+        comboboxProps={wideDropdown}
         data={all.tag && !tags.includes(all.tag) ? [all.tag, ...tags] : tags}
         value={all.tag ?? null}
         onChange={(tag) => set("tag", tag)}
@@ -46,7 +49,7 @@ export function TaskFilters({ filters }: { filters: Filters }) {
         aria-label={t("tasks.lastResult")}
         placeholder={t("tasks.anyResult")}
         clearable
-        w={150}
+        w={135}
         data={results.map((value) => ({
           value,
           label: value === "never" ? t("tasks.neverRan") : t(`states.${value}`),
@@ -58,7 +61,7 @@ export function TaskFilters({ filters }: { filters: Filters }) {
         aria-label={t("tasks.state")}
         placeholder={t("tasks.activeAndPaused")}
         clearable
-        w={190}
+        w={185}
         data={[
           { value: "true", label: t("tasks.active") },
           { value: "false", label: t("tasks.paused") },

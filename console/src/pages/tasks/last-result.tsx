@@ -10,7 +10,7 @@ export function LastResult({ record }: { record: Task["lastRecord"] }) {
   const { t } = useTranslation();
   if (record === null) {
     return (
-      <Text size="sm" c="dimmed">
+      <Text size="sm" c="dimmed" className="one-line">
         {t("tasks.neverRan")}
       </Text>
     );

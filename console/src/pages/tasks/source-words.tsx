@@ -7,11 +7,12 @@ type Source = Task["source"];
 /** What a task reads, in a line: its kind, and which paths, server or command. */
 export function SourceWords({ source }: { source: Source }) {
   const { t } = useTranslation();
+  const detail = detailOf(source);
   return (
     <div>
       {t(`sources.${source.type}`)}
-      <Text span size="xs" c="dimmed" className="long-name" display="block">
-        {detailOf(source)}
+      <Text size="xs" c="dimmed" className="long-name few-lines" title={detail}>
+        {detail}
       </Text>
     </div>
   );

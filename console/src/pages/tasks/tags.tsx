@@ -13,6 +13,7 @@ export function Tags({ tags }: { tags: string[] }) {
           key={tag}
           component={Link}
           to={`/tasks?tag=${encodeURIComponent(tag)}`}
+          title={tag}
           variant="default"
           tt="none"
           fw={400}

@@ -61,9 +61,18 @@ function useColumns(ofAll: boolean): Column<Verification>[] {
           },
         ]
       : []),
-    { label: t("verifications.target"), cell: ({ targetName }) => targetName ?? "–" },
-    { label: t("verifications.node"), cell: ({ nodeName }) => nodeName ?? "–" },
-    { label: t("verifications.asked"), cell: ({ grade }) => t("verifications.gradeShort", { grade }) },
+    {
+      label: t("verifications.target"),
+      cell: ({ targetName }) => <span className="long-name">{targetName ?? "–"}</span>,
+    },
+    {
+      label: t("verifications.node"),
+      cell: ({ nodeName }) => <span className="long-name">{nodeName ?? "–"}</span>,
+    },
+    {
+      label: t("verifications.asked"),
+      cell: ({ grade }) => <span className="one-line">{t("verifications.gradeShort", { grade })}</span>,
+    },
     {
       label: t("verifications.reached"),
       cell: ({ reachedGrade }) =>
