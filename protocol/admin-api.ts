@@ -656,8 +656,14 @@ export const adminApi = {
     method: "GET",
     path: "/api/restores",
     audience: "viewer",
-    summary: "Restores, newest first",
-    query: z.object({ ...page, recordId: intQuery.optional() }),
+    summary: "Restores, newest first; of a task, those from backups that are still there",
+    query: z.object({
+      ...page,
+      recordId: intQuery.optional(),
+      taskId: intQuery.optional(),
+      nodeId: intQuery.optional(),
+      status: s.restoreStatus.optional(),
+    }),
     reply: pageOf(o.restore),
   }),
   getRestore: endpoint({
@@ -713,7 +719,15 @@ export const adminApi = {
     path: "/api/verifications",
     audience: "viewer",
     summary: "Verifications, newest first",
-    query: z.object({ ...page, recordId: intQuery.optional() }),
+    query: z.object({
+      ...page,
+      recordId: intQuery.optional(),
+      taskId: intQuery.optional(),
+      nodeId: intQuery.optional(),
+      status: s.verificationStatus.optional(),
+      /** Of those that failed: because something is not what was stored, or because they ended early. */
+      damaged: boolQuery.optional(),
+    }),
     reply: pageOf(o.verification),
   }),
   getVerification: endpoint({
