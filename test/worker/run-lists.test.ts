@@ -119,6 +119,32 @@ describe.each(kinds)("the list of $name", ({ table, columns, list, read, perRowO
   });
 });
 
+describe("a restore of databases", () => {
+  it("tells which ones, and under which names", async () => {
+    const options = {
+      databases: ["shop"],
+      renameDatabases: { shop: "shop_again" },
+      owners: true,
+      roles: false,
+    };
+    const columns = {
+      record_id: 1,
+      target_id: 1,
+      node_id: 1,
+      status: "success",
+      conflict: "fail",
+      created_at: 1,
+    };
+    const id = await insert("restore_records", { ...columns, options: JSON.stringify(options) });
+    const ofFiles = await insert("restore_records", columns);
+    const viewer = await asRole("viewer");
+    const get = async (one: number) =>
+      (await call(viewer, adminApi.getRestore, { params: { id: String(one) } })).data;
+    expect(await get(id)).toMatchObject({ databases: ["shop"], renameDatabases: { shop: "shop_again" } });
+    expect(await get(ofFiles)).toMatchObject({ databases: null, renameDatabases: {} });
+  });
+});
+
 describe("verifications that failed", () => {
   it("are told apart by whether they found damage", async () => {
     const node = await aNode();

@@ -1,20 +1,21 @@
 import type { z } from "zod";
-import type { adminApi, objects } from "../../protocol/index.ts";
+import { type adminApi, objects } from "../../protocol/index.ts";
 import { type Condition, pageOf } from "../db/walk.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 
 type Restore = z.input<typeof objects.restore>;
 type Filter = z.output<typeof adminApi.listRestores.query>;
-type Row = Omit<Restore, "progress" | "selectedPaths" | "dryRun"> & {
+type Row = Omit<Restore, "progress" | "selectedPaths" | "databases" | "renameDatabases" | "dryRun"> & {
   progress: string | null;
   selectedPaths: string | null;
+  options: string | null;
   dryRun: number;
   warnings: string;
 };
 
 const columns = `s.id, s.record_id as recordId, s.target_id as targetId, s.node_id as nodeId, n.name as nodeName,
-  s.command_id as commandId, s.status, s.destination, s.selected_paths as selectedPaths, s.conflict,
+  s.command_id as commandId, s.status, s.destination, s.selected_paths as selectedPaths, s.options, s.conflict,
   s.identity_file as identityFile, s.dry_run as dryRun, s.entries,
   s.bytes, s.warnings, s.warning_count as warningCount, s.error_message as errorMessage, s.progress,
   s.created_at as createdAt, s.started_at as startedAt, s.finished_at as finishedAt`;
@@ -65,9 +66,14 @@ export async function readRestore(
   return { ...toRestore(row), warnings: JSON.parse(row.warnings), outcome };
 }
 
-const toRestore = (row: Row): Restore => ({
-  ...row,
-  dryRun: row.dryRun === 1,
-  progress: row.progress === null ? null : JSON.parse(row.progress),
-  selectedPaths: row.selectedPaths === null ? null : JSON.parse(row.selectedPaths),
-});
+function toRestore({ options, ...row }: Row): Restore {
+  const { databases, renameDatabases } = objects.restoreOptions.parse(JSON.parse(options ?? "{}"));
+  return {
+    ...row,
+    dryRun: row.dryRun === 1,
+    progress: row.progress === null ? null : JSON.parse(row.progress),
+    selectedPaths: row.selectedPaths === null ? null : JSON.parse(row.selectedPaths),
+    databases,
+    renameDatabases,
+  };
+}

@@ -11,6 +11,8 @@ export const restores = {
   everything: "everything",
   paths_one: "{{count}} path",
   paths_other: "{{count}} paths",
+  databases_one: "{{count}} database",
+  databases_other: "{{count}} databases",
   dryRun: "dry run",
   restored: "Restored",
   conflict: "What exists",

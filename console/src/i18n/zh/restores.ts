@@ -13,6 +13,8 @@ export const restores: Messages["restores"] = {
   everything: "全部",
   paths_one: "{{count}} 个路径",
   paths_other: "{{count}} 个路径",
+  databases_one: "{{count}} 个数据库",
+  databases_other: "{{count}} 个数据库",
   dryRun: "试运行",
   restored: "已恢复",
   conflict: "已存在的文件",

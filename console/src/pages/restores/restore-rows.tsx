@@ -47,8 +47,11 @@ export function RestoreRows({ query, none }: Props) {
 
 function useColumns(ofAll: boolean): Column<Restore>[] {
   const { t } = useTranslation();
-  const what = ({ selectedPaths }: Restore) =>
-    selectedPaths === null ? t("restores.everything") : t("restores.paths", { count: selectedPaths.length });
+  const what = ({ selectedPaths, databases }: Restore) => {
+    if (databases !== null) return t("restores.databases", { count: databases.length });
+    if (selectedPaths !== null) return t("restores.paths", { count: selectedPaths.length });
+    return t("restores.everything");
+  };
   return [
     {
       label: t("restores.title"),
