@@ -167,7 +167,8 @@ export const adminApi = {
     method: "GET",
     path: "/api/search",
     audience: "viewer",
-    summary: "Nodes, tasks and targets whose name begins with a text, and the record whose number it is",
+    summary:
+      "Nodes, tasks and targets whose name begins with a text, of the newest thousand also those that hold it, and the record whose number it is",
     query: z.object({ text: z.string().trim().min(1).max(100) }),
     reply: z.object({
       items: z.array(
