@@ -85,6 +85,13 @@ for (const kind of kinds)
         await expectAccessible(page);
         await page.getByLabel("Password", { exact: true }).fill(server.password);
         await find.click();
+        const found = page.getByRole("checkbox", { name: "shop", exact: true });
+        await found.waitFor();
+        // They are those of this server and user, and are not left standing for another.
+        await page.getByRole("textbox", { name: "User" }).fill("somebody");
+        await found.waitFor({ state: "detached" });
+        await page.getByRole("textbox", { name: "User" }).fill(server.user);
+        await find.click();
         for (const name of ["shop", "blog"]) await page.getByRole("checkbox", { name, exact: true }).check();
         await page.getByRole("button", { name: "See what would be read" }).click();
         await page.getByText("2 entries would be read").waitFor();
