@@ -90,7 +90,7 @@ describeWith(["chromium"], "tasks beyond files of one node", () => {
       await page.getByRole("combobox", { name: "Before", exact: true }).fill("");
       await choose(page, /^Before$/, "stop-shop");
       await create(page, "With hooks");
-      await page.getByText("stop-shop").first().waitFor();
+      await page.getByText("Before: stop-shop · Afterwards, always: start-shop").waitFor();
       await expectAccessible(page);
       await backUp(page);
       await page.getByRole("tab", { name: "Log" }).click();
