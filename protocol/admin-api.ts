@@ -167,7 +167,8 @@ export const adminApi = {
     method: "GET",
     path: "/api/search",
     audience: "viewer",
-    summary: "Nodes, tasks and targets whose name begins with a text, and the record whose number it is",
+    summary:
+      "Nodes, tasks and targets whose name begins with a text, of the newest thousand also those that hold it, and the record whose number it is",
     query: z.object({ text: z.string().trim().min(1).max(100) }),
     reply: z.object({
       items: z.array(
@@ -658,8 +659,14 @@ export const adminApi = {
     method: "GET",
     path: "/api/restores",
     audience: "viewer",
-    summary: "Restores, newest first",
-    query: z.object({ ...page, recordId: intQuery.optional() }),
+    summary: "Restores, newest first; of a task, those from backups that are still there",
+    query: z.object({
+      ...page,
+      recordId: intQuery.optional(),
+      taskId: intQuery.optional(),
+      nodeId: intQuery.optional(),
+      status: s.restoreStatus.optional(),
+    }),
     reply: pageOf(o.restore),
   }),
   getRestore: endpoint({
@@ -715,7 +722,15 @@ export const adminApi = {
     path: "/api/verifications",
     audience: "viewer",
     summary: "Verifications, newest first",
-    query: z.object({ ...page, recordId: intQuery.optional() }),
+    query: z.object({
+      ...page,
+      recordId: intQuery.optional(),
+      taskId: intQuery.optional(),
+      nodeId: intQuery.optional(),
+      status: s.verificationStatus.optional(),
+      /** Of those that failed: because something is not what was stored, or because they ended early. */
+      damaged: boolQuery.optional(),
+    }),
     reply: pageOf(o.verification),
   }),
   getVerification: endpoint({

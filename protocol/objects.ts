@@ -618,6 +618,10 @@ export const restore = z.object({
   status: s.restoreStatus,
   destination: z.string().nullable(),
   selectedPaths: z.array(z.string()).nullable(),
+  /** Of a database server, which of its databases, by their names in the backup; null: all. */
+  databases: z.array(z.string()).nullable(),
+  /** New names by the old ones. */
+  renameDatabases: z.record(z.string(), z.string()),
   conflict: s.conflictPolicy,
   /** Where on the node the private keys are that it reads; null: where that agent's own configuration says. */
   identityFile: z.string().nullable(),

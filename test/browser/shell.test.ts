@@ -1,5 +1,6 @@
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { adminApi } from "../../protocol/index.ts";
 import { TEST_MS } from "../e2e/until.ts";
 import { describeWith } from "../needs.ts";
 import { expectAccessible } from "./checks.ts";
@@ -58,6 +59,20 @@ describeWith(["chromium"], "around every page", () => {
       await palette.waitFor();
       await page.keyboard.press("Escape");
       await palette.waitFor({ state: "hidden" });
+    });
+  });
+
+  test("what is looked for is found by any part of its name", async () => {
+    await console.world.call(adminApi.createNode, { body: { name: "berlin-shop-7" } });
+    await console.visit("viewer", {}, async (page) => {
+      await page.getByRole("heading", { level: 1 }).waitFor();
+      await page.keyboard.press("Control+k");
+      const palette = page.getByRole("dialog");
+      await palette.getByRole("textbox").fill("SHOP");
+      await palette.getByText("berlin-shop-7").waitFor();
+      await expectAccessible(page);
+      await page.keyboard.press("Enter");
+      await title(page, "berlin-shop-7");
     });
   });
 

@@ -70,6 +70,7 @@ describeWith(["chromium"], "tasks in the console", () => {
         await choose(page, "How often", "On days of the week");
         await page.getByText("Mon", { exact: true }).click();
         await page.getByText("At 03:00, only on Sunday and Monday").waitFor();
+        await page.locator(".next-runs li").nth(4).waitFor();
         expect(await page.locator(".next-runs li").count()).toBe(5);
         await choose(page, "Storage", targets);
         await page.keyboard.press("Escape");

@@ -4,8 +4,9 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { adminApi } from "../../protocol/index.ts";
 import { type DatabaseServer, startPostgres } from "../fakes/database-servers.ts";
 import { testWith } from "../needs.ts";
+import { startConfigured } from "./configured-agent.ts";
 import type { Machine } from "./machine.ts";
-import { TEST_MS, until } from "./until.ts";
+import { TEST_MS } from "./until.ts";
 import { startWorld, type World } from "./world.ts";
 
 let world: World;
@@ -16,19 +17,7 @@ afterAll(() => world.close());
 
 const sh = (script: string): string[] => ["/bin/sh", "-c", script];
 
-/** Starts a machine's agent with what its own configuration allows, and waits until the master knows that. */
-async function startWith(machine: Machine, allowed: object) {
-  const config = path.join(machine.folder, "agent.yaml");
-  writeFileSync(config, JSON.stringify(allowed));
-  const agent = machine.start(["--config", config]);
-  await until(
-    "the master to know what the node can do",
-    async () =>
-      (await world.call(adminApi.getNode, { params: { id: machine.nodeId } })).capabilities !== null,
-    { seen: agent.output },
-  );
-  return agent;
-}
+const startWith = (machine: Machine, allowed: object) => startConfigured(world, machine, allowed);
 
 test(
   "a command and its hooks: saved only as the node allows them, run, and brought back",

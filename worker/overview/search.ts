@@ -7,10 +7,12 @@ type Found = z.input<typeof adminApi.search.reply>["items"][number];
 /** Of each kind. */
 const SHOWN = 6;
 const HIGHEST = "\u{10FFFF}";
+/** Names of each kind that are read through for what no index knows: those of the newest. */
+const SCAN_LIMIT = 1000;
 
 /**
- * Nodes, tasks and targets whose name begins with what was typed, and the record whose number it is. Names
- * are looked up in their index, as typed and in the other case, so it costs what it finds, whatever there is.
+ * Nodes, tasks and targets with what was typed in their name, and the record whose number it is. How names begin is
+ * looked up in their index, as typed and in the other case; only when that finds few, the newest thousand are read through.
  */
 export async function search({ db }: Deps, text: string): Promise<{ items: Found[] }> {
   const beginnings = JSON.stringify(
@@ -22,10 +24,18 @@ export async function search({ db }: Deps, text: string): Promise<{ items: Found
   const named = (kind: Found["kind"], table: string) =>
     db
       .prepare(
-        `select distinct '${kind}' as kind, t.id, t.name from json_each(?1) b
-         cross join ${table} t on t.name >= b.value ->> 'from' and t.name < b.value ->> 'to' limit ${SHOWN}`,
+        `select '${kind}' as kind, id, name from (
+           select * from (
+             select distinct t.id, t.name from json_each(?1) b
+             cross join ${table} t on t.name >= b.value ->> 'from' and t.name < b.value ->> 'to' limit ${SHOWN})
+           union all select * from (
+             select id, name from (select id, name from ${table} order by id desc limit ${SCAN_LIMIT}) t
+             where instr(lower(name), lower(?2)) > 0 and not exists (
+               select 1 from json_each(?1) b where t.name >= b.value ->> 'from' and t.name < b.value ->> 'to')
+             limit ${SHOWN}))
+         limit ${SHOWN}`,
       )
-      .bind(beginnings);
+      .bind(beginnings, text);
   const results = await db.batch<Found>([
     named("node", "nodes"),
     named("task", "backup_tasks"),

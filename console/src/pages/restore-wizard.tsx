@@ -46,7 +46,7 @@ function Steps({ record }: { record: RecordDetail }) {
   const [showsMissing, setShowsMissing] = useState(false);
   const restore = useChange(adminApi.restoreRecord, "/api/restores");
   const change = (changes: Partial<Plan>) => setPlan((before) => ({ ...before, ...changes }));
-  const missing = whatIsMissing(t, plan);
+  const missing = whatIsMissing(t, record, plan);
   const isStuck = STEPS[step] !== undefined && missing[STEPS[step]] !== undefined;
   const goOn = () => {
     setShowsMissing(isStuck);

@@ -1,6 +1,11 @@
 import { useComputedColorScheme, useMantineColorScheme } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
-import { Spotlight, type SpotlightActionData, type SpotlightActionGroupData } from "@mantine/spotlight";
+import {
+  createSpotlight,
+  Spotlight,
+  type SpotlightActionData,
+  type SpotlightActionGroupData,
+} from "@mantine/spotlight";
 import {
   IconArchive,
   IconDatabase,
@@ -12,7 +17,7 @@ import {
   IconSun,
 } from "@tabler/icons-react";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useNavigate } from "react-router";
 import type { z } from "zod";
@@ -25,6 +30,8 @@ import { places } from "./places.ts";
 type Found = z.output<typeof adminApi.search.reply>["items"][number];
 
 const TYPING_MS = 150;
+const [store, palette] = createSpotlight();
+export const openPalette = palette.open;
 
 /** Ctrl+K: goes to any page, node, task, target or backup, and does what is done often. */
 export function Palette() {
@@ -34,8 +41,10 @@ export function Palette() {
   const search = useSearch(text);
   const fixed = [usePages(), useDeeds()];
   const found = useFound(text === "" ? [] : (search.data ?? []));
+  useFirstSelected(search.data);
   return (
     <Spotlight
+      store={store}
       shortcut={["mod + K", "mod + P"]}
       query={typed}
       onQueryChange={setTyped}
@@ -69,6 +78,17 @@ function useSearch(text: string) {
     enabled: text !== "",
     placeholderData: keepPreviousData,
   });
+}
+
+/** Enter goes to the first that fits, also when it was the master that found it and nothing else was there to choose. */
+function useFirstSelected(found: Found[] | undefined): void {
+  useEffect(() => {
+    const list = document.getElementById(store.getState().listId);
+    if (!found || !list || list.querySelector("[data-selected]")) return;
+    // Spotlight marks the first when something is typed, which has no way to be told that more came later.
+    list.querySelector("[data-action]")?.setAttribute("data-selected", "true");
+    store.updateState((state) => ({ ...state, selected: 0 }));
+  }, [found]);
 }
 
 function matching({ group, actions }: SpotlightActionGroupData, query: string): SpotlightActionGroupData[] {

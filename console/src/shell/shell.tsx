@@ -1,6 +1,5 @@
 import { AppShell, Box, Burger, Button, Group, Image, NavLink, ScrollArea, Text } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
-import { spotlight } from "@mantine/spotlight";
 import { IconSearch } from "@tabler/icons-react";
 import { Suspense } from "react";
 import { useTranslation } from "react-i18next";
@@ -10,7 +9,7 @@ import { useMe } from "../session.tsx";
 import { AccountMenu } from "./account-menu.tsx";
 import { Live } from "./live/live.tsx";
 import { NoticeBell } from "./notice-bell.tsx";
-import { Palette } from "./palette.tsx";
+import { openPalette, Palette } from "./palette.tsx";
 import { type Place, placeGroups } from "./places.ts";
 import { Unreachable } from "./unreachable.tsx";
 
@@ -46,7 +45,7 @@ export function Shell() {
             variant="default"
             size="xs"
             leftSection={<IconSearch size={14} aria-hidden />}
-            onClick={spotlight.open}
+            onClick={openPalette}
           >
             {t("nav.search")}
           </Button>

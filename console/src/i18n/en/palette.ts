@@ -12,5 +12,5 @@ export const palette = {
   light: "Use the light appearance",
   record: "Backup #{{id}}",
   searching: "Searching…",
-  hint: "Names by how they begin; a backup by its number, such as #42",
+  hint: "A part of a name, of old ones the beginning; a backup by its number, such as #42",
 };

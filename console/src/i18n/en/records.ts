@@ -22,7 +22,7 @@ export const records = {
   runs_other: "{{count}} runs",
   emptyTitle: "No backups yet",
   emptyText:
-    "A backup appears here as soon as a task runs: by its schedule, or when you press “Run now” on it.",
+    "A backup appears here as soon as a task runs: by its schedule, or when you press “Back up now” on it.",
   noneFitsTitle: "No backup fits",
   noneFitsText: "Nothing matches all of these filters. Take one of them back.",
 };

@@ -11,6 +11,8 @@ export const restores = {
   everything: "everything",
   paths_one: "{{count, number}} path",
   paths_other: "{{count, number}} paths",
+  databases_one: "{{count, number}} database",
+  databases_other: "{{count, number}} databases",
   dryRun: "dry run",
   restored: "Restored",
   conflict: "What exists",
@@ -20,6 +22,10 @@ export const restores = {
   emptyTitle: "Nothing was restored yet",
   emptyText:
     "Open a backup and press “Restore”. Trying it now costs less than learning it when it is needed.",
+  filters: "Filter the restores",
+  noneMatchesTitle: "No restore matches",
+  noneMatchesText:
+    "No restore fits all of these filters. Of a task, only restores from backups that are still there are found.",
   cancelTitle: "Stop this restore?",
   cancelText: "What was restored so far stays where it is.",
   failedTitle: "This restore failed",

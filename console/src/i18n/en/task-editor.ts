@@ -86,6 +86,7 @@ export const taskEditor = {
   oplog: "What is written meanwhile, too",
   oplogHint: "For replica sets, with all databases: everything is of one moment.",
   preview: "See what would be read",
+  noNodeToAsk: "Only one node can be asked, and none is chosen above.",
   previewHint: "Asks the node; nothing is backed up.",
   previewFound_one: "{{count, number}} entry would be read",
   previewFound_other: "{{count, number}} entries would be read",

@@ -38,6 +38,8 @@ export const wizard = {
   oldName: "In the backup",
   newName: "New name",
   addName: "Add a name",
+  renameHalf: "Give each both names, or take it back.",
+  renameNotChosen: "{{name}} is not among the databases chosen before.",
   conflict: "If something is there already",
   fail: "Stop and write nothing",
   failHint: "The safe choice: it is looked for first, and nothing is written when anything is in the way.",

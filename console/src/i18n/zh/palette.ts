@@ -14,5 +14,5 @@ export const palette: Messages["palette"] = {
   light: "使用浅色外观",
   record: "备份 #{{id}}",
   searching: "正在搜索……",
-  hint: "按名称开头查找；按编号查找备份，例如 #42",
+  hint: "按名称中的任意部分查找（较早的需输入开头）；按编号查找备份，例如 #42",
 };

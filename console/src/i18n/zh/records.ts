@@ -23,7 +23,7 @@ export const records: Messages["records"] = {
   runs_one: "{{count}} 次",
   runs_other: "{{count}} 次",
   emptyTitle: "还没有备份",
-  emptyText: "任务按计划运行，或在任务上点击“立即运行”后，备份就会出现在这里。",
+  emptyText: "任务按计划运行，或在任务上点击“立即备份”后，备份就会出现在这里。",
   noneFitsTitle: "没有符合条件的备份",
   noneFitsText: "没有记录同时满足这些筛选条件，请去掉其中一项。",
 };

@@ -84,6 +84,7 @@ export const taskEditor: Messages["taskEditor"] = {
   oplog: "包括备份期间的写入",
   oplogHint: "适用于副本集且备份全部数据库：所有数据处于同一时刻。",
   preview: "查看将读取的内容",
+  noNodeToAsk: "只能向一个节点查询，而上方尚未选择节点。",
   previewHint: "向节点查询，不会进行备份。",
   previewFound_one: "将读取 {{count, number}} 项",
   previewFound_other: "将读取 {{count, number}} 项",

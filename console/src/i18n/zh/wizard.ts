@@ -39,6 +39,8 @@ export const wizard: Messages["wizard"] = {
   oldName: "备份中的名称",
   newName: "新名称",
   addName: "添加名称",
+  renameHalf: "每一行都要填写两个名称，或删除该行。",
+  renameNotChosen: "{{name}} 不在之前选择的数据库中。",
   conflict: "如果已存在同名内容",
   fail: "停止，不写入任何内容",
   failHint: "最安全：先检查，只要有任何冲突就什么都不写。",

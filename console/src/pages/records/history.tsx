@@ -10,10 +10,10 @@ export function RecordHistory({ recordId }: { recordId: number }) {
   return (
     <Stack gap="lg">
       <Section title={t("verifications.title")}>
-        <VerificationRows recordId={recordId} />
+        <VerificationRows query={{ recordId }} />
       </Section>
       <Section title={t("restores.title")}>
-        <RestoreRows recordId={recordId} />
+        <RestoreRows query={{ recordId }} />
       </Section>
     </Stack>
   );

@@ -67,7 +67,7 @@ export function planFor(record: RecordDetail, state: unknown): Plan {
 }
 
 /** What still has to be said, by the step that asks for it. */
-export function whatIsMissing(t: TFunction, plan: Plan): Missing {
+export function whatIsMissing(t: TFunction, record: RecordDetail, plan: Plan): Missing {
   const { scope, paths, databases, nodeId, place, folder } = plan;
   const isNothing = scope === "chosen" && paths.length === 0 && databases.length === 0;
   const isNoPath = place === "folder" && !/^\/|^[A-Za-z]:[\\/]/.test(folder.trim());
@@ -77,14 +77,26 @@ export function whatIsMissing(t: TFunction, plan: Plan): Missing {
       ? { where: t("wizard.nodeNone") }
       : isNoPath
         ? { where: t("wizard.folderNone") }
-        : {}),
+        : toServer(record, plan)
+          ? wrongRename(t, plan)
+          : {}),
   };
+}
+
+const toServer = (record: RecordDetail, { place }: Plan): boolean =>
+  isDatabaseServer(record) && place === "original";
+
+/** A new name that would not be used is no small thing: the database would be restored over the one of its own name. */
+function wrongRename(t: TFunction, { scope, databases, renames }: Plan): Missing {
+  if (renames.some(({ from, to }) => (from === "") !== (to === ""))) return { where: t("wizard.renameHalf") };
+  const others = scope === "whole" ? [] : renames.filter(({ from }) => from && !databases.includes(from));
+  return others[0] ? { where: t("wizard.renameNotChosen", { name: others[0].from }) } : {};
 }
 
 /** The plan as the master takes it. */
 export function bodyOf(record: RecordDetail, plan: Plan, dryRun: boolean): Body {
   const { scope, paths, databases, nodeId, targetId, place, folder, renames, conflict } = plan;
-  const toServer = isDatabaseServer(record) && place === "original";
+  const isToServer = toServer(record, plan);
   return {
     ...(nodeId === null ? {} : { nodeId }),
     ...(targetId === null ? {} : { targetId }),
@@ -93,8 +105,8 @@ export function bodyOf(record: RecordDetail, plan: Plan, dryRun: boolean): Body 
     conflict,
     identityFile: plan.identityFile.trim() || null,
     options: {
-      databases: toServer && scope === "chosen" ? databases : null,
-      renameDatabases: toServer
+      databases: isToServer && scope === "chosen" ? databases : null,
+      renameDatabases: isToServer
         ? Object.fromEntries(renames.filter(({ from, to }) => from && to).map(({ from, to }) => [from, to]))
         : {},
       owners: plan.owners,

@@ -51,7 +51,12 @@ export function Where({ record, plan, change, missing }: StepProps) {
         />
       ) : null}
       {plan.place === "original" && isServer ? (
-        <Renames renames={plan.renames} onChange={(renames) => change({ renames })} />
+        <Renames
+          names={namesIn(record, plan)}
+          renames={plan.renames}
+          onChange={(renames) => change({ renames })}
+          error={plan.nodeId === null ? undefined : missing.where}
+        />
       ) : null}
       <Select
         label={t("wizard.copyFrom")}
@@ -120,8 +125,22 @@ function Folder({ nodeId, value, onChange, error }: FolderProps) {
 
 type Rename = { from: string; to: string };
 
-function Renames({ renames, onChange }: { renames: Rename[]; onChange(renames: Rename[]): void }) {
+/** Databases that are to be restored, as far as that is known without opening the backup. */
+function namesIn({ source }: StepProps["record"], { scope, databases }: StepProps["plan"]): string[] {
+  if (scope === "chosen") return databases;
+  return source && "databases" in source ? source.databases : [];
+}
+
+type RenamesProps = {
+  names: string[];
+  renames: Rename[];
+  onChange(renames: Rename[]): void;
+  error: string | undefined;
+};
+
+function Renames({ names, renames, onChange, error }: RenamesProps) {
   const { t } = useTranslation();
+  const next = names.find((name) => !renames.some(({ from }) => from === name)) ?? "";
   const set = (at: number, changes: Partial<Rename>) =>
     onChange(renames.map((one, index) => (index === at ? { ...one, ...changes } : one)));
   return (
@@ -155,12 +174,17 @@ function Renames({ renames, onChange }: { renames: Rename[]; onChange(renames: R
           </ActionIcon>
         </Group>
       ))}
+      {error ? (
+        <Text size="sm" c="var(--mantine-color-error)" role="alert">
+          {error}
+        </Text>
+      ) : null}
       <Button
         variant="default"
         size="xs"
         w="fit-content"
         leftSection={<IconPlus size={14} aria-hidden />}
-        onClick={() => onChange([...renames, { from: "", to: "" }])}
+        onClick={() => onChange([...renames, { from: next, to: "" }])}
       >
         {t("wizard.addName")}
       </Button>

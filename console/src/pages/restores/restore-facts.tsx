@@ -10,19 +10,23 @@ import { When } from "../../components/when.tsx";
 import { conflictWords } from "./conflict-words.ts";
 
 type Restore = z.output<typeof adminApi.getRestore.reply>;
-const SHOWN_PATHS = 50;
+const SHOWN_NAMES = 50;
 
 /** What a restore was asked to do, and what it did. */
 export function RestoreFacts({ restore }: { restore: Restore }) {
   const { t, i18n } = useTranslation();
-  const { destination, selectedPaths, conflict, identityFile, entries, bytes, startedAt, finishedAt } =
-    restore;
+  const { destination, conflict, identityFile, entries, bytes, startedAt, finishedAt } = restore;
+  const renames = Object.entries(restore.renameDatabases);
   return (
     <Section title={t("common.details")}>
       <Facts
         items={[
           { label: t("restores.where"), value: destination ?? t("restores.originalPlace") },
-          { label: t("restores.what"), value: <What paths={selectedPaths} /> },
+          { label: t("restores.what"), value: <What names={restore.selectedPaths ?? restore.databases} /> },
+          {
+            label: t("wizard.rename"),
+            value: renames.length === 0 ? null : renames.map(([from, to]) => `${from} → ${to}`).join(", "),
+          },
           { label: t("restores.conflict"), value: conflictWords(t)[conflict] },
           { label: t("restores.identityFile"), value: identityFile },
           {
@@ -43,19 +47,20 @@ export function RestoreFacts({ restore }: { restore: Restore }) {
   );
 }
 
-function What({ paths }: { paths: string[] | null }) {
+/** Paths, or databases by their names in the backup. */
+function What({ names }: { names: string[] | null }) {
   const { t } = useTranslation();
-  if (paths === null) return t("restores.everything");
+  if (names === null) return t("restores.everything");
   return (
     <Stack gap={2}>
-      {paths.slice(0, SHOWN_PATHS).map((path) => (
-        <Text key={path} size="xs" ff="monospace">
-          {path}
+      {names.slice(0, SHOWN_NAMES).map((name) => (
+        <Text key={name} size="xs" ff="monospace">
+          {name}
         </Text>
       ))}
-      {paths.length > SHOWN_PATHS ? (
+      {names.length > SHOWN_NAMES ? (
         <Text size="xs" c="dimmed">
-          {t("restores.paths", { count: paths.length })}
+          {t("restores.fateCount", { count: names.length })}
         </Text>
       ) : null}
     </Stack>

@@ -1,5 +1,6 @@
 import { Anchor, Badge, Group, Stack, Text } from "@mantine/core";
 import { IconRotateClockwise } from "@tabler/icons-react";
+import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import type { z } from "zod";
@@ -12,23 +13,33 @@ import { StatusBadge } from "../../components/status-badge.tsx";
 import { When } from "../../components/when.tsx";
 
 type Restore = z.output<typeof adminApi.listRestores.reply>["items"][number];
+export type RestoreQuery = z.input<typeof adminApi.listRestores.query>;
+
+type Props = {
+  /** What they are narrowed to. */
+  query: RestoreQuery;
+  /** What is said when there are none; by default that nothing was restored yet. */
+  none?: ReactNode;
+};
 
 /** Restores, newest first, of all backups or of one. */
-export function RestoreRows({ recordId }: { recordId?: number }) {
+export function RestoreRows({ query, none }: Props) {
   const { t } = useTranslation();
-  const pages = usePages(adminApi.listRestores, { recordId });
+  const pages = usePages(adminApi.listRestores, query);
   return (
     <PagedRows
       caption={t("restores.title")}
-      columns={useColumns(recordId === undefined)}
+      columns={useColumns(query.recordId === undefined)}
       keyOf={({ id }) => id}
       pages={pages}
       empty={
-        <EmptyState
-          icon={IconRotateClockwise}
-          title={t("restores.emptyTitle")}
-          text={t("restores.emptyText")}
-        />
+        none ?? (
+          <EmptyState
+            icon={IconRotateClockwise}
+            title={t("restores.emptyTitle")}
+            text={t("restores.emptyText")}
+          />
+        )
       }
     />
   );
@@ -36,8 +47,11 @@ export function RestoreRows({ recordId }: { recordId?: number }) {
 
 function useColumns(ofAll: boolean): Column<Restore>[] {
   const { t } = useTranslation();
-  const what = ({ selectedPaths }: Restore) =>
-    selectedPaths === null ? t("restores.everything") : t("restores.paths", { count: selectedPaths.length });
+  const what = ({ selectedPaths, databases }: Restore) => {
+    if (databases !== null) return t("restores.databases", { count: databases.length });
+    if (selectedPaths !== null) return t("restores.paths", { count: selectedPaths.length });
+    return t("restores.everything");
+  };
   return [
     {
       label: t("restores.title"),

@@ -85,11 +85,12 @@ function Editor({ task, initial, draft: draftName }: Props) {
   const { t } = useTranslation();
   const navigate = useNavigate();
   const draft = useDraft(draftName);
+  const secretsSet = task?.secretsSet ?? [];
   // What others change meanwhile must not change what is being typed.
   const start = useRef({ initial, left: draft.left }).current;
   const form = useNewTaskForm({
     initialValues: start.initial,
-    validate: (values) => missingOf(values, t),
+    validate: (values) => missingOf(values, secretsSet, t),
   });
   const save = useSave(task?.id ?? null);
   const isSaved = useRef(false);
@@ -110,7 +111,6 @@ function Editor({ task, initial, draft: draftName }: Props) {
       showFirstError();
     }
   };
-  const secretsSet = task?.secretsSet ?? [];
   const taskId = task?.id ?? null;
   const isAtField = Object.keys(form.errors).length > 0;
   return (

@@ -1,5 +1,6 @@
 import { Anchor } from "@mantine/core";
 import { IconShieldCheck } from "@tabler/icons-react";
+import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import type { z } from "zod";
@@ -12,23 +13,33 @@ import { When } from "../../components/when.tsx";
 import { VerifiedMark } from "../records/verified-mark.tsx";
 
 type Verification = z.output<typeof adminApi.listVerifications.reply>["items"][number];
+export type VerificationQuery = z.input<typeof adminApi.listVerifications.query>;
+
+type Props = {
+  /** What they are narrowed to. */
+  query: VerificationQuery;
+  /** What is said when there are none; by default that nothing was verified yet. */
+  none?: ReactNode;
+};
 
 /** Verifications, newest first, of all backups or of one. */
-export function VerificationRows({ recordId }: { recordId?: number }) {
+export function VerificationRows({ query, none }: Props) {
   const { t } = useTranslation();
-  const pages = usePages(adminApi.listVerifications, { recordId });
+  const pages = usePages(adminApi.listVerifications, query);
   return (
     <PagedRows
       caption={t("verifications.title")}
-      columns={useColumns(recordId === undefined)}
+      columns={useColumns(query.recordId === undefined)}
       keyOf={({ id }) => id}
       pages={pages}
       empty={
-        <EmptyState
-          icon={IconShieldCheck}
-          title={t("verifications.emptyTitle")}
-          text={t("verifications.emptyText")}
-        />
+        none ?? (
+          <EmptyState
+            icon={IconShieldCheck}
+            title={t("verifications.emptyTitle")}
+            text={t("verifications.emptyText")}
+          />
+        )
       }
     />
   );

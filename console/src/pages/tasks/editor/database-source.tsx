@@ -12,6 +12,7 @@ export function DatabaseSource({ kind, taskId, isPasswordSet }: Props) {
   const { t } = useTranslation();
   const form = useTaskForm();
   const at = `sources.${kind}` as const;
+  const { host, port, user } = form.values.sources[kind];
   return (
     <>
       <SimpleGrid cols={{ base: 1, xs: 2 }}>
@@ -48,7 +49,12 @@ export function DatabaseSource({ kind, taskId, isPasswordSet }: Props) {
           <Text size="sm">{t("taskEditor.saphanaHint")}</Text>
         </Alert>
       ) : null}
-      <FoundDatabases kind={kind} taskId={taskId} />
+      <FoundDatabases
+        // What was found on one server says nothing of another.
+        key={[form.values.nodeId, host, port, user].join(" ")}
+        kind={kind}
+        taskId={taskId}
+      />
       <TagsInput
         label={t("taskEditor.excludeDatabases")}
         acceptValueOnBlur

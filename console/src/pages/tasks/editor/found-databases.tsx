@@ -18,6 +18,7 @@ export function FoundDatabases({ kind, taskId }: { kind: Kind; taskId: number | 
   const form = useTaskForm();
   const ask = useChange(adminApi.discoverDatabases);
   const { place, nodeId } = form.values;
+  const canAsk = place === "node" && nodeId !== null;
   const chosen = form.values.sources[kind].databases;
   const found = ask.data?.databases ?? [];
   const look = () =>
@@ -44,12 +45,17 @@ export function FoundDatabases({ kind, taskId }: { kind: Kind; taskId: number | 
         size="compact-sm"
         w="fit-content"
         leftSection={<IconDatabaseSearch size={16} aria-hidden />}
-        disabled={place !== "node" || nodeId === null}
+        disabled={!canAsk}
         loading={ask.isPending}
         onClick={look}
       >
         {t("taskEditor.findDatabases")}
       </Button>
+      {canAsk ? null : (
+        <Text size="xs" c="dimmed">
+          {t("taskEditor.noNodeToAsk")}
+        </Text>
+      )}
       <ErrorNotice error={ask.error} />
       {ask.isSuccess && found.length === 0 ? <Text size="sm">{t("taskEditor.noDatabases")}</Text> : null}
       {found.length > 0 ? (

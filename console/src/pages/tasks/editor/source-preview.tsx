@@ -17,6 +17,7 @@ export function SourcePreview({ taskId }: { taskId: number | null }) {
   const form = useTaskForm();
   const ask = useChange(adminApi.previewSource);
   const { place, nodeId } = form.values;
+  const canAsk = place === "node" && nodeId !== null;
   const look = () => {
     const secrets = secretsOf(form.values);
     const body = {
@@ -34,14 +35,14 @@ export function SourcePreview({ taskId }: { taskId: number | null }) {
           variant="default"
           size="xs"
           leftSection={<IconEye size={16} aria-hidden />}
-          disabled={place !== "node" || nodeId === null}
+          disabled={!canAsk}
           loading={ask.isPending}
           onClick={look}
         >
           {t("taskEditor.preview")}
         </Button>
         <Text size="xs" c="dimmed">
-          {t("taskEditor.previewHint")}
+          {canAsk ? t("taskEditor.previewHint") : t("taskEditor.noNodeToAsk")}
         </Text>
       </Group>
       <ErrorNotice error={ask.error} />

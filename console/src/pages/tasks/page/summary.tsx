@@ -10,13 +10,15 @@ import { When } from "../../../components/when.tsx";
 import { useRetentionWords } from "../retention-words.ts";
 import type { TaskDetail } from "../task.ts";
 
+const moments = ["before", "afterSuccess", "afterFailure", "afterAlways"] as const;
+
 /** What a task is set to do, and what is known of how well it does it. */
 export function Summary({ task }: { task: TaskDetail }) {
   const { t, i18n } = useTranslation();
   const retentionWords = useRetentionWords();
   const { recent, hooks, retention } = task;
   const percent = new Intl.NumberFormat(i18n.language, { style: "percent" });
-  const hookNames = Object.entries(hooks ?? {}).filter(([when, name]) => name && when !== "ifBeforeFails");
+  const chosenHooks = moments.filter((moment) => hooks?.[moment]);
   return (
     <Facts
       items={[
@@ -31,7 +33,12 @@ export function Summary({ task }: { task: TaskDetail }) {
         { label: t("taskEditor.verification"), value: <Verification task={task} /> },
         {
           label: t("taskEditor.hooks"),
-          value: hookNames.length === 0 ? null : hookNames.map(([, name]) => name).join(", "),
+          value:
+            chosenHooks.length === 0
+              ? null
+              : chosenHooks
+                  .map((moment) => `${t(`taskEditor.hook_${moment}`)}: ${hooks?.[moment]}`)
+                  .join(" · "),
         },
         {
           label: t("taskPage.recent"),
