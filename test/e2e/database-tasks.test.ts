@@ -6,7 +6,7 @@ import { type DatabaseServer, startPostgres } from "../fakes/database-servers.ts
 import { testWith } from "../needs.ts";
 import { startConfigured } from "./configured-agent.ts";
 import type { Machine } from "./machine.ts";
-import { TEST_MS } from "./until.ts";
+import { TEST_MS, until } from "./until.ts";
 import { startWorld, type World } from "./world.ts";
 
 let world: World;
