@@ -14,6 +14,7 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { build } from "esbuild";
 import { mallocFor, streamingArguments } from "../agent-cli/jobs/job-process.ts";
+import { packersOf } from "../agent-cli/pipeline/packers.ts";
 import { type Cost, measure } from "./measure.ts";
 import { startS3rver } from "./s3-server.ts";
 import { machine, percentile } from "./statistics.ts";
@@ -30,6 +31,8 @@ const own = (options: Record<string, unknown>) => (tree: string) => ({
   script: `"$NODE" ${streamingArguments.join(" ")} "$ONCE" "$TREE" "$OPTIONS"`,
   env: {
     ...mallocFor("backup"),
+    // As the agent has it for a backup that goes over the network.
+    UV_THREADPOOL_SIZE: String(packersOf(null)),
     NODE: process.execPath,
     ONCE: once,
     TREE: tree,

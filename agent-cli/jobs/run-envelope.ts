@@ -47,14 +47,12 @@ function start(job: Job): ChildProcess {
   const { BACKUPX_AGENT_TOKEN: _token, BACKUPX_AGENT_CODE: _code, ...env } = process.env;
   const isDifferential = job.kind === "backup" && job.spec.base !== null;
   return fork(fileURLToPath(new URL("./job.js", import.meta.url)), [], {
-    env: { ...mallocFor(job.kind), ...poolFor(threadsOf(job)), ...env },
+    env: { ...mallocFor(job.kind), ...poolFor(job), ...env },
     execArgv: argumentsFor(job.kind, isDifferential),
     detached: true,
     stdio: ["ignore", "ignore", "pipe", "ipc"],
   });
 }
-
-const threadsOf = (job: Job): number | null => (job.kind === "backup" ? job.spec.pipeline.threads : null);
 
 type Ending = Extract<FromChild, { type: "done" | "failed" }>;
 

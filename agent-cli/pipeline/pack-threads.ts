@@ -1,10 +1,10 @@
-import { availableParallelism } from "node:os";
 import { SHARE_ENV, Worker } from "node:worker_threads";
 import type { ComparedSegment, CompareSettings } from "../sources/compare-segment.ts";
 import { favourFeeder } from "./favour-feeder.ts";
 import { checkedLevel, type FrameEncoder, frameEncoder } from "./frame-encoder.ts";
 import type { Segment } from "./index-entries.ts";
 import type { Answer, Ask, Frame, RequestKind, Requests } from "./pack-requests.ts";
+import { packersOf } from "./packers.ts";
 import type { Compression } from "./pipeline.ts";
 import { SlabPool } from "./slabs.ts";
 import { threadEntry } from "./thread-entry.ts";
@@ -17,9 +17,6 @@ type PackSettings = {
   threads: number | null;
   compare: CompareSettings | null;
 };
-
-/** Node compresses on four threads, however many cores there are; the task may ask for more. */
-const mostByDefault = 4;
 
 /** Threads that wait for a disk leave the processor to others. */
 const leastReaders = 4;
@@ -46,7 +43,7 @@ export class PackThreads {
 
   constructor({ compression, level, threads, compare }: PackSettings) {
     this.compression = compression;
-    this.#most = threads ?? Math.min(availableParallelism(), mostByDefault);
+    this.#most = packersOf(threads);
     this.#mostReaders = threads ?? Math.max(this.#most, leastReaders);
     this.#level = compression === "none" ? null : checkedLevel(compression, level);
     this.#compare = compare;
