@@ -1,4 +1,4 @@
-import type { BigIntStats, Dirent } from "node:fs";
+import type { BigIntStats } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { IndexEntry } from "../pipeline/archive-index.ts";
 import type { IndexEntries, PackedSegment, Segment } from "../pipeline/index-entries.ts";
@@ -11,6 +11,7 @@ import {
   join,
   type Level,
   lstatOf,
+  type Named,
   readLevel,
   statOf,
   type WalkOptions,
@@ -188,24 +189,23 @@ export class BaseWalk {
 
   *#rest(level: Level): Generator<Step> {
     for (; level.next < level.entries.length; level.next += 1) {
-      yield* this.#new(level, level.entries[level.next] as Dirent<Buffer>);
+      yield* this.#new(level, level.entries[level.next] as Named);
     }
   }
 
   /** Goes on to the name that the path ends with, past new ones; null when it is not there any more. */
-  *#nameIn(level: Level, path: Buffer): Generator<Step, Dirent<Buffer> | null> {
-    const name = path.subarray(prefixBytes(level.path));
+  *#nameIn(level: Level, path: Buffer): Generator<Step, Named | null> {
+    const name = path.toString("latin1", prefixBytes(level.path));
     for (let there = level.entries[level.next]; there; there = level.entries[level.next]) {
-      const order = Buffer.compare(there.name, name);
-      if (order > 0) return null;
+      if (there.name > name) return null;
       level.next += 1;
-      if (order === 0) return there;
+      if (there.name === name) return there;
       yield* this.#new(level, there);
     }
     return null;
   }
 
-  *#new(level: Level, there: Dirent<Buffer>): Generator<Step> {
+  *#new(level: Level, there: Named): Generator<Step> {
     const path = join(level.path, there.name);
     const isDirectory = there.isDirectory();
     if (this.#isLeftOut(path, isDirectory)) return;

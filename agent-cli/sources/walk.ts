@@ -16,8 +16,11 @@ export type WalkOptions = {
   warnings: Warned;
 };
 
-/** A directory that is being walked through, with its names in their order. */
-export type Level = { path: Buffer; entries: Dirent<Buffer>[]; next: number; device: bigint };
+/** What is in a directory. Its name has a character for each byte, which costs less than small buffers do. */
+export type Named = Pick<Dirent<string>, "name" | "isDirectory" | "isFile">;
+
+/** A directory that is being walked through, with its names in the order of their bytes. */
+export type Level = { path: Buffer; entries: Named[]; next: number; device: bigint };
 
 /**
  * Yields everything below the given paths, each path once and before what is in it, in a stable order; never follows a
@@ -119,12 +122,25 @@ export function directoryStat(path: Buffer, warnings: Warned): BigIntStats | nul
 export function readLevel(path: Buffer, stat: BigIntStats, warnings: Warned): Level {
   const level: Level = { path, entries: [], next: 0, device: stat.dev };
   try {
-    level.entries = readdirSync(path, { withFileTypes: true, encoding: "buffer" });
-    level.entries.sort((a, b) => Buffer.compare(a.name, b.name));
+    level.entries = namesIn(path).sort((a, b) => (a.name < b.name ? -1 : 1));
   } catch (error) {
     warnings.add(path, `what is in this directory was skipped: ${vanishedOr(error)}`);
   }
   return level;
+}
+
+function namesIn(path: Buffer): Named[] {
+  try {
+    return readdirSync(path, { withFileTypes: true, encoding: "latin1" });
+  } catch (error) {
+    // Some file systems do not tell types along with names, and Node then cannot put such names behind such a path.
+    if (errorCode(error) !== "ERR_INVALID_ARG_TYPE") throw error;
+    return readdirSync(path, { withFileTypes: true, encoding: "buffer" }).map((entry) => ({
+      name: entry.name.toString("latin1"),
+      isDirectory: () => entry.isDirectory(),
+      isFile: () => entry.isFile(),
+    }));
+  }
 }
 
 /** Words for a file that cannot be had, the same wherever that is noticed. */
@@ -135,10 +151,15 @@ export function vanishedOr(error: unknown): string {
   return `skipped: ${code}`;
 }
 
-const slash = Buffer.from("/");
+const slash = 0x2f;
 
-export function join(parent: Buffer, name: Buffer): Buffer {
-  return parent.length === 1 ? Buffer.concat([parent, name]) : Buffer.concat([parent, slash, name]);
+export function join(parent: Buffer, name: string): Buffer {
+  const prefix = parent.length === 1 ? 1 : parent.length + 1;
+  const path = Buffer.allocUnsafe(prefix + name.length);
+  path.set(parent);
+  path[prefix - 1] = slash;
+  path.write(name, prefix, "latin1");
+  return path;
 }
 
 export const identity = (stat: BigIntStats): string => `${stat.dev}:${stat.ino}`;
