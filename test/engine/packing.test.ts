@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   appendFileSync,
@@ -6,11 +7,12 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { basename, join } from "node:path";
 import { crc32 } from "node:zlib";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { readArchiveIndex } from "../../agent-cli/pipeline/archive-index.ts";
 import { decompress } from "../../agent-cli/pipeline/frames.ts";
 import { PackThreads } from "../../agent-cli/pipeline/pack-threads.ts";
@@ -21,6 +23,7 @@ import { FilePacker } from "../../agent-cli/sources/file-packer.ts";
 import { HardLinks } from "../../agent-cli/sources/hard-links.ts";
 import { newTally } from "../../agent-cli/sources/source.ts";
 import type { MemoryStorage } from "../fakes/memory-storage.ts";
+import { testWith } from "../needs.ts";
 import { expectSameTree, key, world } from "./world.ts";
 
 const text = (bytes: number, seed: string) => Buffer.alloc(bytes, `${seed} and more of it, `);
@@ -234,3 +237,27 @@ test.runIf(process.platform === "linux")(
     expect(workers()).toBe(before);
   },
 );
+
+describe.runIf(process.getuid?.() === 0)("a file system that tells no types along with names", () => {
+  testWith(["mkfs.ext4", "mount"], "is backed up whole, names that are no text included", async () => {
+    const { root, source, backup, restore, destination } = world();
+    const image = join(root, "image");
+    execFileSync("dd", ["if=/dev/zero", `of=${image}`, "bs=1M", "count=8"], { stdio: "ignore" });
+    execFileSync("mkfs.ext4", ["-q", "-O", "^filetype", image]);
+    execFileSync("mount", ["-o", "loop", image, source]);
+    try {
+      mkdirSync(join(source, "deep"));
+      writeFileSync(
+        Buffer.concat([Buffer.from(`${source}/deep/`), Buffer.from([0xff, 0x0a, 0x41])]),
+        "content",
+      );
+      symlinkSync("nowhere", join(source, "dangling"));
+      const { warningCount } = await backup();
+      expect(warningCount).toBe(0);
+      await restore();
+      expectSameTree(source, join(destination, source));
+    } finally {
+      execFileSync("umount", [source]);
+    }
+  });
+});
