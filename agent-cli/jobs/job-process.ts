@@ -26,22 +26,28 @@ export const mallocFor = (kind: Job["kind"]): Record<string, string> =>
 
 /**
  * How many threads Node keeps for compressing and for files, which it must be told before it starts: four unless it is.
- * While a backup of files goes over the network, they have nothing but frames to do, and more of them than are to work at
- * once would only push each other's frames out of the processors' caches: 3 % of the time. Whoever reads or writes
- * files by way of them needs some that are not busy with a frame.
+ * A backup of files has little but frames for them, and more than are to work at once only push each other's frames
+ * out of the processors' caches, which is 3 % of its time. One more is there for writing to a disk of this machine: it would
+ * wait behind frames.
  */
 export function poolFor(job: Job): Record<string, string> {
-  const threads = job.kind === "backup" ? job.spec.pipeline.threads : null;
-  if (isNothingButFrames(job)) return { UV_THREADPOOL_SIZE: String(packersOf(threads)) };
-  return threads === null ? {} : { UV_THREADPOOL_SIZE: String(Math.max(4, threads)) };
+  const packing = packingOf(job);
+  if (packing === null) return {};
+  const { threads, isOfFiles, hasLocalTarget } = packing;
+  const packers = packersOf(threads);
+  const size = isOfFiles ? packers + (hasLocalTarget ? 1 : 0) : Math.max(4, packers);
+  return { UV_THREADPOOL_SIZE: String(size) };
 }
 
-function isNothingButFrames(job: Job): boolean {
+function packingOf(job: Job) {
   if (job.kind === "backup") {
-    const { source, targets } = job.spec;
-    return source.type === "file" && targets.every(({ type }) => type !== "local_disk");
+    const { source, targets, pipeline } = job.spec;
+    const hasLocalTarget = targets.some(({ type }) => type === "local_disk");
+    return { threads: pipeline.threads, isOfFiles: source.type === "file", hasLocalTarget };
   }
-  return job.kind === "backup_once" && job.source.type === "file" && job.target.targetType !== "local_disk";
+  if (job.kind !== "backup_once") return null;
+  const hasLocalTarget = job.target.targetType === "local_disk";
+  return { threads: job.pipeline.threads ?? null, isOfFiles: job.source.type === "file", hasLocalTarget };
 }
 
 /** A small young generation keeps a process small. */
