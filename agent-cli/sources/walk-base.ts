@@ -12,6 +12,7 @@ import {
   type Level,
   lstatOf,
   type Named,
+  prefixBytes,
   readLevel,
   statOf,
   type WalkOptions,
@@ -225,9 +226,6 @@ export class BaseWalk {
 }
 
 const slash = 47;
-
-/** Bytes before the names of what is in a directory. */
-const prefixBytes = (directory: Buffer): number => (directory.length === 1 ? 1 : directory.length + 1);
 
 const isBelow = (path: Buffer, directory: Buffer): boolean =>
   directory.length === 1

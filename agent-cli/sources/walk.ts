@@ -153,8 +153,11 @@ export function vanishedOr(error: unknown): string {
 
 const slash = 0x2f;
 
+/** Bytes before the names of what is in a directory. */
+export const prefixBytes = (directory: Buffer): number => (directory.length === 1 ? 1 : directory.length + 1);
+
 export function join(parent: Buffer, name: string): Buffer {
-  const prefix = parent.length === 1 ? 1 : parent.length + 1;
+  const prefix = prefixBytes(parent);
   const path = Buffer.allocUnsafe(prefix + name.length);
   path.set(parent);
   path[prefix - 1] = slash;
