@@ -24,7 +24,7 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { argumentsFor, mallocFor } from "../agent-cli/jobs/job-process.ts";
+import { jobArguments, mallocFor } from "../agent-cli/jobs/job-process.ts";
 import { objects } from "../protocol/index.ts";
 import { agentFile, buildAgent } from "./built-agent.ts";
 import { type Cost, measure } from "./measure.ts";
@@ -158,7 +158,7 @@ async function backUp(
   const startedAt = performance.now();
   const child = fork(JOB, [], {
     env: { ...mallocFor("backup"), ...process.env },
-    execArgv: argumentsFor("backup", base !== null),
+    execArgv: jobArguments,
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });
   let made: Made | null = null;

@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runBackup } from "../agent-cli/pipeline/backup.ts";
-import { s3 } from "../agent-cli/storage/s3.ts";
+import type { S3Config } from "../agent-cli/storage/s3.ts";
+import type { Storage } from "../agent-cli/storage/storage.ts";
 import { discarding } from "./discarding.ts";
 
 const [tree = "", options = "{}"] = process.argv.slice(2);
@@ -11,7 +12,7 @@ const { encrypted = false, s3: place, ...asked } = JSON.parse(options);
 const workDir = mkdtempSync(join(tmpdir(), "pack-once-"));
 // A public key that nobody has the other half of.
 const recipients = ["age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"];
-const storage = place ? s3(place) : discarding();
+const storage = place ? await uploadingTo(place) : discarding();
 try {
   const { entries, sizeBytes, warningCount } = await runBackup({
     source: { type: "file", paths: [tree], excludes: [], oneFileSystem: false },
@@ -31,4 +32,10 @@ try {
   console.error(`peak ${peak} MiB, ${entries} entries, ${sizeBytes} bytes, ${warningCount} warnings`);
 } finally {
   rmSync(workDir, { recursive: true, force: true });
+}
+
+/** As a job has it: what speaks to the network is loaded only where it is needed. */
+async function uploadingTo(config: S3Config): Promise<Storage> {
+  const { s3 } = await import("../agent-cli/storage/s3.ts");
+  return s3(config);
 }

@@ -13,7 +13,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { build } from "esbuild";
-import { mallocFor, streamingArguments } from "../agent-cli/jobs/job-process.ts";
+import { jobArguments, mallocFor } from "../agent-cli/jobs/job-process.ts";
 import { packersOf } from "../agent-cli/pipeline/packers.ts";
 import { type Cost, measure } from "./measure.ts";
 import { startS3rver } from "./s3-server.ts";
@@ -28,7 +28,7 @@ const s3 = await startS3rver();
 const bundle = mkdtempSync(join(tmpdir(), "pack-bundle-"));
 const once = join(bundle, "pack-once.js");
 const own = (options: Record<string, unknown>) => (tree: string) => ({
-  script: `"$NODE" ${streamingArguments.join(" ")} "$ONCE" "$TREE" "$OPTIONS"`,
+  script: `"$NODE" ${jobArguments.join(" ")} "$ONCE" "$TREE" "$OPTIONS"`,
   env: {
     ...mallocFor("backup"),
     // As the agent has it for a backup that goes over the network.

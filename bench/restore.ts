@@ -13,7 +13,7 @@
 import { createHash } from "node:crypto";
 import { createReadStream, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { argumentsFor, mallocFor } from "../agent-cli/jobs/job-process.ts";
+import { jobArguments, mallocFor } from "../agent-cli/jobs/job-process.ts";
 import { agentFile, buildAgent } from "./built-agent.ts";
 import { type Cost, measure } from "./measure.ts";
 import { machine, median } from "./statistics.ts";
@@ -22,7 +22,7 @@ import { type TreeName, trees } from "./trees.ts";
 const agentPath = agentFile("bin/backupx-agent.mjs");
 const agent = `${process.execPath} ${agentPath}`;
 const settings = Object.entries(mallocFor("restore")).map(([name, value]) => `${name}=${value}`);
-const asJob = `env ${settings.join(" ")} ${process.execPath} ${argumentsFor("restore", false).join(" ")} ${agentPath}`;
+const asJob = `env ${settings.join(" ")} ${process.execPath} ${jobArguments.join(" ")} ${agentPath}`;
 
 const compression = ["none", "gzip"].find((name) => process.argv.includes(`--${name}`)) ?? "zstd";
 const unpacked = {

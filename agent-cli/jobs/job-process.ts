@@ -50,30 +50,8 @@ function packingOf(job: Job) {
   return { threads: job.pipeline.threads ?? null, isOfFiles: job.source.type === "file", hasLocalTarget };
 }
 
-/** A small young generation keeps a process small. */
-const quickArguments = ["--max-semi-space-size=2", "--no-warnings"];
-
 /**
- * For jobs that stream. Their young generation is twice as large: 100,000 files are packed 5 % faster, in less memory. The old
- * generation starts large enough not to be collected whole for every few frames. A job is too short for the compiler's
- * patience. With `gc` at hand, a backup has frames freed that were sent.
- *
- * Each of the last three makes V8 refuse the compiled code that Node brings for its own modules, because it was compiled with
- * other flags. To compile it anew takes 50 ms in the process and 20 in each thread, more than a short job takes itself.
+ * A small young generation keeps a process small. More is not said to V8: what also tunes its heap or its compiler makes it
+ * refuse the compiled code that Node brings for its own modules, which costs 50 ms in the process and 30 in each thread.
  */
-export const streamingArguments = [
-  "--max-semi-space-size=4",
-  "--no-warnings",
-  "--initial-old-space-size=32",
-  "--always-sparkplug",
-  "--expose-gc",
-];
-
-const streaming: ReadonlySet<Job["kind"]> = new Set([...packing, "copy", "verify"]);
-
-/**
- * A restore streams too, but gains nothing from them: its time goes to the file system. A differential backup mostly looks
- * at files and packs few of them.
- */
-export const argumentsFor = (kind: Job["kind"], isDifferential: boolean): string[] =>
-  streaming.has(kind) && !isDifferential ? streamingArguments : quickArguments;
+export const jobArguments = ["--max-semi-space-size=2", "--no-warnings"];

@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { Progress } from "../pipeline/pipeline.ts";
 import type { FromChild, Job, JobEnvelope, JobResults } from "./job.ts";
-import { argumentsFor, mallocFor, poolFor } from "./job-process.ts";
+import { jobArguments, mallocFor, poolFor } from "./job-process.ts";
 
 const KILL_AFTER_MS = 5_000;
 const STDERR_KEPT = 4_096;
@@ -45,10 +45,9 @@ export async function runEnvelope<K extends Job["kind"]>(
 
 function start(job: Job): ChildProcess {
   const { BACKUPX_AGENT_TOKEN: _token, BACKUPX_AGENT_CODE: _code, ...env } = process.env;
-  const isDifferential = job.kind === "backup" && job.spec.base !== null;
   return fork(fileURLToPath(new URL("./job.js", import.meta.url)), [], {
     env: { ...mallocFor(job.kind), ...poolFor(job), ...env },
-    execArgv: argumentsFor(job.kind, isDifferential),
+    execArgv: jobArguments,
     detached: true,
     stdio: ["ignore", "ignore", "pipe", "ipc"],
   });

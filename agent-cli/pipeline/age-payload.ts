@@ -1,4 +1,5 @@
 import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject } from "node:crypto";
+import { release } from "./own-memory.ts";
 
 /** The payload of an age file: chunks of 64 KiB, each sealed for itself, counted, and the last one marked as the last. */
 export const chunkBytes = 64 * 1024;
@@ -25,6 +26,7 @@ export function sealRun({ key, first, tail, bytes }: ChunkRun): Buffer {
     const part = bytes.subarray(from, from + chunkBytes - (i === 0 ? tail.length : 0));
     const chunk = i === 0 && tail.length > 0 ? Buffer.concat([tail, part]) : part;
     sealInto(out, i * (chunkBytes + tagBytes), { key: secret, place: first + i, last: false, chunk });
+    if (chunk !== part) release(chunk);
     from += part.length;
   }
   return out;
@@ -46,11 +48,6 @@ function sealInto(out: Buffer, at: number, { key, place, last, chunk }: Chunk): 
   release(sealed);
   cipher.final();
   out.set(cipher.getAuthTag(), at + chunk.length);
-}
-
-/** Gives memory back at once. The collector, which sees a small object, would let some 60 MiB of it pile up first. */
-export function release({ buffer }: Uint8Array): void {
-  if (buffer instanceof ArrayBuffer && buffer.byteLength > Buffer.poolSize) buffer.transfer(0);
 }
 
 /** The content of a sealed chunk; null when it is not the very chunk that was sealed at this place. */

@@ -59,7 +59,7 @@ async function packAndUpload(job: BackupJob, threads: PackThreads): Promise<Back
     signal: job.signal,
   });
   const made: Made = { hash: createHash("sha256"), bytes: 0 };
-  const fanOut = new FanOut(job.targets, job.signal);
+  const fanOut = new FanOut(job.targets, job.signal, (piece) => threads.takeBack(piece));
   const reporter = reportEvery(job.report, () => progressOf(source.tally, made, fanOut));
   try {
     const packed = packedBytes(source, threads, indexed);
@@ -131,31 +131,21 @@ async function* packedBytes(
 /** Fails before anything is read when a recipient is none. Keys and their mathematics are loaded only here. */
 async function encryptionTo(recipients: readonly string[], threads: PackThreads) {
   threads.expectSealing();
-  const { encrypt, makeHeader } = await import("./encrypt.ts");
-  const header = await makeHeader(recipients);
+  const [{ encrypt }, { makeHeader }] = await Promise.all([
+    import("./encrypt.ts"),
+    import("./age-header.ts"),
+  ]);
+  const header = makeHeader(recipients);
   return (packed: AsyncIterable<Uint8Array>) => encrypt(packed, header, (run) => threads.seal(run));
 }
 
 async function* counted(source: AsyncIterable<Uint8Array>, made: Made): AsyncGenerator<Uint8Array> {
-  let sinceCollected = 0;
   for await (const chunk of source) {
     made.hash.update(chunk);
     made.bytes += chunk.length;
     yield chunk;
-    sinceCollected += chunk.length;
-    if (sinceCollected < collectEveryBytes) continue;
-    sinceCollected = 0;
-    collectYoung();
   }
 }
-
-/**
- * The collector sees small objects where frames are, and lets some 60 MiB of sent ones pile up. Where it can be called
- * (a job's process is started so), a look at the young objects, which takes a millisecond, frees most of them. Twice as
- * often, frames on their way to a slow target would be seen twice, count as old and stay for much longer.
- */
-const collectEveryBytes = 16 * 1024 * 1024;
-const collectYoung = () => globalThis.gc?.({ type: "minor" });
 
 function progressOf(tally: Tally, made: Made, fanOut: FanOut) {
   return {

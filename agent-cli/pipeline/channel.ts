@@ -1,10 +1,12 @@
+type Waiting = { chunk: Uint8Array; onTaken: (() => void) | undefined };
+
 /**
  * Bytes on their way from one writer to one reader, with a bound on how many may wait.
  * The reader's iteration throws what the writer gives to `fail`, so that a reader never mistakes a break for an end.
  */
 export class Channel implements AsyncIterable<Uint8Array> {
   readonly #maxWaitingBytes: number;
-  #waiting: Uint8Array[] = [];
+  #waiting: Waiting[] = [];
   #waitingBytes = 0;
   #state: "open" | "ended" | "failed" | "abandoned" = "open";
   #error: unknown;
@@ -15,10 +17,13 @@ export class Channel implements AsyncIterable<Uint8Array> {
     this.#maxWaitingBytes = maxWaitingBytes;
   }
 
-  /** Resolves when there is room for more. Bytes for a reader that is gone are dropped. */
-  async send(chunk: Uint8Array): Promise<void> {
+  /**
+   * Resolves when there is room for more. Bytes for a reader that is gone are dropped. `onTaken` is called when the reader
+   * asks for what comes next, and never when either end breaks before.
+   */
+  async send(chunk: Uint8Array, onTaken?: () => void): Promise<void> {
     if (this.#state !== "open") return;
-    this.#waiting.push(chunk);
+    this.#waiting.push({ chunk, onTaken });
     this.#waitingBytes += chunk.length;
     this.#wake();
     while (this.#state === "open" && this.#waitingBytes > this.#maxWaitingBytes) {
@@ -54,11 +59,12 @@ export class Channel implements AsyncIterable<Uint8Array> {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
     for (;;) {
-      const chunk = this.#state === "failed" ? undefined : this.#waiting.shift();
-      if (chunk) {
-        this.#waitingBytes -= chunk.length;
+      const next = this.#state === "failed" ? undefined : this.#waiting.shift();
+      if (next) {
+        this.#waitingBytes -= next.chunk.length;
         this.#wake();
-        yield chunk;
+        yield next.chunk;
+        next.onTaken?.();
       } else if (this.#state === "failed") throw this.#error;
       else if (this.#state !== "open") return;
       else {

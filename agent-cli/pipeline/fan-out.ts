@@ -23,11 +23,18 @@ export class FanOut {
   finishing = false;
   readonly #outlets: Outlet[];
   readonly #signal: AbortSignal;
+  readonly #free: (piece: Uint8Array) => void;
 
-  constructor(targets: readonly BackupTarget[], signal: AbortSignal) {
+  /** `free` is given each piece of the stream that no target needs any longer; it may use its memory again. */
+  constructor(
+    targets: readonly BackupTarget[],
+    signal: AbortSignal,
+    free: (piece: Uint8Array) => void = () => {},
+  ) {
     if (targets.length === 0) throw new Error("the backup has no storage target");
     this.#outlets = targets.map((target) => new Outlet(target, signal));
     this.#signal = signal;
+    this.#free = free;
   }
 
   /** How many targets still take bytes. */
@@ -55,7 +62,8 @@ export class FanOut {
   async #feed(source: AsyncIterable<Uint8Array>): Promise<void> {
     for await (const chunk of source) {
       this.#signal.throwIfAborted();
-      await Promise.all(this.#outlets.map((outlet) => outlet.send(chunk)));
+      const done = lastOf(this.#outlets.length, () => this.#free(chunk));
+      await Promise.all(this.#outlets.map((outlet) => outlet.send(chunk, done)));
       this.#signal.throwIfAborted();
       if (this.live === 0) break;
     }
@@ -73,6 +81,15 @@ export class FanOut {
   #failAll(error: unknown): void {
     for (const outlet of this.#outlets) outlet.fail(error);
   }
+}
+
+/** A function that, once it was called so often, does what is to be done in the end. */
+function lastOf(count: number, action: () => void): () => void {
+  let left = count;
+  return () => {
+    left -= 1;
+    if (left === 0) action();
+  };
 }
 
 /** One target's end of the stream. */
@@ -98,8 +115,9 @@ class Outlet {
     });
   }
 
-  async send(chunk: Uint8Array): Promise<void> {
-    if (!this.open) return;
+  /** `done` is called when this target has no more need of the chunk, and never when it fails before. */
+  async send(chunk: Uint8Array, done: () => void): Promise<void> {
+    if (!this.open) return done();
     const quota = this.#target.quotaRemainingBytes;
     if (quota !== null && this.#sent + chunk.length > quota) {
       this.fail(
@@ -108,7 +126,7 @@ class Outlet {
       return;
     }
     this.#sent += chunk.length;
-    await this.#channel.send(chunk);
+    await this.#channel.send(chunk, done);
   }
 
   end(): void {

@@ -11,8 +11,8 @@ export type Requests = {
   compare: { ask: PackedSegment; answer: ComparedSegment };
   /** Seals chunks of an encrypted artifact. */
   seal: { ask: ChunkRun; answer: { sealed: Uint8Array } };
-  /** Reads files, which are about to be packed, from a disk that answers late. */
-  readAhead: { ask: { paths: Uint8Array[] }; answer: null };
+  /** Reads files, which are about to be packed, from a disk that answers late. Each byte of a path is a character. */
+  readAhead: { ask: { paths: string[] }; answer: null };
 };
 
 export type RequestKind = keyof Requests;

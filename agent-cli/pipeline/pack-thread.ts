@@ -7,7 +7,8 @@ import {
   compareSegment,
 } from "../sources/compare-segment.ts";
 import { touchFiles } from "../sources/touch-files.ts";
-import { release, sealRun } from "./age-payload.ts";
+import { sealRun } from "./age-payload.ts";
+import { release } from "./own-memory.ts";
 import type { Answer, Ask, Requests } from "./pack-requests.ts";
 
 /** The entry of a packing thread: it compares, seals and reads ahead, one request after the other. */
@@ -36,8 +37,8 @@ function perform(asked: Ask, moved: ArrayBuffer[]): Requests[keyof Requests]["an
       return compare(asked.ask, moved);
     case "seal": {
       const sealed = sealRun(asked.ask);
+      release(asked.ask.tail);
       release(asked.ask.bytes);
-      collectCiphers();
       moved.push(sealed.buffer as ArrayBuffer);
       return { sealed };
     }
@@ -46,15 +47,6 @@ function perform(asked: Ask, moved: ArrayBuffer[]): Requests[keyof Requests]["an
       return null;
   }
 }
-
-/** Ciphers are small for the collector and are not: without this, those of a gigabyte take 100 MB. */
-function collectCiphers(): void {
-  runsSealed += 1;
-  if (runsSealed % runsPerCollection === 0) globalThis.gc?.({ type: "minor" });
-}
-
-let runsSealed = 0;
-const runsPerCollection = 4;
 
 let comparing: CompareOptions | null = null;
 

@@ -3,10 +3,11 @@ import type { ComparedSegment, CompareSettings } from "../sources/compare-segmen
 import { favourFeeder } from "./favour-feeder.ts";
 import { checkedLevel, type FrameEncoder, frameEncoder } from "./frame-encoder.ts";
 import type { Segment } from "./index-entries.ts";
+import { ownMemory, release } from "./own-memory.ts";
 import type { Answer, Ask, Frame, RequestKind, Requests } from "./pack-requests.ts";
 import { packersOf } from "./packers.ts";
 import type { Compression } from "./pipeline.ts";
-import { SlabPool } from "./slabs.ts";
+import { SlabPool, slabBytes } from "./slabs.ts";
 import { threadEntry } from "./thread-entry.ts";
 
 /** What packing a source needs to know; `compare` is for comparing with a base. */
@@ -21,8 +22,11 @@ type PackSettings = {
 /** Threads that wait for a disk leave the processor to others. */
 const leastReaders = 4;
 
-/** The next request waits at the thread already, so that it does not idle until this one gets round to it. */
-const asksPerThread = 2;
+/**
+ * The next requests wait at the thread already, so that it does not idle until this one gets round to it. Readers are small
+ * and many: with two of them waiting, a cold disk was idle for a third of the time.
+ */
+const asksPerThread: Record<RequestKind, number> = { compare: 2, seal: 2, readAhead: 8 };
 
 /**
  * Who works beside this thread: Node's own threads, which compress, and JavaScript threads of ours, which compare, seal and
@@ -68,6 +72,14 @@ export class PackThreads {
     return { bytes, plainBytes: used };
   }
 
+  /** Takes back the memory of what was sent, unless it is a part of something larger that may still be needed. */
+  takeBack(sent: Uint8Array): void {
+    const { buffer } = sent;
+    if (sent.length !== buffer.byteLength) return;
+    if (buffer.byteLength === slabBytes) this.slabs.give(buffer);
+    else release(sent);
+  }
+
   /** The encoder is made for the first frame: a differential run may come to none. */
   async #encoded(plain: Uint8Array, compression: "zstd" | "gzip"): Promise<Uint8Array> {
     const isFirst = this.#encode === null;
@@ -100,8 +112,8 @@ export class PackThreads {
 
   /** Seals before anything else: what is compressed already waits for it. */
   async seal(run: Requests["seal"]["ask"]): Promise<Uint8Array> {
-    const { buffer } = run.bytes;
-    const { sealed } = await this.#ask("seal", run, buffer instanceof ArrayBuffer ? [buffer] : []);
+    const moved = [run.tail, run.bytes].map(ownMemory).filter((memory) => memory !== null);
+    const { sealed } = await this.#ask("seal", run, moved);
     return sealed;
   }
 
@@ -111,7 +123,8 @@ export class PackThreads {
 
   /** Has files read that are about to be packed. */
   async readAhead(paths: readonly Buffer[]): Promise<void> {
-    await this.#ask("readAhead", { paths: [...paths] }, []);
+    // As texts: of a small buffer, all of the pool that it lies in would be copied.
+    await this.#ask("readAhead", { paths: paths.map((path) => path.toString("latin1")) }, []);
   }
 
   /** Breaks everything that was asked, and whatever will be. */
@@ -157,7 +170,7 @@ export class PackThreads {
       return started;
     }
     const least = this.#threads.reduce((a, b) => (b.asked < a.asked ? b : a));
-    if (least.asked < asksPerThread) return least;
+    if (least.asked < asksPerThread[kind]) return least;
     return new Promise((resolve, reject) => {
       // What is to be sealed is compressed already, and waits in memory.
       if (kind === "seal") this.#waiting.unshift({ resolve, reject });

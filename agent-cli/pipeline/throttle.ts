@@ -19,13 +19,16 @@ export async function* throttle(
   const pieceBytes = Math.max(1, Math.min(1024 * 1024, Math.floor(bytesPerSecond / 8)));
   let freeAt = performance.now();
   for await (const chunk of source) {
-    for (let from = 0; from < chunk.length; from += pieceBytes) {
+    // Whoever gets a piece may take its memory away, and with it its length.
+    const { length } = chunk;
+    for (let from = 0; from < length; from += pieceBytes) {
       const piece = chunk.subarray(from, from + pieceBytes);
       const now = performance.now();
       if (freeAt > now) await sleep(freeAt - now, undefined, { signal });
+      const ownMs = (piece.length / bytesPerSecond) * 1000;
       yield piece;
       // Time that was lost waiting for a slow target is not made up for with a burst.
-      freeAt = Math.max(freeAt, performance.now() - 250) + (piece.length / bytesPerSecond) * 1000 * copies();
+      freeAt = Math.max(freeAt, performance.now() - 250) + ownMs * copies();
     }
   }
 }

@@ -5,12 +5,15 @@ import { openFlags } from "../open-flags.ts";
 const mostOfOneFile = 1024 * 1024;
 let scratch: Buffer | null = null;
 
-/** Has the kernel fetch what these files begin with; what cannot be read is told by whoever packs it. */
-export function touchFiles(paths: readonly Uint8Array[]): void {
+/**
+ * Has the kernel fetch what these files begin with; what cannot be read is told by whoever packs it. Each byte of a path is a
+ * character.
+ */
+export function touchFiles(paths: readonly string[]): void {
   scratch ??= Buffer.allocUnsafeSlow(mostOfOneFile);
   for (const path of paths) {
     try {
-      const fd = openSync(Buffer.from(path.buffer, path.byteOffset, path.length), openFlags);
+      const fd = openSync(Buffer.from(path, "latin1"), openFlags);
       try {
         readSync(fd, scratch, 0, mostOfOneFile, 0);
       } finally {

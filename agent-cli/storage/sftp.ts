@@ -86,7 +86,10 @@ export function sftp(config: SftpConfig, options: SftpOptions = {}): Storage {
       });
     },
   };
-  return { ...storage, check: (checkOptions) => checkRoundTrip(storage, checkOptions) };
+  return {
+    ...storage,
+    check: (checkOptions) => checkRoundTrip(storage, checkOptions),
+  };
 }
 
 async function put(

@@ -5,7 +5,8 @@
  * Promises:
  * - `put` takes a stream of unknown length and makes the object appear whole or not at all: nobody ever reads a
  *   half upload under its final key, and a put that fails or is aborted leaves nothing behind. An object that was
- *   there under the key is replaced only by a put that succeeded.
+ *   there under the key is replaced only by a put that succeeded. It is done with a piece of its body when it asks for the
+ *   next one: the source may use that memory again.
  * - `get` rejects with a StorageError of kind "not_found" when there is no such object; a stream that breaks throws,
  *   it never just ends early.
  * - `list` sees every put that has resolved.

@@ -2,11 +2,12 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "n
 import { join } from "node:path";
 import { Decrypter, Encrypter, generateX25519Identity, identityToRecipient } from "age-encryption";
 import { describe, expect, test } from "vitest";
+import { makeHeader } from "../../agent-cli/pipeline/age-header.ts";
 import { sealRun } from "../../agent-cli/pipeline/age-payload.ts";
 import { artifactExtension } from "../../agent-cli/pipeline/backup.ts";
 import { DamagedArtifact } from "../../agent-cli/pipeline/damaged.ts";
 import { decrypt, NoIdentityFits } from "../../agent-cli/pipeline/decrypt.ts";
-import { encrypt, makeHeader } from "../../agent-cli/pipeline/encrypt.ts";
+import { encrypt } from "../../agent-cli/pipeline/encrypt.ts";
 import { type Identities, readIdentities } from "../../agent-cli/pipeline/identities.ts";
 import { describeWith } from "../needs.ts";
 import { expectSameTree, key, run, scratch, world } from "./world.ts";
@@ -50,7 +51,7 @@ async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
 }
 
 async function sealed(content: Buffer, recipients: Pair[], pieceBytes = 70_001): Promise<Buffer> {
-  const header = await makeHeader(recipients.map(({ recipient }) => recipient));
+  const header = makeHeader(recipients.map(({ recipient }) => recipient));
   return collect(encrypt(inPieces(content, pieceBytes), header, async (run) => sealRun(run)));
 }
 

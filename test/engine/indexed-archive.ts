@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { constants, crc32, zstdCompressSync } from "node:zlib";
+import { makeHeader } from "../../agent-cli/pipeline/age-header.ts";
 import { sealRun } from "../../agent-cli/pipeline/age-payload.ts";
 import type {
   ArchiveIndex,
@@ -9,7 +10,7 @@ import type {
   IndexEntry,
   IndexPlace,
 } from "../../agent-cli/pipeline/archive-index.ts";
-import { encrypt, makeHeader } from "../../agent-cli/pipeline/encrypt.ts";
+import { encrypt } from "../../agent-cli/pipeline/encrypt.ts";
 import { encodeArchiveIndex } from "../../agent-cli/pipeline/index-builder.ts";
 import { SlabPool, slabBytes } from "../../agent-cli/pipeline/slabs.ts";
 import { TarWriter } from "../../agent-cli/pipeline/tar.ts";
@@ -98,7 +99,7 @@ async function encrypted(plain: Buffer, recipients: string[]): Promise<Buffer> {
   async function* source() {
     yield plain;
   }
-  for await (const part of encrypt(source(), await makeHeader(recipients), async (run) => sealRun(run)))
+  for await (const part of encrypt(source(), makeHeader(recipients), async (run) => sealRun(run)))
     parts.push(Buffer.from(part));
   return Buffer.concat(parts);
 }

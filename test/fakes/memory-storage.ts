@@ -23,7 +23,7 @@ export function memoryStorage(): MemoryStorage {
       for await (const chunk of body) {
         signal.throwIfAborted();
         if (storage.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, storage.delayMs));
-        parts.push(chunk);
+        parts.push(Uint8Array.from(chunk));
         sizeBytes += chunk.length;
         onBytes?.(chunk.length);
         if (storage.failAfterBytes !== null && sizeBytes > storage.failAfterBytes) {

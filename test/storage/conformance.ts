@@ -76,6 +76,22 @@ export function storageConformance(
         expect(sha256(back)).toBe(data.sha256);
         expect(await place.leftovers()).toEqual([]);
       });
+
+      it("from memory that is overwritten as soon as the next piece is asked for", async () => {
+        const key = newKey();
+        const data = randomData(9 * MiB + 1);
+        const memory = Buffer.alloc(MiB);
+        async function* reusing() {
+          for (let from = 0; from < data.bytes.length; from += MiB) {
+            const piece = memory.subarray(0, Math.min(MiB, data.bytes.length - from));
+            piece.set(data.bytes.subarray(from, from + piece.length));
+            yield piece;
+            piece.fill(0xee);
+          }
+        }
+        await storage.put(key, reusing(), options);
+        expect(sha256(await read(key))).toBe(data.sha256);
+      });
     });
 
     it.each([
