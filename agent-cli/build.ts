@@ -3,40 +3,12 @@ import { chmod, cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/prom
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { build, type Plugin } from "esbuild";
+import { build } from "esbuild";
+import { bundling } from "./bundling.ts";
 
 const here = import.meta.dirname;
 const dist = join(here, "dist");
 const assets = join(here, "..", "dist", "assets");
-
-/** zod brings its messages in some fifty languages, 10 MB of a resident agent's memory; English comes by itself. */
-const withoutLocales: Plugin = {
-  name: "without-locales",
-  setup({ onLoad }) {
-    onLoad({ filter: /zod\/v4\/locales\/index\.js$/ }, () => ({ contents: "" }));
-  },
-};
-
-/** Parts of undici that the agent never calls: mocks, caches, interceptors and event sources, 4 MB of its memory. */
-const undiciInParts: Plugin = {
-  name: "undici-in-parts",
-  setup({ onLoad }) {
-    onLoad({ filter: /undici\/lib\/(mock|cache|interceptor|web\/cache|web\/eventsource)\// }, () => ({
-      contents: "module.exports = class {}; module.exports.CacheStorage = class {};",
-    }));
-  },
-};
-
-/** ssh2 is faster with these compiled parts and does without; a package for every machine cannot carry them. */
-const withoutNativeParts: Plugin = {
-  name: "without-native-parts",
-  setup({ onLoad, onResolve }) {
-    onResolve({ filter: /\.node$|^cpu-features$/ }, ({ path }) => ({ path, namespace: "native" }));
-    onLoad({ filter: /./, namespace: "native" }, () => ({
-      contents: 'throw new Error("not in this package");',
-    }));
-  },
-};
 
 await bundle();
 await pack();
@@ -53,19 +25,7 @@ async function bundle(): Promise<void> {
       "pack-thread": join(here, "pipeline", "pack-thread.ts"),
     },
     outdir: dist,
-    bundle: true,
-    splitting: true,
-    format: "esm",
-    platform: "node",
-    target: "node22.19",
-    minify: true,
-    plugins: [withoutLocales, undiciInParts, withoutNativeParts],
-    legalComments: "none",
-    logLevel: "warning",
-    // CommonJS packages inside of an ES module still ask for Node's own modules by `require`, and for their place.
-    banner: {
-      js: 'import{createRequire as makeRequire}from"node:module";const require=makeRequire(import.meta.url);const __dirname=import.meta.dirname;',
-    },
+    ...bundling,
   });
 }
 

@@ -5,14 +5,15 @@
  *     node bench/pack.ts [rounds] [comparison,...] [directory...]
  *
  * The comparisons are zstd-1, zstd-3, gzip, none, sealed-1 and sealed-3 (encrypted against not), s3-1 and s3-3 (uploaded to
- * an S3 service of this machine against not) and cold-1, cold-3 (what the kernel keeps of the tree is dropped before each run,
- * by vmtouch). The directories are three that are made for it unless some are named.
+ * an S3 service of this machine against not), cold-1, cold-3 and cold-s3-1 (what the kernel keeps of the tree is dropped before
+ * each run, by vmtouch). The directories are three that are made for it unless some are named.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { build } from "esbuild";
+import { bundling } from "../agent-cli/bundling.ts";
 import { jobArguments, mallocFor } from "../agent-cli/jobs/job-process.ts";
 import { packersOf } from "../agent-cli/pipeline/packers.ts";
 import { type Cost, measure } from "./measure.ts";
@@ -52,9 +53,10 @@ const sealed = (level: number): Comparison => ({
   theirs: own({ level }),
   ours: own({ level, encrypted: true }),
 });
-const uploaded = (level: number): Comparison => ({
+const uploaded = (level: number, cold = false): Comparison => ({
   theirs: own({ level }),
   ours: (tree) => own({ level, s3: s3.config })(tree),
+  cold,
 });
 const comparisons: Record<string, Comparison> = {
   "zstd-1": zstd(1),
@@ -67,6 +69,7 @@ const comparisons: Record<string, Comparison> = {
   "s3-3": uploaded(3),
   "cold-1": zstd(1, true),
   "cold-3": zstd(3, true),
+  "cold-s3-1": uploaded(1, true),
 };
 
 async function makeBundle(): Promise<void> {
@@ -78,16 +81,7 @@ async function makeBundle(): Promise<void> {
       "pack-thread": join(pipeline, "pack-thread.ts"),
     },
     outdir: bundle,
-    bundle: true,
-    splitting: true,
-    format: "esm",
-    platform: "node",
-    minify: true,
-    external: ["ssh2", "cpu-features"],
-    logLevel: "warning",
-    banner: {
-      js: 'import{createRequire as makeRequire}from"node:module";const require=makeRequire(import.meta.url);',
-    },
+    ...bundling,
   });
 }
 

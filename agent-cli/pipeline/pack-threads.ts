@@ -195,6 +195,8 @@ class Thread {
       workerData: settings,
       env: SHARE_ENV,
       execArgv: [],
+      // They leave little behind; what they may keep of it counts for each of them.
+      resourceLimits: { maxYoungGenerationSizeMb: 1 },
     });
     this.#worker.on("message", (answer: Answer) => this.#settle(answer));
     this.#worker.on("error", (error) =>
