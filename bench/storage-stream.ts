@@ -1,7 +1,8 @@
 /**
  * One stream of unknown length to each kind of storage, on a real server of this machine: speed, CPU time and the
  * sender's peak memory. A storage whose server is not installed is left out, and said so. Of Google's there is none to be
- * had: a stand-in of this project takes its place, which hashes what it gets and keeps none of it.
+ * had: a stand-in of this project takes its place, which hashes what it gets and keeps none of it. Azurite is looked for
+ * where .ci/run installs it, too; the vault needs `npm run build`.
  *
  *     node bench/storage-stream.ts [--quick] [storage...]      5 GiB each; 256 MiB with --quick
  */
@@ -11,8 +12,14 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
+import { makeClient } from "../agent-cli/client.ts";
+import { vaultTarget } from "../agent-cli/jobs/vault-targets.ts";
+import { makeDispatcher } from "../agent-cli/network.ts";
 import { openStorage } from "../agent-cli/storage/open-storage.ts";
+import type { Storage } from "../agent-cli/storage/storage.ts";
+import { adminApi, agentApi } from "../protocol/index.ts";
 import { startStrictGcs } from "../test/fakes/strict-gcs.ts";
+import { findInstalledForTests } from "../test/installed-for-tests.ts";
 import {
   azuriteAccount,
   startApache,
@@ -22,10 +29,13 @@ import {
   startRcloneWebdav,
   startSshd,
 } from "../test/storage/servers.ts";
+import { addNodes, startBenchMaster } from "./master.ts";
 import { startS3rver } from "./s3-server.ts";
 import { machine, table } from "./statistics.ts";
 
-type Target = { type: string; config: Record<string, unknown>; close(): Promise<void> };
+type Target = { type: string; config: Record<string, unknown>; key?: string; close(): Promise<void> };
+/** What an agent has in hand that may put one artifact into its master's vault. */
+type VaultRun = { master: string; token: string; recordId: number; targetId: number };
 type Measured = { seconds: number; cpuSeconds: number; peakMib: number };
 
 const GiB = 2 ** 30;
@@ -59,6 +69,7 @@ const targets: Record<string, () => Promise<Target>> = {
     const { endpoint, close } = await startAzurite();
     return { type: "azure_blob", config: { ...azuriteAccount, endpoint }, close };
   },
+  "vault, wrangler's R2": startVault,
   async "gcs, a strict stand-in"() {
     const service = await startStrictGcs();
     service.keepsContent = false;
@@ -71,6 +82,7 @@ const targets: Record<string, () => Promise<Target>> = {
   },
 };
 
+findInstalledForTests();
 if (process.argv[2] === "--send") await send();
 else await main();
 
@@ -108,8 +120,11 @@ async function measure(start: () => Promise<Target>, sizeBytes: number): Promise
 }
 
 /** Peak memory only ever rises, so each storage is measured in a process that has seen no other. */
-async function inProcessOfItsOwn({ type, config }: Target, sizeBytes: number): Promise<Measured> {
-  const job = JSON.stringify({ type, config, sizeBytes });
+async function inProcessOfItsOwn(
+  { type, config, key = "stream" }: Target,
+  sizeBytes: number,
+): Promise<Measured> {
+  const job = JSON.stringify({ type, config, key, sizeBytes });
   const child = spawn(process.execPath, ["--max-semi-space-size=1", import.meta.filename, "--send"], {
     stdio: ["pipe", "pipe", "inherit"],
   });
@@ -120,20 +135,52 @@ async function inProcessOfItsOwn({ type, config }: Target, sizeBytes: number): P
 }
 
 async function send(): Promise<void> {
-  const { type, config, sizeBytes } = JSON.parse(await text(process.stdin));
-  const storage = await openStorage(type, config);
+  const { type, config, key, sizeBytes } = JSON.parse(await text(process.stdin));
+  const storage = type === "vault" ? openVault(config) : await openStorage(type, config);
   const startedMs = performance.now();
   const signal = new AbortController().signal;
-  await storage.put("stream", zeros(sizeBytes), { signal });
+  await storage.put(key, zeros(sizeBytes), { signal });
   const seconds = (performance.now() - startedMs) / 1000;
   const { user, system } = process.cpuUsage();
   const peakMib = process.resourceUsage().maxRSS / 1024;
-  process.stdout.write(JSON.stringify({ seconds, cpuSeconds: (user + system) / 1e6, peakMib }));
+  // The vault's client keeps its connection, which would keep this process.
+  process.stdout.write(JSON.stringify({ seconds, cpuSeconds: (user + system) / 1e6, peakMib }), () =>
+    process.exit(0),
+  );
 }
 
 async function* zeros(sizeBytes: number): AsyncGenerator<Uint8Array> {
   const chunk = Buffer.alloc(chunkBytes);
   for (let sent = 0; sent < sizeBytes; sent += chunk.length) yield chunk;
+}
+
+/** A master of this bench alone, and a backup that a node of it has taken and is now to store. */
+async function startVault(): Promise<Target> {
+  const { url, call, stop } = await startBenchMaster();
+  const [node] = await addNodes(call, 1);
+  if (!node) throw new Error("no node was made");
+  const { id: targetId } = await call(adminApi.createTarget, { body: { name: "vault", type: "vault" } });
+  const source = { type: "file" as const, paths: ["/etc"] };
+  const task = { name: "stream", nodeId: node.id, source, targetIds: [targetId] };
+  const { id } = await call(adminApi.createTask, { body: task });
+  const { recordId } = await call(adminApi.runTask, { params: { id: String(id) } });
+
+  const agent = openClient(url, node.token);
+  await agent.call(agentApi.heartbeat, { body: { protocolVersion: 1, bootId: "bench" } });
+  await agent.call(agentApi.poll, { body: { running: [], max: 1 } });
+  const { objectPrefix } = await agent.call(agentApi.taskSpec, { params: { id }, query: { recordId } });
+  await agent.close();
+  const config: VaultRun = { master: url, token: node.token, recordId, targetId };
+  return { type: "vault", config, key: `${objectPrefix}stream-t${id}-r${recordId}.tar`, close: stop };
+}
+
+function openVault({ master, token, recordId, targetId }: VaultRun): Storage {
+  return vaultTarget({ client: openClient(master, token), onWaiting: () => {} }, recordId, targetId);
+}
+
+function openClient(master: string, token: string) {
+  const dispatcher = makeDispatcher({ proxyUrl: null, insecureTls: false, caCertFile: null });
+  return makeClient({ master: new URL(master), token, dispatcher });
 }
 
 async function webdavOn(start: typeof startNginx): Promise<Target> {

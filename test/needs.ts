@@ -1,5 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { describe, test } from "vitest";
+import { findInstalledForTests } from "./installed-for-tests.ts";
+
+findInstalledForTests();
 
 /**
  * Tests that need programs of this machine. Where one is missing they are skipped, by a name that says which; in CI,

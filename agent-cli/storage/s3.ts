@@ -8,6 +8,7 @@ import { cutParts, joined, type Part, sendParts } from "./parts.ts";
 import { beyondEnd, type Range } from "./range.ts";
 import { childText, escapeXml, type XmlElement } from "./read-xml.ts";
 import { defaultRetryPolicy, type RetryPolicy, retry } from "./retry.ts";
+import { type PartSizes, partSizesFor } from "./s3-parts.ts";
 import { makeS3Send, notS3, readXmlAnswer, type S3Answer, type S3Config, type S3Send } from "./s3-request.ts";
 import { defaultStallMs } from "./stall.ts";
 import {
@@ -31,7 +32,6 @@ export type S3Options = {
 };
 
 const MiB = 1024 * 1024;
-const maxParts = 10_000;
 /** Bytes, not only parts, are bounded: parts grow, and four of 64 MiB would be more than a job may use. */
 const partLimits = { maxInFlight: 4, maxBytesInFlight: 32 * MiB };
 /** Parts that are already up must be gone again within this time, whatever the server does. */
@@ -39,7 +39,7 @@ const cleanUpMs = 10_000;
 const maxPlainAnswerBytes = 64 * 1024;
 
 /** What the functions below work with. */
-type S3 = { send: S3Send; retryPolicy: RetryPolicy };
+type S3 = { send: S3Send; retryPolicy: RetryPolicy; partSizes: PartSizes };
 
 /**
  * A bucket of any service that speaks S3. Small objects go in one request, larger ones in parts; each request
@@ -54,7 +54,11 @@ export function s3(config: S3Config, options: S3Options = {}): Storage {
     ...(dispatcher === undefined ? {} : { dispatcher }),
     ...(bucket === undefined ? {} : { bucket }),
   });
-  const s3: S3 = { send, retryPolicy: options.retryPolicy ?? defaultRetryPolicy };
+  const s3: S3 = {
+    send,
+    retryPolicy: options.retryPolicy ?? defaultRetryPolicy,
+    partSizes: partSizesFor(config.endpoint),
+  };
   const calls: ObjectCalls = {
     put: (name, body, putOptions) => put(s3, name, body, putOptions),
     read: (name, range, signal) => (range ? getRange(s3, name, range, signal) : getWhole(s3, name, signal)),
@@ -75,7 +79,7 @@ async function put(
   { signal, onBytes }: PutOptions,
 ): Promise<StoredObject> {
   const scope = abortScope(signal);
-  const parts = cutParts(abortable(body, scope.signal), partSizeBytes);
+  const parts = cutParts(abortable(body, scope.signal), s3.partSizes);
   try {
     const first = (await parts.next()).value as Part;
     return first.isLast
@@ -89,18 +93,6 @@ async function put(
     await parts.return(undefined);
     scope.end();
   }
-}
-
-/** 10,000 parts are allowed, so parts grow: 1,000 of 6 MiB, 1,000 of 16, the rest of 64 make 521 GiB. */
-export function partSizeBytes(number: number): number {
-  if (number > maxParts) {
-    throw new StorageError(
-      "invalid",
-      "the object is larger than 521 GiB, which is more than one S3 upload takes here",
-    );
-  }
-  if (number <= 1000) return 6 * MiB;
-  return number <= 2000 ? 16 * MiB : 64 * MiB;
 }
 
 async function putSmall(

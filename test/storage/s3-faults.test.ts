@@ -3,7 +3,8 @@ import { createRequire } from "node:module";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { limited, tokenBucket } from "../../agent-cli/storage/limited.ts";
 import { retrying } from "../../agent-cli/storage/retrying.ts";
-import { partSizeBytes, type S3Options, s3 } from "../../agent-cli/storage/s3.ts";
+import { type S3Options, s3 } from "../../agent-cli/storage/s3.ts";
+import { partSizesFor } from "../../agent-cli/storage/s3-parts.ts";
 import type { S3Config } from "../../agent-cli/storage/s3-request.ts";
 import { type Fault, type FaultyProxy, startFaultyProxy } from "../fakes/faulty-proxy.ts";
 import { bucket, credentials, region, type StrictS3, startStrictS3 } from "../fakes/strict-s3.ts";
@@ -53,6 +54,13 @@ const open = (config: Partial<S3Config> = {}, more: S3Options = {}) =>
     { endpoint: proxy.endpoint, region, bucket, ...credentials, ...config },
     { retryPolicy: quick, stallMs: 10_000, ...more },
   );
+/** Finds every host on this machine. By the agent's own undici: another package brings another version to the top. */
+function atThisMachine() {
+  const lookup = (_name: string, _options: unknown, done: (error: null, found: object[]) => void) =>
+    done(null, [{ address: "127.0.0.1", family: 4 }]);
+  const { Agent } = createRequire(new URL("../../agent-cli/storage/s3.ts", import.meta.url))("undici");
+  return new Agent({ connect: { lookup } });
+}
 /** Short where a stall is waited for, long elsewhere: a busy machine must not look like one. */
 const stalling = { stallMs: 400 };
 const openFor = (fault: Fault) => open({}, fault.kind === "stall" ? stalling : {});
@@ -189,10 +197,27 @@ describe("s3: uploads", () => {
   });
 
   it("grows its parts, and refuses what 10,000 of them cannot hold", () => {
-    expect([1, 1000, 1001, 2000, 2001, 10_000].map((number) => partSizeBytes(number) / MiB)).toEqual([
+    const sizeOf = partSizesFor(proxy.endpoint);
+    expect([1, 1000, 1001, 2000, 2001, 10_000].map((number) => sizeOf(number) / MiB)).toEqual([
       6, 6, 16, 16, 64, 64,
     ]);
-    expect(() => partSizeBytes(10_001)).toThrow(/521 GiB/);
+    expect(() => sizeOf(10_001)).toThrow(/521 GiB/);
+  });
+
+  it("sends to Cloudflare's R2 parts of one size, because it joins no others", async () => {
+    const endpoint = `http://0123456789abcdef.eu.r2.cloudflarestorage.com:${server.port}`;
+    const sizeOf = partSizesFor(endpoint);
+    expect(new Set([1, 1000, 1001, 2001, 10_000].map(sizeOf))).toEqual(new Set([32 * MiB]));
+    expect(() => sizeOf(10_001)).toThrow(/312 GiB/);
+    const dispatcher = atThisMachine();
+    const parts: number[] = [];
+    const onBytes = (bytes: number) => parts.push(bytes / MiB);
+    const data = randomData(70 * MiB);
+    const storage = open({ endpoint }, { dispatcher });
+    await storage.put("k", oddChunks(data.bytes), { ...options, onBytes });
+    expect(parts).toEqual([32, 32, 6]);
+    expect(sha256(server.objects.get("k")?.bytes ?? Buffer.alloc(0))).toBe(data.sha256);
+    await dispatcher.close();
   });
 
   it("stops soon when it is aborted before a server that hangs", async () => {
@@ -241,11 +266,7 @@ describe("s3: uploads", () => {
   });
 
   it("speaks to buckets that are host names, and below a path prefix", async () => {
-    const lookup = (_name: string, _options: unknown, done: (error: null, found: object[]) => void) =>
-      done(null, [{ address: "127.0.0.1", family: 4 }]);
-    // The agent's own undici: another package brings another version to the top.
-    const { Agent } = createRequire(new URL("../../agent-cli/storage/s3.ts", import.meta.url))("undici");
-    const dispatcher = new Agent({ connect: { lookup } });
+    const dispatcher = atThisMachine();
     const endpoint = `http://s3.example:${server.port}`;
     const storage = open({ endpoint, pathStyle: false, prefix: "/a b/c+d/" }, { dispatcher });
     await storage.check(options);
