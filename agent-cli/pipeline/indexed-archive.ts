@@ -17,10 +17,18 @@ export async function openIndexed(
 ): Promise<IndexedArchive | null> {
   if (artifact.sizeBytes === null || archiveIndex === null) return null;
   const plain = await openPlainStream(artifact, artifact.sizeBytes, identities ?? null);
+  if (archiveIndex) requireLength(archiveIndex, plain.sizeBytes);
   const found = await readArchiveIndex((offset, length) => bytesOf(plain, offset, length), plain.sizeBytes);
   if (archiveIndex && !isSame(archiveIndex, found?.place ?? null))
     throw new DamagedArtifact("its index is not the one that was recorded");
   return found && { artifact, plain, index: found.index };
+}
+
+/** An index ends its stream, so where it ended tells a stream that was cut off, also when nobody has noted a size. */
+function requireLength({ offsetBytes, sizeBytes }: IndexPlace, found: number): void {
+  const recorded = offsetBytes + sizeBytes;
+  if (found < recorded)
+    throw new DamagedArtifact(`it is cut off: ${found} bytes of its ${recorded} packed ones are there`);
 }
 
 const isSame = (recorded: IndexPlace, found: IndexPlace | null): boolean =>

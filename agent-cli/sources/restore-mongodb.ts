@@ -1,10 +1,9 @@
-import { DamagedArtifact } from "../pipeline/damaged.ts";
 import type { SourceSpec } from "../pipeline/pipeline.ts";
 import { type DumpMember, type DumpSink, readDumps } from "./dump-archive.ts";
-import { MongoArchive } from "./mongodb-archive.ts";
 import { isOwnDatabase, type MongodbSession, openMongodb } from "./mongodb-session.ts";
 import { type PlannedDatabase, planDatabases } from "./plan-databases.ts";
 import { startConsumer } from "./program.ts";
+import { readMongoArchive } from "./read-mongodb-archive.ts";
 import type { Access, DumpRestore, SourceRestore } from "./source.ts";
 
 type MongodbSpec = Extract<SourceSpec, { type: "mongodb" }>;
@@ -134,19 +133,7 @@ const nameOf = (member: DumpMember): string | null => (member.kind === "dump" ? 
 const pattern = (database: string): string => `${database.replace(/[\\*$]/g, "\\$&")}.*`;
 
 function checkSink(held: Set<string>): DumpSink {
-  const archive = new MongoArchive();
-  return {
-    async write(bytes) {
-      try {
-        archive.push(bytes);
-      } catch (error) {
-        throw new DamagedArtifact((error as Error).message);
-      }
-    },
-    async end() {
-      if (!archive.isWhole) throw new DamagedArtifact("the dump is cut off before its end");
-      for (const name of archive.databases) held.add(name);
-    },
-    stop: async () => {},
-  };
+  return readMongoArchive(({ databases }) => {
+    for (const name of databases) held.add(name);
+  });
 }

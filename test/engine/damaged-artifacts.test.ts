@@ -139,6 +139,24 @@ describe("a kept artifact", () => {
     expect(readdirSync(root, { recursive: true }).sort()).toEqual(["a.bin", "sub", "sub/b.bin", "sub/c.txt"]);
   });
 
+  it.each([
+    ["cut-in-the-index.tar.zst", "it is cut off: 39976 bytes of its 39986 packed ones are there"],
+    ["cut-between-frames.tar.zst", "it is cut off: 12551 bytes of its 39986 packed ones are there"],
+    ["empty.tar.zst", "it is cut off: 0 bytes of its 39986 packed ones are there"],
+    ["cut-in-the-age-payload.tar.zst.age", "it is cut off: 19986 bytes of its 39986 packed ones are there"],
+    ["of-another-record.tar.zst", "its index is not the one that was recorded"],
+  ])("%s of which nobody noted the size is told by where its index ended", async (name, words) => {
+    const w = prepared(name);
+    const { archiveIndex, expected } = w.known;
+    const [size, hash, opened] = await w.verify({ archiveIndex, ...w.hashOnly });
+    const { length } = readFileSync(join(folder, name));
+    expect(size).toBe(`1 not_checked: it is there with ${length} bytes, but its size was never recorded`);
+    expect(hash).toMatch(new RegExp(`^2 damaged: its SHA-256 is .*, and ${expected.sha256} was recorded$`));
+    expect(opened).toBe(`3 damaged: the backup is damaged: ${words}`);
+    await expect(w.restore({ archiveIndex, ...w.hashOnly })).rejects.toThrow(words);
+    expect(existsSync(w.destination)).toBe(false);
+  });
+
   it("for another key is refused in words, and nothing is written", async () => {
     const w = prepared("good.tar.zst.age");
     const wrong = { ...w.known, identities: w.identities(facts.stranger) };

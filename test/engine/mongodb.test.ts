@@ -1,10 +1,12 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { SourceSpec } from "../../agent-cli/pipeline/pipeline.ts";
 import { availableSources } from "../../agent-cli/sources/available.ts";
 import { sourceOf } from "../../agent-cli/sources/open-source.ts";
+import { gradeReached } from "../../protocol/verification.ts";
 import { restoreOf } from "./databases.ts";
+import { details, verifierOf } from "./verifier.ts";
 import { key, scratch, world } from "./world.ts";
 
 // MongoDB's programs cannot be had from Debian or npm: what stands in for them is in test/fakes/mongo-tools.mjs.
@@ -112,7 +114,7 @@ test("a restore stops at the first error and drops what it has made", async () =
 });
 
 test.each([
-  ["truncate", /the dump of database shop was cut off before its end/],
+  ["truncate", /the dump of database shop is damaged: it is cut off in a document of shop\.orders/],
   ["die", /mongodump ended with code 1: .*connection to/],
   ["kill", /mongodump was ended by SIGKILL/],
 ])("a dump that goes wrong (%s) fails the backup, and tells no secret", async (fault, words) => {
@@ -172,3 +174,154 @@ test("the oplog is asked for with all databases, and never with some", async () 
     "only be stored with all databases",
   );
 });
+
+describe("a verification of an archive", () => {
+  /** What it is in place of one part of the archive, of which the shop has two segments of orders. */
+  async function archived(chosen: Partial<Mongodb> = { databases: ["shop"] }) {
+    const w = world();
+    const from = source(chosen);
+    await w.backup({ source: from, sourceSecrets: secrets, compression: "none" });
+    const stored = w.storage.objects.get(key) as Buffer;
+    const store = (changed: Buffer) => void w.storage.objects.set(key, changed);
+    return { ...w, ...verifierOf(w, from), stored, store };
+  }
+
+  test("parses all of it and counts the documents, views, time series and the oplog too", async () => {
+    change((server) => {
+      server["oplog"] = true;
+      server["types"] = { "shop.view": "view", "shop.weather.hourly": "timeseries" };
+      const [document = { _id: 0, text: "" }] = server.databases["shop"]?.["orders"] ?? [];
+      Object.assign(server.databases["shop"] ?? {}, { view: [document], "weather.hourly": [document] });
+    });
+    const { verify } = await archived({ oplog: true });
+    const report = await verify(4);
+    expect(details(report).slice(2)).toEqual([
+      '3 passed: the archive of MongoDB 7.0.0 with "shop", "ot$her*", "admin" was parsed to its end: 7 collections, 3012 documents, each collection with the CRC-64 that mongodump has written: shop.orders 3000, ot$her*.things 10, shop.system.buckets.weather.hourly 1, oplog 1, shop.empty 0, shop.view 0, admin.system.users 0',
+      "4 not_checked: no MongoDB server is started for a verification: 3 is the highest grade for its backups",
+    ]);
+    expect(gradeReached(report.checks)).toBe(3);
+  });
+
+  test("parses each of several", async () => {
+    const { verify } = await archived({ excludeDatabases: ["none"] });
+    const report = await verify(3);
+    expect(gradeReached(report.checks), details(report).join("\n")).toBe(3);
+    expect(details(report).slice(2)).toEqual([
+      expect.stringMatching(/^3 passed: the archive of MongoDB 7\.0\.0 with "(shop|ot\$her\*)" was parsed/),
+      expect.stringMatching(
+        /^3 passed: .* 1 collections?, 10 documents|^3 passed: .* 2 collections, 3000 doc/,
+      ),
+    ]);
+  });
+
+  test("tells where it is cut off", async () => {
+    const { verify, stored, store } = await archived();
+    const reasons = new Set<string>();
+    const emptyAt = stored.indexOf("empty", stored.indexOf(Buffer.alloc(4, 0xff)));
+    const around = (at: number) => Array.from({ length: 200 }, (_, i) => at - 100 + i);
+    const cuts = [0, 3, 4, 60, 200, 1000, 90_000, ...around(emptyAt), ...around(stored.length - 100)];
+    for (const bytes of cuts) {
+      store(stored.subarray(0, bytes));
+      const report = await verify(3);
+      expect(gradeReached(report.checks), `${bytes} bytes`).toBe(2);
+      const { outcome, detail } = report.checks.at(-1) ?? {};
+      expect(outcome).toBe("damaged");
+      reasons.add(detail ?? "");
+    }
+    expect([...reasons].toSorted()).toEqual(
+      [
+        "it is cut off before the end of shop.orders",
+        "it is cut off before the end of shop.orders, shop.empty",
+        "it is cut off in a document of shop.orders",
+        "it is cut off in a segment of shop.empty",
+        "it is cut off in a segment of shop.orders",
+        "it is cut off in its prelude",
+        "it is cut off in the header of a segment",
+      ].map((reason) => `the backup is damaged: ${reason}`),
+    );
+  });
+
+  /** Byte offsets of the first document of the orders and of its text. */
+  const placesIn = (stored: Buffer) => {
+    const text = stored.indexOf('žluť 🐘 "0"');
+    const start = stored.lastIndexOf("\x10_id\0", text) - 4;
+    return { text, start, size: stored.readInt32LE(start) };
+  };
+
+  test.each<[string, (stored: Buffer) => Buffer, RegExp]>([
+    [
+      "whose text has one bit changed",
+      (stored) => flipped(stored, placesIn(stored).text),
+      /the documents of shop\.orders have the CRC-64 [0-9a-f]+, and [0-9a-f]+ was written/,
+    ],
+    [
+      "with a text longer than its document",
+      (stored) => flipped(stored, placesIn(stored).text - 3),
+      /document 1 of shop\.orders is not sound: at its byte \d+, a text is longer than its document/,
+    ],
+    [
+      "with an element of no type",
+      (stored) => flipped(stored, placesIn(stored).start + 4, 0x60),
+      /document 1 of shop\.orders is not sound: at its byte \d+, an element has the unknown type 112/,
+    ],
+    [
+      "with a document of another length",
+      (stored) => flipped(stored, placesIn(stored).start),
+      /shop\.orders|no length of a document/,
+    ],
+    [
+      "without one of its documents",
+      (stored) => {
+        const { start, size } = placesIn(stored);
+        return Buffer.concat([stored.subarray(0, start), stored.subarray(start + size)]);
+      },
+      /the documents of shop\.orders have the CRC-64/,
+    ],
+    [
+      "without a collection that it announces",
+      (stored) => {
+        const first = stored.lastIndexOf("empty", stored.lastIndexOf("empty") - 1);
+        const bodyAt = stored.lastIndexOf("\x02db\0", first) - 4;
+        const endAt = stored.indexOf(Buffer.alloc(4, 0xff), stored.lastIndexOf("empty")) + 4;
+        return Buffer.concat([stored.subarray(0, bodyAt), stored.subarray(endAt)]);
+      },
+      /it is cut off: shop\.empty is announced and not in it/,
+    ],
+    [
+      "which goes on behind its end",
+      (stored) => Buffer.concat([stored, stored.subarray(4)]),
+      /one of its headers names no collection/,
+    ],
+    [
+      "whose segment is there twice",
+      (stored) => Buffer.concat([stored, lastSegment(stored)]),
+      /shop\.\w+ goes on behind its end/,
+    ],
+    [
+      "with two terminators",
+      (stored) => Buffer.concat([stored, Buffer.alloc(4, 0xff)]),
+      /a terminator follows another one/,
+    ],
+    ["that is none", (stored) => Buffer.concat([Buffer.alloc(1), stored]), /it is no archive of mongodump/],
+  ])("finds one %s damaged, and a restore of it writes nothing", async (_what, damage, words) => {
+    const { verify, restore, stored, store } = await archived();
+    store(damage(stored));
+    const report = await verify(3);
+    expect(gradeReached(report.checks), details(report).join("\n")).toBe(2);
+    expect(details(report).at(-1)).toMatch(/^3 damaged: the backup is damaged: /);
+    expect(details(report).at(-1)).toMatch(words);
+    const before = state();
+    const job = restoreOf(source({ databases: ["shop"] }), password, { renameDatabases: { shop: "copy" } });
+    await expect(restore({ ...job, compression: "none" })).rejects.toThrow(words);
+    expect(state()).toEqual(before);
+  });
+});
+
+function flipped(bytes: Buffer, at: number, mask = 1): Buffer {
+  const copy = Buffer.from(bytes);
+  copy[at] = (copy[at] as number) ^ mask;
+  return copy;
+}
+
+/** The segment that ends the archive, with its header and its terminator. */
+const lastSegment = (stored: Buffer): Buffer => stored.subarray(stored.lastIndexOf("\x02db\0") - 4);

@@ -1,17 +1,13 @@
-import { createHash } from "node:crypto";
 import { chmodSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { SourceSpec } from "../../agent-cli/pipeline/pipeline.ts";
-import type { Grade, VerifyJob } from "../../agent-cli/pipeline/verify/finding.ts";
-import { runVerification } from "../../agent-cli/pipeline/verify/verify.ts";
 import { gradeReached } from "../../protocol/verification.ts";
 import { type DatabaseServer, startMariadb, startPostgres } from "../fakes/database-servers.ts";
 import { describeWith } from "../needs.ts";
 import { mysqlOf, postgresqlOf } from "./databases.ts";
+import { details, verifierOf } from "./verifier.ts";
 import { key, world } from "./world.ts";
-
-const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 
 /** A backup of a server, and how to verify it as it is stored now. */
 async function backedUp(source: SourceSpec, password: string) {
@@ -21,28 +17,8 @@ async function backedUp(source: SourceSpec, password: string) {
     sourceSecrets: { password },
     pipeline: { compression: "none", level: null, bandwidthBytesPerSecond: null },
   });
-  const workDir = w.workDir();
-  const verify = (grade: Grade, change: Partial<VerifyJob> = {}) => {
-    const stored = w.storage.objects.get(key) as Buffer;
-    return runVerification({
-      grade,
-      source,
-      compression: "none",
-      identities: null,
-      storage: w.storage,
-      key,
-      expected: { sha256: sha256(stored), sizeBytes: stored.length },
-      workDir,
-      report: w.report,
-      signal: new AbortController().signal,
-      ...change,
-    });
-  };
-  return { ...w, workDir, verify };
+  return { ...w, ...verifierOf(w, source) };
 }
-
-const details = ({ checks }: Awaited<ReturnType<typeof runVerification>>) =>
-  checks.map(({ grade, outcome, detail }) => `${grade} ${outcome}: ${detail}`);
 
 describeWith(["pg_ctlcluster", "setpriv", "openssl"], "a backup of PostgreSQL", () => {
   let server: DatabaseServer;

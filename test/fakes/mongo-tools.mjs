@@ -60,12 +60,17 @@ function connect(address) {
 
 const fromConfig = (file) => connect(JSON.parse(/^uri: (.*)$/m.exec(readFileSync(file, "utf8"))[1]));
 
-/** BSON of an object of strings, booleans and whole numbers. */
+/** BSON of an object of strings, booleans, whole numbers (of 32 bits) and bigints (of 64). */
 function bson(object) {
   const parts = Object.entries(object).map(([key, value]) => {
     const name = Buffer.from(`${key}\0`);
     if (typeof value === "boolean")
       return Buffer.concat([Buffer.from([8]), name, Buffer.from([value ? 1 : 0])]);
+    if (typeof value === "bigint") {
+      const number = Buffer.alloc(8);
+      number.writeBigInt64LE(BigInt.asIntN(64, value));
+      return Buffer.concat([Buffer.from([18]), name, number]);
+    }
     if (typeof value === "number") {
       const number = Buffer.alloc(4);
       number.writeInt32LE(value);
@@ -93,6 +98,9 @@ function fromBson(bytes) {
     else if (type === 16) {
       object[key] = bytes.readInt32LE(at);
       at += 4;
+    } else if (type === 18) {
+      object[key] = bytes.readBigInt64LE(at);
+      at += 8;
     } else {
       const length = bytes.readInt32LE(at);
       object[key] = bytes.toString("utf8", at + 4, at + 3 + length);
@@ -105,25 +113,71 @@ function fromBson(bytes) {
 const magic = Buffer.from([0x6d, 0xe2, 0x99, 0x81]);
 const terminator = Buffer.from([0xff, 0xff, 0xff, 0xff]);
 
-function archiveOf(databases) {
-  const collections = Object.entries(databases).flatMap(([db, all]) =>
-    Object.entries(all).map(([collection, documents]) => ({ db, collection, documents })),
-  );
-  return Buffer.concat([
+/** CRC-64 of ECMA-182, reflected, bit by bit: slow, and of another make than the one that is tested with it. */
+function crc64(chunks) {
+  let crc = 0xffffffffffffffffn;
+  for (const chunk of chunks) {
+    for (const byte of chunk) {
+      crc ^= BigInt(byte);
+      for (let bit = 0; bit < 8; bit += 1) crc = crc & 1n ? (crc >> 1n) ^ 0xc96c5795d7870f42n : crc >> 1n;
+    }
+  }
+  return crc ^ 0xffffffffffffffffn;
+}
+
+/** How many documents of a collection are written in one go while there are others to write. */
+const documentsInTurn = 1000;
+
+/**
+ * Writes as mongodump's multiplexer does: who writes other documents than those before closes their segment first, and
+ * a collection is ended by a segment without documents. What is empty is begun and ended all the same.
+ */
+function archiveOf(collections) {
+  const parts = [
     magic,
     bson({ concurrent_collections: 4, version: "0.1", server_version: "7.0.0", tool_version: "100.10.0" }),
-    ...collections.map(({ db, collection }) =>
-      bson({ db, collection, metadata: "{}", size: 0, type: "collection" }),
-    ),
+    ...collections.map(({ db, collection, type }) => {
+      const metadata = type === "" ? "" : JSON.stringify({ indexes: [], collectionName: collection, type });
+      return bson({ db, collection, metadata, size: 0, type });
+    }),
     terminator,
-    ...collections.flatMap(({ db, collection, documents }) => [
-      bson({ db, collection, EOF: false, CRC: 0 }),
-      ...documents.map(bson),
-      terminator,
-      bson({ db, collection, EOF: true, CRC: 1 }),
-      terminator,
-    ]),
-  ]);
+  ];
+  let current = null;
+  const close = () => {
+    if (current) parts.push(terminator);
+    current = null;
+  };
+  const waiting = collections.map(({ db, collection, type, documents }) => ({
+    header: { db, collection: type === "timeseries" ? `system.buckets.${collection}` : collection },
+    documents: documents.map(bson),
+    written: 0,
+  }));
+  while (waiting.length > 0) {
+    const one = waiting.shift();
+    if (current !== one) {
+      close();
+      parts.push(bson({ ...one.header, EOF: false, CRC: 0n }));
+      current = one;
+    }
+    parts.push(...one.documents.slice(one.written, one.written + documentsInTurn));
+    one.written += documentsInTurn;
+    if (one.written < one.documents.length) waiting.push(one);
+    else {
+      close();
+      parts.push(bson({ ...one.header, EOF: true, CRC: crc64(one.documents) }), terminator);
+    }
+  }
+  return Buffer.concat(parts);
+}
+
+function collectionsOf(databases, types) {
+  return Object.entries(databases).flatMap(([db, all]) =>
+    Object.entries(all).map(([collection, documents]) => {
+      const type = types?.[`${db}.${collection}`] ?? "collection";
+      // The documents of a view are not its own.
+      return { db, collection, type, documents: type === "view" ? [] : documents };
+    }),
+  );
 }
 
 async function dump() {
@@ -132,7 +186,8 @@ async function dump() {
   const [only] = options.db ?? [];
   const databases = only === undefined ? server.databases : { [only]: server.databases[only] ?? {} };
   if (options.oplog && server.oplog !== true) fail("error getting oplog start: not a replica set");
-  const archive = archiveOf(databases);
+  const oplog = { db: "", collection: "oplog", type: "", documents: [{ op: "n", ns: "" }] };
+  const archive = archiveOf([...collectionsOf(databases, server.types), ...(options.oplog ? [oplog] : [])]);
   const whole = server.fault === undefined;
   await new Promise((done) =>
     process.stdout.write(whole ? archive : archive.subarray(0, archive.length - 100), done),
@@ -163,6 +218,7 @@ async function restore() {
     !options.nsInclude ||
     options.nsInclude.some((p) => namespace.startsWith(p.slice(0, -1).replace(/\\(.)/g, "$1")));
   const dropped = new Set();
+  const written = new Map();
   let header = null;
   let inPrelude = true;
   for (let at = 4; at < archive.length; ) {
@@ -173,15 +229,22 @@ async function restore() {
       inPrelude = false;
       continue;
     }
-    const document = fromBson(archive.subarray(at, at + length));
+    const bytes = archive.subarray(at, at + length);
+    const document = fromBson(bytes);
     at += length;
     if (inPrelude) continue;
     if (header === null) {
       header = document;
+      const namespace = `${header.db}.${header.collection}`;
+      if (!written.has(namespace)) written.set(namespace, []);
+      const crc = header.EOF ? BigInt.asIntN(64, crc64(written.get(namespace))) : header.CRC;
+      if (crc !== header.CRC) fail(`CRC mismatch for namespace ${namespace}, ${crc}!=${header.CRC}`);
       continue;
     }
     const original = `${header.db}.${header.collection}`;
-    if (!included(original)) continue;
+    written.get(original).push(bytes);
+    // The oplog is of no database, and replayed only when that is asked for.
+    if (header.db === "" || !included(original)) continue;
     const [, db, collection] = /^(.*?)\.(.*)$/s.exec(renamed(original, options));
     if (options.drop && !dropped.has(`${db}.${collection}`)) {
       dropped.add(`${db}.${collection}`);

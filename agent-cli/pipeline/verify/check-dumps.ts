@@ -7,6 +7,7 @@ import { DamagedArtifact } from "../damaged.ts";
 import type { ServerSpec, SourceSpec } from "../pipeline.ts";
 import { runRestore } from "../restore.ts";
 import { addDifference, type ContentCheck, type Looked } from "./content-check.ts";
+import { counted } from "./counted.ts";
 import { CannotCheck, damaged, type Finding, keysOf, notChecked, passed, type VerifyJob } from "./finding.ts";
 import { requireRoom } from "./room.ts";
 
@@ -85,13 +86,6 @@ export function checkDumps<Server extends ServerSpec>(
       }
     },
   };
-}
-
-async function* counted(content: AsyncIterable<Uint8Array>, looked: Looked): AsyncGenerator<Uint8Array> {
-  for await (const chunk of content) {
-    looked.bytes += chunk.length;
-    yield chunk;
-  }
 }
 
 const told = (reading: DumpReading, onEnd: () => void): DumpSink => ({

@@ -1,5 +1,6 @@
 import type { SourceSpec } from "../pipeline.ts";
 import { checkArchive } from "./check-archive.ts";
+import { checkMongodb } from "./check-mongodb.ts";
 import { checkMysql } from "./check-mysql.ts";
 import { checkPostgresql } from "./check-postgresql.ts";
 import { checkSqlite } from "./check-sqlite.ts";
@@ -12,6 +13,7 @@ const checks: Partial<Record<SourceSpec["type"], NewContentCheck>> = {
   sqlite: checkSqlite,
   postgresql: checkPostgresql,
   mysql: checkMysql,
+  mongodb: checkMongodb,
 };
 
 export function checkOf(job: VerifyJob, looked: Looked): ContentCheck {
