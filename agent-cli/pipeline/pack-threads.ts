@@ -7,7 +7,7 @@ import { ownMemory, release } from "./own-memory.ts";
 import type { Answer, Ask, Frame, RequestKind, Requests } from "./pack-requests.ts";
 import { packersOf } from "./packers.ts";
 import type { Compression } from "./pipeline.ts";
-import { SlabPool, slabBytes } from "./slabs.ts";
+import { SlabPool } from "./slabs.ts";
 import { threadEntry } from "./thread-entry.ts";
 
 /** What packing a source needs to know; `compare` is for comparing with a base. */
@@ -43,6 +43,8 @@ export class PackThreads {
   readonly #waiting: Waiting[] = [];
   readonly #most: number;
   readonly #mostReaders: number;
+  /** Slabs, as far as they were filled, that go on without being compressed. */
+  readonly #sentAsIs = new WeakSet<Uint8Array>();
   #failure: Error | null = null;
 
   constructor({ compression, level, threads, compare }: PackSettings) {
@@ -65,19 +67,20 @@ export class PackThreads {
   async frame(slab: ArrayBuffer, used: number): Promise<Frame> {
     if (this.#failure) throw this.#failure;
     const plain = new Uint8Array(slab, 0, used);
-    if (this.compression === "none") return { bytes: plain, plainBytes: used };
+    if (this.compression === "none") {
+      this.#sentAsIs.add(plain);
+      return { bytes: plain, plainBytes: used };
+    }
     const bytes = await this.#encoded(plain, this.compression);
     this.slabs.give(slab);
     if (this.#failure) throw this.#failure;
     return { bytes, plainBytes: used };
   }
 
-  /** Takes back the memory of what was sent, unless it is a part of something larger that may still be needed. */
+  /** Takes back the memory of what was sent, unless it is a part of something that may still be needed. */
   takeBack(sent: Uint8Array): void {
-    const { buffer } = sent;
-    if (sent.length !== buffer.byteLength) return;
-    if (buffer.byteLength === slabBytes) this.slabs.give(buffer);
-    else release(sent);
+    if (this.#sentAsIs.has(sent)) this.slabs.give(sent.buffer);
+    else if (sent.length === sent.buffer.byteLength) release(sent);
   }
 
   /** The encoder is made for the first frame: a differential run may come to none. */
