@@ -32,6 +32,14 @@ export function sealRun({ key, first, tail, bytes }: ChunkRun): Buffer {
   return out;
 }
 
+/** The same, and gives the memory back that the run lay in. */
+export function sealAndRelease(run: ChunkRun): Buffer {
+  const sealed = sealRun(run);
+  release(run.tail);
+  release(run.bytes);
+  return sealed;
+}
+
 type Chunk = { key: KeyObject; place: number; last: boolean; chunk: Uint8Array };
 
 /** One sealed chunk. */

@@ -85,7 +85,9 @@ async function packAndUpload(job: BackupJob, threads: PackThreads): Promise<Back
 function packThreads({ pipeline, source, base }: BackupJob): PackThreads {
   const { compression, level, threads = null } = pipeline;
   const compare = base && source.type === "file" ? compareSettings(source.paths, base.index.deleted) : null;
-  return new PackThreads({ compression, level, threads, compare });
+  // Each file has a checksum in the index, and each 64 KiB of an encrypted artifact a tag: a third sum would find nothing more.
+  const frameChecksums = pipeline.encryption === null || !hasIndex(source, compression);
+  return new PackThreads({ compression, level, frameChecksums, threads, compare });
 }
 
 /** Only zstd has frames that say where they end, and room for something beside them. */

@@ -22,19 +22,23 @@ export function checkedLevel(compression: "zstd" | "gzip", level: number | null)
  * Frames are made on the threads that Node keeps for such work: a JavaScript thread for each core would take 50 ms to start
  * and 30 MB to keep. So `encode` may be called again before it has answered; `most` are worked on at once.
  */
-export function frameEncoder(
-  compression: Exclude<Compression, "none">,
-  level: number | null,
-  most: number,
-): FrameEncoder {
+export function frameEncoder({ compression, level, checksum, most }: FrameSettings): FrameEncoder {
   if (compression === "gzip") return gzipEncoder(checkedLevel("gzip", level));
   const params = {
     [constants.ZSTD_c_compressionLevel]: checkedLevel("zstd", level),
-    [constants.ZSTD_c_checksumFlag]: 1,
+    [constants.ZSTD_c_checksumFlag]: checksum ? 1 : 0,
     [constants.ZSTD_c_contentSizeFlag]: 1,
   };
   return reusingEncoder(params, most) ?? plainEncoder(params);
 }
+
+export type FrameSettings = {
+  compression: Exclude<Compression, "none">;
+  level: number | null;
+  /** Whether zstd's frames carry a checksum of their content; gzip's always do. */
+  checksum: boolean;
+  most: number;
+};
 
 type Params = Record<number, number>;
 
@@ -67,12 +71,14 @@ function reusingEncoder(params: Params, most: number): FrameEncoder | null {
 /** One zstd context, and the memory that it writes to. */
 class Context {
   readonly #handle: Handle;
+  readonly #checksum: boolean;
   /** What the last write has left over: room for output, and input. */
   readonly #state = new Uint32Array(2);
   #output = Buffer.alloc(0);
   #pending: { resolve(): void; reject(error: Error): void } | null = null;
 
   constructor(params: Params) {
+    this.#checksum = hasChecksum(params);
     const stream = createZstdCompress() as unknown as { _handle: Handle; close(): void };
     this.#handle = new (stream._handle.constructor as new (mode: number) => Handle)(zstdCompressMode);
     stream.close();
@@ -107,12 +113,15 @@ class Context {
   #made(plain: Uint8Array): Buffer {
     const [outputLeft = 0, inputLeft] = this.#state;
     const frame = this.#output.subarray(0, zstdBound(plain.length) - outputLeft);
-    if (inputLeft !== 0 || outputLeft === 0 || !isFrameOf(frame, plain.length)) throw notWhole();
+    if (inputLeft !== 0 || outputLeft === 0 || !isFrameOf(frame, plain.length, this.#checksum))
+      throw notWhole();
     const copy = Buffer.allocUnsafeSlow(frame.length);
     copy.set(frame);
     return copy;
   }
 }
+
+const hasChecksum = (params: Params): boolean => params[constants.ZSTD_c_checksumFlag] === 1;
 
 /** How zlib numbers its modes, and marks parameters that are not given. */
 const zstdCompressMode = 10;
@@ -125,7 +134,7 @@ function plainEncoder(params: Params): FrameEncoder {
   return async (plain) => {
     const sizes = { pledgedSrcSize: plain.length, chunkSize: zstdBound(plain.length) };
     const frame = await compress(plain, { params, ...sizes });
-    if (!isFrameOf(frame, plain.length)) throw notWhole();
+    if (!isFrameOf(frame, plain.length, hasChecksum(params))) throw notWhole();
     return trimmed(frame);
   };
 }
@@ -150,14 +159,14 @@ function trimmed({ buffer, byteOffset, length }: Buffer): Buffer {
 /** The most that zstd can make of so many bytes: with it as chunk size, the output is one piece. */
 const zstdBound = (size: number): number => size + Math.ceil(size / 128) + 1024;
 
-/** Whether a frame begins with a header that promises this content size and a checksum. */
-function isFrameOf(frame: Buffer, size: number): boolean {
+/** Whether a frame begins with a header that promises this content size and, if it is to have one, a checksum. */
+function isFrameOf(frame: Buffer, size: number, checksum: boolean): boolean {
   if (frame.length < 9 || frame.readUInt32LE(0) !== 0xfd2fb528) return false;
   const descriptor = frame[4] as number;
   const sizeField = descriptor >> 6;
   const singleSegment = (descriptor & 0x20) !== 0;
   const at = singleSegment ? 5 : 6;
-  if ((descriptor & 0x04) === 0) return false;
+  if (checksum !== ((descriptor & 0x04) !== 0)) return false;
   if (sizeField === 0) return singleSegment && frame[at] === size;
   if (sizeField === 1) return frame.readUInt16LE(at) + 256 === size;
   return sizeField === 2 ? frame.readUInt32LE(at) === size : frame.readBigUInt64LE(at) === BigInt(size);

@@ -50,13 +50,8 @@ async function compare(segment: Requests["compare"]["ask"], moved: ArrayBuffer[]
 }
 
 async function seal(run: Requests["seal"]["ask"], moved: ArrayBuffer[]) {
-  const [{ sealRun }, { release }] = await Promise.all([
-    import("./age-payload.ts"),
-    import("./own-memory.ts"),
-  ]);
-  const sealed = sealRun(run);
-  release(run.tail);
-  release(run.bytes);
+  const { sealAndRelease } = await import("./age-payload.ts");
+  const sealed = sealAndRelease(run);
   moved.push(sealed.buffer as ArrayBuffer);
   return { sealed };
 }

@@ -1,5 +1,6 @@
 import { SHARE_ENV, Worker } from "node:worker_threads";
 import type { ComparedSegment, CompareSettings } from "../sources/compare-segment.ts";
+import { sealAndRelease } from "./age-payload.ts";
 import { favourFeeder } from "./favour-feeder.ts";
 import { checkedLevel, type FrameEncoder, frameEncoder } from "./frame-encoder.ts";
 import type { Segment } from "./index-entries.ts";
@@ -14,6 +15,8 @@ import { threadEntry } from "./thread-entry.ts";
 type PackSettings = {
   compression: Compression;
   level: number | null;
+  /** Whether each frame of zstd's carries a checksum of its content. */
+  frameChecksums: boolean;
   /** How many are to be at work at once; null leaves it to the machine. */
   threads: number | null;
   compare: CompareSettings | null;
@@ -37,6 +40,7 @@ export class PackThreads {
   readonly slabs = new SlabPool();
   readonly compression: Compression;
   readonly #level: number | null;
+  readonly #frameChecksums: boolean;
   #encode: FrameEncoder | null = null;
   readonly #compare: CompareSettings | null;
   readonly #threads: Thread[] = [];
@@ -47,8 +51,9 @@ export class PackThreads {
   readonly #sentAsIs = new WeakSet<Uint8Array>();
   #failure: Error | null = null;
 
-  constructor({ compression, level, threads, compare }: PackSettings) {
+  constructor({ compression, level, frameChecksums, threads, compare }: PackSettings) {
     this.compression = compression;
+    this.#frameChecksums = frameChecksums;
     this.#most = packersOf(threads);
     this.#mostReaders = threads ?? Math.max(this.#most, leastReaders);
     this.#level = compression === "none" ? null : checkedLevel(compression, level);
@@ -87,7 +92,12 @@ export class PackThreads {
   async #encoded(plain: Uint8Array, compression: "zstd" | "gzip"): Promise<Uint8Array> {
     const isFirst = this.#encode === null;
     // One more than are at work waits among Node's threads already: this one is not always there to hand it over.
-    this.#encode ??= frameEncoder(compression, this.#level, this.#most + 1);
+    this.#encode ??= frameEncoder({
+      compression,
+      level: this.#level,
+      checksum: this.#frameChecksums,
+      most: this.#most + 1,
+    });
     const frame = await this.#encode(plain);
     if (isFirst) favourFeeder();
     return frame;
@@ -110,14 +120,22 @@ export class PackThreads {
 
   /** Starts a thread before there is something to seal: it takes as long to begin as some frames to be made. */
   expectSealing(): void {
-    this.#threads.push(this.#start());
+    if (this.#sealsInThread) this.#threads.push(this.#start());
   }
 
-  /** Seals before anything else: what is compressed already waits for it. */
+  /**
+   * Seals before anything else: what is compressed already waits for it. With two frames in work at once, those who make
+   * them are what all wait for, and a thread that has to share their processors costs more than it takes off this one.
+   */
   async seal(run: Requests["seal"]["ask"]): Promise<Uint8Array> {
+    if (!this.#sealsInThread) return sealAndRelease(run);
     const moved = [run.tail, run.bytes].map(ownMemory).filter((memory) => memory !== null);
     const { sealed } = await this.#ask("seal", run, moved);
     return sealed;
+  }
+
+  get #sealsInThread(): boolean {
+    return this.#most > 2;
   }
 
   #start(): Thread {

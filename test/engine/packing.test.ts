@@ -189,7 +189,14 @@ test("a file with several names is stored under the first that can be read, what
 });
 
 test("what is asked of the threads of a run that has ended fails for the reason that it has ended for", async () => {
-  const threads = new PackThreads({ compression: "zstd", level: 1, threads: 2, compare: null });
+  const settings = {
+    compression: "zstd",
+    level: 1,
+    frameChecksums: true,
+    threads: 2,
+    compare: null,
+  } as const;
+  const threads = new PackThreads(settings);
   const slab = () => threads.frame(new ArrayBuffer(slabBytes), 10);
   await expect(slab()).resolves.toMatchObject({ plainBytes: 10 });
   const ask = () => [slab(), threads.readAhead([Buffer.from("/")]), slab()];

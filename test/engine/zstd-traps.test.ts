@@ -30,7 +30,14 @@ async function pack(
   content: Buffer,
   { level = 1, count = 3 } = {},
 ): Promise<{ bytes: Buffer; frames: number }> {
-  const packing = new PackThreads({ compression: "zstd", level, threads: count, compare: null });
+  const settings = {
+    compression: "zstd",
+    level,
+    frameChecksums: true,
+    threads: count,
+    compare: null,
+  } as const;
+  const packing = new PackThreads(settings);
   threads.add(packing);
   const frames: Uint8Array[] = [];
   for await (const { bytes } of compress(pieces(content, 1_000_003), packing)) frames.push(bytes);
@@ -94,7 +101,7 @@ describe("Node's zstd", () => {
   });
 
   test("every frame says its size and carries a checksum", async () => {
-    const encode = frameEncoder("zstd", 3, 1);
+    const encode = frameEncoder({ compression: "zstd", level: 3, checksum: true, most: 1 });
     for (const size of [0, 10, 255, 256, 300, 65_791, 65_792, 100_000, slabBytes]) {
       const frame = await encode(content.subarray(0, size));
       const flipped = Buffer.from(frame);
@@ -103,6 +110,20 @@ describe("Node's zstd", () => {
       expect(zlib.zstdDecompressSync(frame).equals(content.subarray(0, size))).toBe(true);
     }
   });
+
+  testWith(
+    ["zstd"],
+    "frames without a checksum, as encrypted archives have them, say their size, too",
+    async () => {
+      const encode = frameEncoder({ compression: "zstd", level: 3, checksum: false, most: 1 });
+      for (const size of [0, 10, 300, 65_792, slabBytes]) {
+        const frame = await encode(content.subarray(0, size));
+        expect(frame.readUInt8(4) & 0x04).toBe(0);
+        expect(run("zstd", ["-dcq"], frame).equals(content.subarray(0, size))).toBe(true);
+        expect((await unpack(frame)).equals(content.subarray(0, size))).toBe(true);
+      }
+    },
+  );
 
   test("a Node whose stream objects are built otherwise packs the same", async () => {
     vi.resetModules();
@@ -113,7 +134,7 @@ describe("Node's zstd", () => {
     const other = await import("../../agent-cli/pipeline/frame-encoder.ts");
     vi.doUnmock("node:zlib");
     const part = content.subarray(0, 3_000_000);
-    const frame = await other.frameEncoder("zstd", 1, 1)(part);
+    const frame = await other.frameEncoder({ compression: "zstd", level: 1, checksum: true, most: 1 })(part);
     expect(zlib.zstdDecompressSync(frame).equals(part)).toBe(true);
     expect(await unpack(frame)).toEqual(part);
   });
