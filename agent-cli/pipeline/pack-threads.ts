@@ -23,7 +23,7 @@ type PackSettings = {
 };
 
 /** Threads that wait for a disk leave the processor to others. */
-const leastReaders = 4;
+const leastReaders = 3;
 
 /**
  * The next requests wait at the thread already, so that it does not idle until this one gets round to it. Readers are small
