@@ -333,9 +333,14 @@ export const adminApi = {
     method: "POST",
     path: "/api/nodes/:id/discover-databases",
     audience: "operator",
-    summary: "The databases of a server that a node reaches, asked of its agent (15 s)",
-    body: z.object({ server: o.databaseServers, ...fromTaskOrSent }),
-    reply: z.object({ databases: z.array(o.foundDatabase) }),
+    summary:
+      "The databases of a server that a node reaches, or SQLite's below one of its directories, asked of its agent (15 s)",
+    body: z.object({ server: o.databasePlaces, ...fromTaskOrSent }),
+    reply: z.object({
+      databases: z.array(o.foundDatabase),
+      /** False: there may be more, for which the time was too short or an agent's answer too small. */
+      complete: z.boolean(),
+    }),
   }),
   previewSource: endpoint({
     method: "POST",

@@ -167,6 +167,13 @@ export const databaseServers = z.discriminatedUnion("type", [
 ]);
 export type DatabaseServer = z.output<typeof databaseServers>;
 
+/** What can be asked for its databases: a server, or a directory below which files of SQLite's are looked for. */
+export const databasePlaces = z.discriminatedUnion("type", [
+  ...databaseServers.options,
+  z.object({ type: z.literal("sqlite"), folder: absolutePath.default("/") }),
+]);
+export type DatabasePlace = z.output<typeof databasePlaces>;
+
 const withPassword = z.object({ password: password.optional() });
 const gcs = z.object({
   bucket: z.string().regex(/^[a-z0-9][a-z0-9._-]{1,62}$/, "is not a bucket name"),

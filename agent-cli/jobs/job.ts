@@ -6,10 +6,10 @@ import type { Listing } from "../pipeline/list-archive.ts";
 import type {
   BackupResult,
   ConfiguredCommand,
+  DatabasePlace,
   PipelineSpec,
   Progress,
   RestoreResult,
-  ServerSpec,
   SourceSecrets,
   SourceSpec,
 } from "../pipeline/pipeline.ts";
@@ -45,7 +45,7 @@ export type Job =
   | { kind: "copy"; commandId: number; spec: CopySpec }
   | { kind: "verify"; spec: VerificationSpec }
   | { kind: "list_dir"; path: string }
-  | { kind: "discover"; server: ServerSpec; secrets: SourceSecrets }
+  | { kind: "discover"; server: DatabasePlace; secrets: SourceSecrets }
   | { kind: "preview"; source: SourceSpec; secrets: SourceSecrets }
   | { kind: "inspect_archive"; commandId: number; inspection: Inspection }
   | ({ kind: "test_target" } & StorageSettings)

@@ -1,6 +1,13 @@
 import { z } from "zod";
 import type { DeliveredCommand } from "../../protocol/agent-api.ts";
-import { archiveIndex, type DatabaseServer, databaseServers, id, source } from "../../protocol/objects.ts";
+import {
+  archiveIndex,
+  type DatabasePlace,
+  databasePlaces,
+  databaseServers,
+  id,
+  source,
+} from "../../protocol/objects.ts";
 import { compression } from "../../protocol/states.ts";
 import type { Subject } from "../journal.ts";
 
@@ -46,7 +53,7 @@ const discovery = z.object({
   port: z.int().optional(),
   user: z.string().optional(),
   password: z.string().optional(),
-  server: databaseServers.optional(),
+  server: databasePlaces.optional(),
 });
 
 export class PayloadError extends Error {}
@@ -61,8 +68,8 @@ export function readPayload<T>(schema: z.ZodType<T>, payload: unknown): T {
   );
 }
 
-/** Which server to ask, and its password. */
-export function readDiscovery(payload: unknown): { server: DatabaseServer; password: string | null } {
+/** Which server to ask and its password, or where to look. */
+export function readDiscovery(payload: unknown): { server: DatabasePlace; password: string | null } {
   const { server, password, ...known } = readPayload(discovery, payload);
   return { server: server ?? readPayload(databaseServers, known), password: password || null };
 }

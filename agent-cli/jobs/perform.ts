@@ -14,10 +14,8 @@ export async function performJob(
   }
   if (job.kind === "discover" || job.kind === "preview") {
     const { discover, preview } = await import("./ask-source.ts");
-    const access = { secrets: job.secrets, commands, workDir, signal };
-    return job.kind === "discover"
-      ? discover(job.server, access)
-      : preview(job.source, { ...access, ownPaths });
+    const access = { secrets: job.secrets, commands, workDir, ownPaths, signal };
+    return job.kind === "discover" ? discover(job.server, access) : preview(job.source, access);
   }
   const { storageEnv, vaultContext } = await import("./connections.ts");
   const env = await storageEnv(envelope);

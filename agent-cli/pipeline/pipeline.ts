@@ -17,6 +17,9 @@ export type ServerSpec =
   | (Server & { type: "mongodb"; port: number; authDatabase: string; replicaSet: string | null })
   | (Server & { type: "saphana"; port: number | null; instance: string });
 
+/** What can be asked for its databases: a server, or a directory below which SQLite's are looked for. */
+export type DatabasePlace = ServerSpec | { type: "sqlite"; folder: string };
+
 /** What to read from a server: those named, or all that it has when none is; never the excluded ones. */
 type Databases = { databases: string[]; excludeDatabases: string[] };
 type ServerOf<Type extends ServerSpec["type"]> = Extract<ServerSpec, { type: Type }>;

@@ -4,10 +4,10 @@ import type { PackThreads } from "../pipeline/pack-threads.ts";
 import type {
   Base,
   ConfiguredCommand,
+  DatabasePlace,
   Reporter,
   RestoreJob,
   RestoreOptions,
-  ServerSpec,
   SourceSecrets,
   SourceSpec,
   Warning,
@@ -95,8 +95,11 @@ export type Source<Spec extends SourceSpec> = {
   open(spec: Spec, context: SourceContext): Promise<OpenedSource>;
   /** What `open` would read. Ends when the signal aborts, with what it knows by then and `complete: false`. */
   preview(spec: Spec, access: Access & Pick<SourceContext, "ownPaths">): Promise<Preview>;
-  /** The databases of a server, without its own. */
-  discover?(server: Extract<ServerSpec, { type: Spec["type"] }>, access: Access): Promise<FoundDatabase[]>;
+  /** The databases of a server, without its own; or files, as many as were found when the signal aborts. */
+  discover?(
+    place: Extract<DatabasePlace, { type: Spec["type"] }>,
+    access: Access & Pick<SourceContext, "ownPaths">,
+  ): Promise<FoundDatabase[]>;
   /** Sources of paths have none: they are restored by pipeline/restore.ts. */
   restore?(restore: SourceRestore<Spec>, access: Access): Promise<DumpRestore>;
 };

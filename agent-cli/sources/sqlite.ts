@@ -9,9 +9,8 @@ import { errorCode } from "../pipeline/error-code.ts";
 import { TarWriter } from "../pipeline/tar.ts";
 import { memberName, type TarEntry } from "../pipeline/tar-entry.ts";
 import { readAccountNames } from "./account-names.ts";
-
+import { findSqlite } from "./find-sqlite.ts";
 import { newPreview, newTally, type Preview, type Source, type SourceContext, type Tally } from "./source.ts";
-
 import { checkIntegrity, removeSidecars } from "./sqlite-file.ts";
 
 type SqliteSpec = { type: "sqlite"; paths: string[] };
@@ -28,6 +27,7 @@ const sqliteNotADatabase = 26;
  * One database is its plain file; several are a tar archive of them. Any failure fails the backup.
  */
 export const sqliteSource: Source<SqliteSpec> = {
+  discover: findSqlite,
   preview: async (spec) => previewDatabases(distinct(spec)),
   extension: (spec) => (distinct(spec).length === 1 ? "sqlite" : "tar"),
   async open(spec, context) {

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { expect, test } from "vitest";
@@ -78,6 +78,30 @@ test("a preview of SQLite databases tells their sizes, with what lies in their l
     unreadable: { count: 1, first: [{ path: join(folder, "missing.db") }] },
     tools: { sqlite: expect.any(String) },
   });
+});
+
+test("SQLite's databases are found by what they hold, whatever they are called", async () => {
+  const { master, folder, start } = await world();
+  const made = join(folder, "source", "deep", "Cookies");
+  mkdirSync(join(folder, "source", "deep"), { recursive: true });
+  const database = new DatabaseSync(made);
+  database.exec("pragma journal_mode = wal; create table t (x); insert into t values (1)");
+  writeFileSync(join(folder, "source", "empty.db"), "");
+  writeFileSync(join(folder, "source", "none.sqlite"), "x".repeat(4096));
+  writeFileSync(join(folder, "source", "cut.sqlite"), "SQLite format 3\0 and no page");
+  symlinkSync(made, join(folder, "source", "link.db"));
+  const asked = [folder, join(folder, "gone")].map((path) =>
+    master.enqueue("discover_db", { type: "sqlite", server: { type: "sqlite", folder: path } }),
+  );
+  const agent = start();
+  const [found, missing] = await Promise.all(asked.map(({ id }) => finished(master, agent, id)));
+  const sizeBytes = statSync(made).size + statSync(`${made}-wal`).size;
+  expect(found?.result).toEqual({ databases: [made], found: [{ name: made, sizeBytes }], complete: true });
+  expect(missing).toMatchObject({
+    success: false,
+    errorMessage: `there is no directory ${join(folder, "gone")}`,
+  });
+  database.close();
 });
 
 test("what cannot be asked is answered in words, and a password is in none of them", async () => {

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { adminApi } from "../../protocol/index.ts";
 import { startConfigured } from "../e2e/configured-agent.ts";
@@ -24,6 +25,47 @@ describeWith(["chromium"], "tasks beyond files of one node", () => {
 
   const taskNamed = async (text: string) =>
     (await console.world.call(adminApi.listTasks, { query: { text } })).items[0];
+
+  test("SQLite's databases are found on the node, one is ticked and backed up", async ({
+    onTestFinished,
+  }) => {
+    const { world } = console;
+    const machine = await world.machine(onTestFinished);
+    machine.start();
+    await world.online(machine);
+    const folder = sourceFolder(machine, 2);
+    for (const name of ["shop.db", "blog"]) {
+      const database = new DatabaseSync(path.join(folder, name));
+      database.exec("create table t (x); insert into t values (1)");
+      database.close();
+    }
+    await console.visit("operator", { path: "/tasks/new", expected: /status of 502/ }, async (page) => {
+      await page.getByRole("textbox", { name: "Name" }).fill("Found files");
+      await choose(page, "Node", machine.name);
+      await choose(page, "Kind", "SQLite");
+      const below = page.getByRole("textbox", { name: "Look for databases below" });
+      const find = page.getByRole("button", { name: "Find databases" });
+      await below.fill(path.join(folder, "gone"));
+      await find.click();
+      await page
+        .getByRole("alert")
+        .getByText(/there is no directory/)
+        .waitFor();
+      await below.fill(folder);
+      await find.click();
+      await page.getByRole("checkbox", { name: path.join(folder, "blog") }).waitFor();
+      await page.getByRole("checkbox", { name: path.join(folder, "shop.db") }).check();
+      await expectAccessible(page);
+      await page.getByRole("button", { name: "See what would be read" }).click();
+      await page.getByText("1 entry would be read").waitFor();
+      await storeIn(page, target);
+      await create(page, "Found files");
+      const id = await backUp(page);
+      expect(await world.record(id)).toMatchObject({ sourceType: "sqlite", status: "success" });
+    });
+    const source = { type: "sqlite", paths: [path.join(folder, "shop.db")] };
+    expect(await taskNamed("Found files")).toMatchObject({ source });
+  });
 
   test("one of a pool is run by whichever node has its label and is there", async ({ onTestFinished }) => {
     const { world } = console;

@@ -309,7 +309,7 @@ describe("discovering databases", () => {
       discover(node.id, { server, secrets: { password } }),
       answerOnce(node.headers, { databases: ["a"], found: [{ name: "a", sizeBytes: 5 }] }),
     ]);
-    expect(answer.data).toEqual({ databases: [{ name: "a", sizeBytes: 5 }] });
+    expect(answer.data).toEqual({ databases: [{ name: "a", sizeBytes: 5 }], complete: true });
     expect(command).toMatchObject({
       type: "discover_db",
       payload: {
@@ -340,6 +340,25 @@ describe("discovering databases", () => {
     ]);
   });
 
+  it("asks our agent for SQLite's below a directory, and tells when it has not seen all; never a Go agent", async () => {
+    const place = { type: "sqlite", folder: "/var/lib" };
+    const node = await aNode({ ours: true });
+    const found = [{ name: "/var/lib/app/app.db", sizeBytes: 8192 }];
+    const [answer, command] = await Promise.all([
+      discover(node.id, { server: place }),
+      answerOnce(node.headers, { databases: ["/var/lib/app/app.db"], found, complete: false }),
+    ]);
+    expect(answer.data).toEqual({ databases: found, complete: false });
+    expect(command).toMatchObject({ type: "discover_db", payload: { type: "sqlite", server: place } });
+    const refused = await discover((await aNode()).id, { server: place });
+    expect(refused).toMatchObject({
+      code: "NODE_CANNOT_RUN_TASK",
+      message: expect.stringContaining("name their files"),
+    });
+    const relative = await discover(node.id, { server: { ...place, folder: "var" } });
+    expect(relative).toMatchObject({ status: 400, message: expect.stringContaining("folder") });
+  });
+
   it("takes a task's sealed password, for that task's server only", async () => {
     const node = await aNode({ ours: true });
     const password = aPassword();
@@ -348,7 +367,7 @@ describe("discovering databases", () => {
       discover(node.id, { server, taskId: task.id }),
       answerOnce(node.headers, { databases: [] }),
     ]);
-    expect(answer.data).toEqual({ databases: [] });
+    expect(answer.data).toEqual({ databases: [], complete: true });
     expect(command.payload["password"]).toBe(password);
     const elsewhere = { server: { ...server, host: "evil.test" }, taskId: task.id };
     expect(await discover(node.id, elsewhere)).toMatchObject({ status: 400, code: "INVALID_INPUT" });

@@ -51,7 +51,8 @@ async function discoveryPayload(
   payload: Record<string, unknown>,
   toOurs: boolean,
 ): Promise<Record<string, unknown>> {
-  const server = objects.databaseServers.parse(payload["server"]);
+  const server = objects.databasePlaces.parse(payload["server"]);
+  if (server.type === "sqlite") return { type: server.type, server };
   const { password } = await openAccess(deps, server, payload);
   const { type, host, user } = server;
   const known = { type, host, port: portOf(server), user, password: password ?? "" };

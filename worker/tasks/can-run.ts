@@ -43,6 +43,14 @@ export function whyItCannotRead(node: Able, type: objects.Source["type"]): strin
     : whatItLacksFor(node.name, capabilitiesOf(node.capabilities), type);
 }
 
+/** Why this node can tell of no such databases; null when nothing is known against it. */
+export function whyItCannotDiscover(node: Able, type: objects.DatabasePlace["type"]): string | null {
+  if (isGoAgent(node) && type === "sqlite") {
+    return `${node.name} runs a BackupX Go agent, which does not look for SQLite databases: name their files`;
+  }
+  return whyItCannotRead(node, type);
+}
+
 /** Why this node can neither encrypt nor open what was encrypted; null when nothing is known against it. */
 export function whyItCannotEncrypt(node: Able): string | null {
   if (isGoAgent(node)) return `${node.name} runs a BackupX Go agent, which does not know the age format`;

@@ -46,7 +46,7 @@ export async function sealChanged(
 export async function openSourceSecrets(
   deps: Deps,
   task: { sealId: string; secrets: string | null; source: string },
-  source: objects.Source | objects.DatabaseServer,
+  source: objects.Source | objects.DatabasePlace,
 ): Promise<SourceSecrets> {
   if (!isSameServer(objects.source.parse(JSON.parse(task.source)), source)) return asSourceSecrets({});
   return asSourceSecrets(await openSecrets(deps, "backup_tasks", task));
@@ -76,7 +76,7 @@ function isSameServer(a: Server, b: Server): boolean {
   return JSON.stringify(serverOf(a)) === JSON.stringify(serverOf(b));
 }
 
-type Server = objects.Source | objects.DatabaseServer;
+type Server = objects.Source | objects.DatabasePlace;
 
 function serverOf(source: Server) {
   if (!("host" in source)) return [source.type];

@@ -4,7 +4,7 @@ import { DomainError } from "../errors.ts";
 import { readTask } from "./read.ts";
 import { openSourceSecrets, requireSameServer, type SourceSecrets, sentSecrets } from "./secrets.ts";
 
-type Asked = objects.Source | objects.DatabaseServer;
+type Asked = objects.Source | objects.DatabasePlace;
 /** Where the secrets of somebody's question come from: sent with it, or sealed with a task. */
 export type Access = { secrets: Record<string, unknown>; taskId: number | null };
 

@@ -39,9 +39,9 @@ export function mountNodeRoutes(app: App): void {
   serveUser(app, adminApi.createEnrollmentCode, async ({ deps, actor, body, c }) =>
     withCommand(c, await createEnrollmentCode(deps, actor, body)),
   );
-  serveUser(app, adminApi.discoverDatabases, async ({ deps, params, body }) => ({
-    databases: await discoverDatabases(deps, params.id, body),
-  }));
+  serveUser(app, adminApi.discoverDatabases, ({ deps, params, body }) =>
+    discoverDatabases(deps, params.id, body),
+  );
   serveUser(app, adminApi.previewSource, ({ deps, params, body }) => previewSource(deps, params.id, body));
   serveUser(app, adminApi.browseNode, ({ deps, params, query }) => browseNode(deps, params.id, query.path));
 }

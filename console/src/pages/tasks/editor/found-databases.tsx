@@ -1,12 +1,12 @@
-import { Button, Checkbox, Group, Paper, Stack, TagsInput, Text } from "@mantine/core";
+import { Button, Stack, TagsInput, Text } from "@mantine/core";
 import { IconDatabaseSearch } from "@tabler/icons-react";
 import { useTranslation } from "react-i18next";
 import { adminApi } from "../../../api/admin-api.ts";
 import type { CallInput } from "../../../api/call.ts";
 import { useChange } from "../../../api/queries.ts";
-import { Bytes } from "../../../components/bytes.tsx";
 import { ErrorNotice } from "../../../components/error-notice.tsx";
 import { secretsOf, sourceOf } from "./body.ts";
+import { DatabaseChoice } from "./database-choice.tsx";
 import { useTaskForm } from "./form.ts";
 
 type Kind = "postgresql" | "mysql" | "mongodb" | "saphana";
@@ -59,24 +59,12 @@ export function FoundDatabases({ kind, taskId }: { kind: Kind; taskId: number | 
       <ErrorNotice error={ask.error} />
       {ask.isSuccess && found.length === 0 ? <Text size="sm">{t("taskEditor.noDatabases")}</Text> : null}
       {found.length > 0 ? (
-        <Paper withBorder p="sm">
-          <Checkbox.Group
-            label={t("taskEditor.foundDatabases")}
-            value={chosen}
-            onChange={(names) => form.setFieldValue(`sources.${kind}.databases`, names)}
-          >
-            <Stack gap={6} mt="xs">
-              {found.map(({ name, sizeBytes }) => (
-                <Group key={name} justify="space-between" wrap="nowrap">
-                  <Checkbox value={name} label={name} />
-                  <Text size="xs" c="dimmed">
-                    <Bytes of={sizeBytes} />
-                  </Text>
-                </Group>
-              ))}
-            </Stack>
-          </Checkbox.Group>
-        </Paper>
+        <DatabaseChoice
+          label={t("taskEditor.foundDatabases")}
+          found={found}
+          chosen={chosen}
+          onChange={(names) => form.setFieldValue(`sources.${kind}.databases`, names)}
+        />
       ) : null}
     </Stack>
   );
