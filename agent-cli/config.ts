@@ -1,12 +1,12 @@
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
-import { parse, YAMLParseError } from "yaml";
 import { parseDuration } from "./duration.ts";
 import { ExitError } from "./exit-codes.ts";
 import type { LogFormat } from "./log.ts";
 import type { ConfiguredCommand } from "./pipeline/pipeline.ts";
 import { type ConfiguredHook, readCommands, readHooks } from "./programs.ts";
+import { isReadableByOthers, readSettingsFile, requireKnownKeys } from "./settings-file.ts";
 
 /** Everything that can be set, with its YAML key as its name. Flags win over the file, the file over the environment. */
 const settings = {
@@ -187,9 +187,6 @@ function readTokenFile(file: string, origin: string, warnings: string[]): string
   }
 }
 
-const isReadableByOthers = (file: string): boolean =>
-  (statSync(file).mode & 0o077) !== 0 && process.platform !== "win32";
-
 /** An agent without its key still makes backups, so this ends nothing. */
 function aboutIdentityFile(file: string): string[] {
   try {
@@ -216,47 +213,9 @@ function fromFile<T>(read: (raw: unknown) => T, raw: unknown, place: string): T 
 }
 
 function readYaml(file: string): Record<string, unknown> {
-  let content: unknown;
-  try {
-    content = parse(readFileSync(file, "utf8"), { maxAliasCount: 0 });
-  } catch (error) {
-    const reason = error instanceof YAMLParseError ? whereOnly(error) : (error as NodeJS.ErrnoException).code;
-    throw new ExitError("usage", `config: cannot read ${file}: ${reason}`);
-  }
-  if (content === null || content === undefined) return {};
-  if (typeof content !== "object" || Array.isArray(content)) {
-    throw new ExitError("usage", `config: ${file} must be a list of \`key: value\` lines`);
-  }
-  for (const key of Object.keys(content)) {
-    if (!(key in settings) && !(key in fileOnly)) throw new ExitError("usage", unknownKey(key, file));
-  }
-  return content as Record<string, unknown>;
-}
-
-/** The parser quotes the line that it did not like, and that line may hold the token. */
-const whereOnly = ({ linePos }: YAMLParseError): string =>
-  linePos ? `not valid YAML near line ${linePos[0].line}` : "not valid YAML";
-
-function unknownKey(key: string, file: string): string {
-  const known = [...Object.keys(settings), ...Object.keys(fileOnly)];
-  const nearest = known.toSorted((a, b) => editDistance(a, key) - editDistance(b, key))[0] as string;
-  const hint = editDistance(nearest, key) <= Math.max(2, key.length / 2) ? `; did you mean ${nearest}?` : "";
-  return `config: ${file} has an unknown key ${JSON.stringify(key.slice(0, 60))}${hint} (known: ${known.join(", ")})`;
-}
-
-function editDistance(a: string, b: string): number {
-  const left = a.toLowerCase().replace(/[_-]/g, "");
-  const right = b.toLowerCase().replace(/[_-]/g, "").slice(0, 60);
-  let row = Array.from({ length: right.length + 1 }, (_, i) => i);
-  for (const [i, x] of [...left].entries()) {
-    const next = [i + 1];
-    for (const [j, y] of [...right].entries()) {
-      const swapped = (row[j] ?? 0) + (x === y ? 0 : 1);
-      next.push(Math.min(swapped, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row.at(-1) ?? 0;
+  const content = readSettingsFile(file, "config");
+  requireKnownKeys(content, [...Object.keys(settings), ...Object.keys(fileOnly)], file, "config");
+  return content;
 }
 
 function fromEnvironment(env: Surroundings["env"]): { [K in Key]?: unknown } {

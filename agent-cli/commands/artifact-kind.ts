@@ -5,16 +5,27 @@ import type { Compression, SourceSpec } from "../pipeline/pipeline.ts";
 
 export type Kind = { sourceType: SourceSpec["type"]; compression: Compression; encrypted: boolean };
 
-/** An artifact's name says how it was made. */
+/** What an artifact's name says of how it was made. Throws an ExitError for a name that says nothing. */
 export function kindOf(artifact: string): Kind {
-  const [, kind, packed, locked] =
-    /\.(tar|sqlite|dump|sql|archive|bin)(\.zst|\.gz)?(\.age)?$/.exec(artifact) ?? [];
-  if (kind === undefined) {
+  const kind = kindByName(artifact);
+  if (kind) return kind;
+  if (/(^|\/)BackupX\/restic\/|\.restic$/.test(artifact)) {
     throw new ExitError(
       "usage",
-      `${artifact}: its name must end in .tar, .sqlite, .dump, .sql, .archive or .bin, with .zst, .gz or nothing after it, and .age where it is encrypted`,
+      `${artifact} is of a repository of restic's, which restic opens by itself with the task's password: see \`Restore without us\` in the README`,
     );
   }
+  throw new ExitError(
+    "usage",
+    `${artifact}: its name must end in .tar, .sqlite, .dump, .sql, .archive or .bin, with .zst, .gz or nothing after it, and .age where it is encrypted`,
+  );
+}
+
+/** The same, null for a name that says nothing. */
+export function kindByName(artifact: string): Kind | null {
+  const [, kind, packed, locked] =
+    /\.(tar|sqlite|dump|sql|archive|bin)(\.zst|\.gz)?(\.age)?$/.exec(artifact) ?? [];
+  if (kind === undefined) return null;
   const compression = packed === ".zst" ? "zstd" : packed === ".gz" ? "gzip" : "none";
   const sourceType = sourceTypes[kind as keyof typeof sourceTypes];
   return { sourceType, compression, encrypted: locked !== undefined };

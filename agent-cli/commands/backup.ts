@@ -7,11 +7,11 @@ import { errorCode } from "../pipeline/error-code.ts";
 import type { Compression, SourceSpec } from "../pipeline/pipeline.ts";
 import { databasePassword, databaseServer, isServer } from "./database-server.ts";
 import { runApart, runOnce, shownWarnings } from "./once.ts";
-import { readPlace } from "./place.ts";
+import { openWhole, readPlace, type Where } from "./place.ts";
 import { counted, formatBytes, printJson, printLine } from "./print.ts";
 
-type Options = {
-  to: string;
+type Options = Where & {
+  to?: string;
   name?: string;
   exclude?: string[];
   oneFileSystem?: boolean;
@@ -37,11 +37,14 @@ export async function backUpOnce(paths: string[], options: Options): Promise<voi
     encryption: options.recipient.length > 0 ? { recipients: options.recipient } : null,
   };
   const fileName = `${stemOf(options.name)}${artifactExtension(source, options.compression, pipeline.encryption !== null)}`;
-  if (!options.to.startsWith("s3://")) makeFolder(options.to);
-  const { shown, ...place } = readPlace(options.to, fileName);
-  const target = { ...place, name: options.to };
+  const { shown, ...place } = await readPlace(await folderOf(options), fileName, options);
+  const target = { ...place, name: options.storage ?? options.to ?? "" };
   const job = { kind: "backup_once", source, sourceSecrets, pipeline, target } as const;
-  const result = await runOnce(async (run) => ({ artifact: shown, ...(await runApart(job, run)) }));
+  const caCertFile = options.caCert === undefined ? null : resolve(options.caCert);
+  const result = await runOnce(async (run) => ({
+    artifact: shown,
+    ...(await runApart(job, run, caCertFile)),
+  }));
   const { targets: _one, ...made } = result;
   if (options.json) return printJson(made);
   printLine(`${made.artifact}`);
@@ -52,6 +55,17 @@ export async function backUpOnce(paths: string[], options: Options): Promise<voi
   if (made.warningCount === 0) return;
   printLine(`${counted(made.warningCount, "warning", "warnings")}:`);
   for (const line of shownWarnings(made.warnings, made.warningCount)) printLine(line);
+}
+
+/** What the backup is to lie in. Settings that cannot be right are told before anything is read. */
+async function folderOf({ to, storage, ...where }: Options): Promise<string> {
+  if (storage !== undefined) {
+    await openWhole({ storage, ...where });
+    return to ?? "";
+  }
+  if (to === undefined) throw new ExitError("usage", "--to or --storage must say where the backup goes");
+  if (!to.startsWith("s3://")) makeFolder(to);
+  return to;
 }
 
 function sourceOf(paths: string[], options: Options): SourceSpec {

@@ -108,11 +108,13 @@ function buildProgram(ended: (outcome: ExitName) => void): Command {
       await makeKeys(options);
     });
 
-  program
-    .command("backup")
+  withStorage(program.command("backup"))
     .description("make one backup without a master; prints its SHA-256")
     .argument("<path...>", "what to back up; or one database server, such as postgresql://user@host/database")
-    .requiredOption("--to <place>", "a directory, or s3://bucket/prefix (credentials: AWS_* variables)")
+    .option(
+      "--to <place>",
+      "a directory, or s3://bucket/prefix (credentials: AWS_* variables); with --storage, a prefix there (default: none)",
+    )
     .option("--name <name>", "start of the artifact's name (default: this machine's name)")
     .option("--exclude <pattern...>", "leave out what matches; after the paths, such as '*.log'")
     .option("--one-file-system", "do not cross into other file systems")
@@ -137,10 +139,9 @@ function buildProgram(ended: (outcome: ExitName) => void): Command {
       await backUpOnce(paths, options);
     });
 
-  program
-    .command("restore")
+  withStorage(program.command("restore"))
     .description("restore an artifact without a master")
-    .argument("<artifact>", "a file, or s3://bucket/key")
+    .argument("<artifact>", artifactHelp)
     .requiredOption(
       "--to <place>",
       "a directory; for a single database, a file's name will do; or a database server, as in backup",
@@ -159,7 +160,7 @@ function buildProgram(ended: (outcome: ExitName) => void): Command {
         .choices(["fail", "keep", "overwrite"])
         .default("fail"),
     )
-    .option("--base <artifact>", "the full backup that a differential one builds on")
+    .option("--base <artifact>", baseHelp)
     .option("--dry-run", "write nothing; tell what would be created, overwritten, kept and refused")
     .option("--json", "answer in JSON")
     .action(async (artifact, options) => {
@@ -167,23 +168,28 @@ function buildProgram(ended: (outcome: ExitName) => void): Command {
       await restoreOnce(artifact, options);
     });
 
-  program
-    .command("list")
-    .description("list what is in a backup of files, without a master")
-    .requiredOption("--from <artifact>", "a file, or s3://bucket/key")
+  withStorage(program.command("list"))
+    .description(
+      "list what is in a backup of files, or with --storage alone the backups there, without a master",
+    )
+    .argument("[artifact]", artifactHelp)
+    .option("--from <artifact>", "the same")
     .option("--path <path>", "the directory to list (default: the top)")
-    .option("--name <text>", "search instead: what has this in its name, from there down")
+    .option(
+      "--name <text>",
+      "search instead: what has this in its name, from there down; in a storage, in its key",
+    )
     .option("--identity <file>", "the file with the private key for an encrypted artifact")
     .option("--json", "answer in JSON")
-    .action(async (options) => {
+    .action(async (artifact, options) => {
       const { listOnce } = await import("./list.ts");
-      await listOnce(options);
+      await listOnce(artifact, options);
     });
 
-  program
-    .command("verify")
+  withStorage(program.command("verify"))
     .description("verify an artifact without a master; exits with 1 when it is damaged")
-    .requiredOption("--from <artifact>", "a file, or s3://bucket/key")
+    .argument("[artifact]", artifactHelp)
+    .option("--from <artifact>", "the same")
     .option(
       "--grade <n>",
       "1: it is there, 2: every byte is hashed, 3: it is opened and read through, 4: restored and compared",
@@ -191,10 +197,11 @@ function buildProgram(ended: (outcome: ExitName) => void): Command {
     )
     .option("--sha256 <hash>", "what its SHA-256 must be; without it, only grade 1 can be proved")
     .option("--identity <file>", "the file with the private key for an encrypted artifact")
+    .option("--base <artifact>", baseHelp)
     .option("--json", "answer in JSON")
-    .action(async (options) => {
+    .action(async (artifact, options) => {
       const { verifyOnce } = await import("./verify.ts");
-      ended(await verifyOnce(options));
+      ended(await verifyOnce(artifact, options));
     });
 
   program
@@ -205,11 +212,22 @@ function buildProgram(ended: (outcome: ExitName) => void): Command {
   return program;
 }
 
+const artifactHelp = "a file, or s3://bucket/key; with --storage, its key there";
+const baseHelp =
+  "the full backup that a differential one builds on (default: found by its name in the same storage or folder)";
 const passwordHelp = "a file with the database server's password (or BACKUPX_DATABASE_PASSWORD)";
 const tlsHelp = "to the database server: disable, prefer (the default), require, verify-ca or verify-full";
 
 const configHelp =
   "configuration file (default: agent.yaml in ~/.config/backupx-agent, unless root, or /etc/backupx-agent)";
+
+const withStorage = (command: Command): Command =>
+  command
+    .option(
+      "--storage <file>",
+      "the place is a storage of any type, whose settings and secrets are in this YAML file (mode 0600)",
+    )
+    .option("--ca-cert <path>", "to storages: trust this CA too");
 
 const withNetwork = (command: Command): Command =>
   command

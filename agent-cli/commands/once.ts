@@ -40,9 +40,10 @@ export async function runOnce<T>(job: (run: Run) => Promise<T>): Promise<T> {
 export async function runApart<K extends Job["kind"]>(
   job: Extract<Job, { kind: K }>,
   { workDir, signal, report }: Run,
+  caCertFile: string | null,
 ): Promise<JobResults[K]> {
   const nobody = { stateDir: workDir, ownPaths: [], identityFile: null, commands: {}, master: "", token: "" };
-  const network = { proxyUrl: null, insecureTls: false, caCertFile: null };
+  const network = { proxyUrl: null, insecureTls: false, caCertFile };
   return runEnvelope<K>(
     { job, workDir, network, ...nobody },
     { signal, onProgress: report.progress, onLog: report.log },

@@ -1,14 +1,14 @@
 import { resolve } from "node:path";
 import type { DryRunOutcome } from "../pipeline/dry-run.ts";
-import type { StoredArtifact } from "../pipeline/pipeline.ts";
 import { runRestore } from "../pipeline/restore.ts";
 import { identitiesFor, kindOf, sha256Of } from "./artifact-kind.ts";
+import { baseOf, orSayWhich } from "./base-in-storage.ts";
 import { databaseServer, restoreToServer } from "./database-server.ts";
 import { runOnce, shownWarnings } from "./once.ts";
-import { openPlace } from "./place.ts";
+import { openPlace, requireThere, type Where } from "./place.ts";
 import { counted, formatBytes, printJson, printLine } from "./print.ts";
 
-type Options = {
+type Options = Where & {
   to: string;
   path?: string[];
   database?: string[];
@@ -34,8 +34,11 @@ export async function restoreOnce(artifact: string, options: Options): Promise<v
   const identities = encrypted ? await identitiesFor(options.identity) : null;
   const sha256 = sha256Of(options.sha256);
   const result = await runOnce(async (run) => {
-    const { storage, key, nearby } = await openPlace(artifact, null);
-    const base = options.base === undefined ? null : await openBase(options.base, options.identity);
+    const { signal } = run;
+    const place = await openPlace(artifact, options);
+    await requireThere(place, options, signal);
+    const { storage, key, nearby } = place;
+    const base = await baseOf(options.base, place, options, { ...options, identities, signal });
     return runRestore({
       sourceType,
       compression,
@@ -43,7 +46,7 @@ export async function restoreOnce(artifact: string, options: Options): Promise<v
       storage,
       key,
       nearby,
-      base,
+      base: orSayWhich(base, place),
       dryRun: options.dryRun ?? false,
       expected: { sha256, sizeBytes: null },
       destination: server ? null : resolve(options.to),
@@ -61,13 +64,6 @@ export async function restoreOnce(artifact: string, options: Options): Promise<v
   if (result.warningCount === 0) return;
   printLine(`${counted(result.warningCount, "warning", "warnings")}:`);
   for (const line of shownWarnings(result.warnings, result.warningCount)) printLine(line);
-}
-
-/** The full backup below a differential one; both may be encrypted, to the same key. */
-async function openBase(place: string, identity: string | undefined): Promise<StoredArtifact> {
-  const identities = kindOf(place).encrypted ? await identitiesFor(identity) : null;
-  const { storage, key, nearby } = await openPlace(place, null);
-  return { storage, key, nearby, identities, expected: { sha256: null, sizeBytes: null } };
 }
 
 function tell(outcome: DryRunOutcome): void {

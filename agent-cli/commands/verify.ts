@@ -4,22 +4,33 @@ import type { SourceSpec } from "../pipeline/pipeline.ts";
 import type { Grade, VerificationReport } from "../pipeline/verify/finding.ts";
 import { runVerification } from "../pipeline/verify/verify.ts";
 import { identitiesFor, kindOf, sha256Of } from "./artifact-kind.ts";
+import { baseOf } from "./base-in-storage.ts";
 import { databaseServer } from "./database-server.ts";
 import { runOnce } from "./once.ts";
-import { openPlace } from "./place.ts";
+import { artifactOf, openPlace, type Where } from "./place.ts";
 import { counted, printJson, printLine } from "./print.ts";
 
-type Options = { from: string; grade: string; sha256?: string; identity?: string; json?: boolean };
+type Options = Where & {
+  from?: string;
+  grade: string;
+  sha256?: string;
+  identity?: string;
+  base?: string;
+  json?: boolean;
+};
 
 /** Verifies one artifact without any master. Nothing but its hash, if that is given, is known of how it was stored. */
-export async function verifyOnce(options: Options): Promise<ExitName> {
-  const { sourceType, compression, encrypted } = kindOf(options.from);
+export async function verifyOnce(named: string | undefined, options: Options): Promise<ExitName> {
+  const artifact = artifactOf(named, options);
+  const { sourceType, compression, encrypted } = kindOf(artifact);
   const grade = gradeOf(options.grade);
   const identities = encrypted && grade >= 3 ? await identitiesFor(options.identity) : null;
   const sha256 = sha256Of(options.sha256);
   const report = await runOnce(async (run) => {
-    const { storage, key } = await openPlace(options.from, null);
+    const place = await openPlace(artifact, options);
+    const { storage, key, nearby } = place;
     const stored = await storage.stat(key, { signal: run.signal });
+    const base = await baseOf(options.base, place, options, { ...options, identities, signal: run.signal });
     return runVerification({
       grade,
       source: sourceLike(sourceType),
@@ -28,7 +39,8 @@ export async function verifyOnce(options: Options): Promise<ExitName> {
       storage,
       key,
       expected: { sha256, sizeBytes: stored?.sizeBytes ?? null },
-      nearby: !options.from.startsWith("s3://"),
+      nearby,
+      base,
       ...run,
     });
   });

@@ -1,5 +1,5 @@
 import type { Storage } from "../storage/storage.ts";
-import type { ArchiveIndex, IndexPlace } from "./archive-index.ts";
+import type { ArchiveIndex, IndexBase, IndexPlace } from "./archive-index.ts";
 
 import type { DryRunOutcome } from "./dry-run.ts";
 import type { Identities } from "./identities.ts";
@@ -144,6 +144,9 @@ export type StoredArtifact = {
   nearby?: boolean;
 };
 
+/** Looks for the full backup below a differential one, by what that knows of it; null when it is not to be found. */
+export type FindBase = (needed: IndexBase) => Promise<StoredArtifact | null>;
+
 export type RestoreJob = StoredArtifact & {
   sourceType: SourceSpec["type"];
   /** Where it was read from, which databases and commands need to be restored in place. */
@@ -152,8 +155,8 @@ export type RestoreJob = StoredArtifact & {
   commands?: Readonly<Record<string, ConfiguredCommand>>;
   options?: RestoreOptions;
   compression: Compression;
-  /** The full backup that a differential one stands on. */
-  base?: StoredArtifact | null;
+  /** The full backup that a differential one stands on, or who finds it. */
+  base?: StoredArtifact | FindBase | null;
   /** Nothing is written: only what would be is told, in the result's `outcome`. */
   dryRun?: boolean;
   /**

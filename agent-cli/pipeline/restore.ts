@@ -6,6 +6,7 @@ import { DamagedArtifact } from "./damaged.ts";
 import { Survey } from "./dry-run.ts";
 import { Extractor } from "./extract.ts";
 import { type Artifact, openArtifact } from "./fetch-artifact.ts";
+import { baseFor } from "./find-base.ts";
 import { type IndexedArchive, openIndexed } from "./indexed-archive.ts";
 import { Selection } from "./member-path.ts";
 import { peek } from "./peek.ts";
@@ -113,7 +114,8 @@ async function proveBoth(own: IndexedArchive, full: IndexedArchive | null, job: 
 
 /** The full backup that a differential one stands on, which must be the very one. */
 async function openFull(restoring: Restoring, needed: IndexBase): Promise<IndexedArchive> {
-  const { base: stored, signal, workDir } = restoring.job;
+  const { base, signal, workDir } = restoring.job;
+  const stored = await baseFor(base, needed);
   const name = needed.recordId > 0 ? `record ${needed.recordId}` : `the full backup ${needed.sha256}`;
   if (!stored)
     throw new Error(`this is a differential backup: it can only be restored together with ${name}`);

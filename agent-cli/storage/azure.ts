@@ -13,6 +13,7 @@ import type { TokenBucket } from "./limited.ts";
 import { beginningOf, type ObjectCalls, objectStorage } from "./object-storage.ts";
 import { cutParts, joined, type Part, sendParts } from "./parts.ts";
 import { checkRangeWithin } from "./range.ts";
+import { readTime } from "./read-time.ts";
 import { childText, readXml, type XmlElement } from "./read-xml.ts";
 import { defaultRetryPolicy, type RetryPolicy, retry } from "./retry.ts";
 import { defaultStallMs } from "./stall.ts";
@@ -262,7 +263,8 @@ function listedObject(blob: XmlElement, prefix: string): ListedObject {
   if (!key.startsWith(prefix) || !/^\d+$/.test(size)) {
     throw new StorageError("failed", "the server's list holds an entry without a proper name or size");
   }
-  return { key, sizeBytes: Number(size) };
+  const modifiedAt = properties ? readTime(childText(properties, "Last-Modified")) : null;
+  return { key, sizeBytes: Number(size), modifiedAt };
 }
 
 async function remove(account: Azure, name: string, signal: AbortSignal): Promise<void> {

@@ -254,13 +254,13 @@ async function* listBelow(
   signal: AbortSignal,
 ): AsyncGenerator<ListedObject> {
   const entries = await place.use(signal, (login) => readDirectory(login, directory));
-  for (const { name, size, isDirectory, isFile } of entries) {
+  for (const { name, size, modifiedAt, isDirectory, isFile } of entries) {
     signal.throwIfAborted();
     const key = directory + name;
     if (isDirectory && (`${key}/`.startsWith(prefix) || prefix.startsWith(`${key}/`))) {
       yield* listBelow(place, `${key}/`, prefix, signal);
     } else if (isFile && key.startsWith(prefix) && !isPartialName(name)) {
-      yield { key, sizeBytes: size };
+      yield { key, sizeBytes: size, modifiedAt: modifiedAt?.getTime() ?? null };
     }
   }
 }

@@ -7,6 +7,7 @@ import type { TokenBucket } from "./limited.ts";
 import { beginningOf, type ObjectCalls, objectStorage } from "./object-storage.ts";
 import { cutParts, type Part, sendParts } from "./parts.ts";
 import { checkRangeWithin } from "./range.ts";
+import { readTime } from "./read-time.ts";
 import { defaultRetryPolicy, type RetryPolicy, retry } from "./retry.ts";
 import { defaultStallMs } from "./stall.ts";
 import {
@@ -294,7 +295,7 @@ async function* listPages(bucket: Bucket, prefix: string, signal: AbortSignal): 
     const query = {
       prefix,
       maxResults: "1000",
-      fields: "items(name,size),nextPageToken",
+      fields: "items(name,size,updated),nextPageToken",
       ...(pageToken ? { pageToken } : {}),
     };
     const path = `/storage/v1/b/${encodeURIComponent(bucket.name)}/o`;
@@ -313,7 +314,7 @@ async function* listPages(bucket: Bucket, prefix: string, signal: AbortSignal): 
 }
 
 function listedObject(item: unknown, prefix: string): ListedObject {
-  const { name, size } = (item ?? {}) as { name?: unknown; size?: unknown };
+  const { name, size, updated } = (item ?? {}) as { name?: unknown; size?: unknown; updated?: unknown };
   if (
     typeof name !== "string" ||
     !name.startsWith(prefix) ||
@@ -322,7 +323,7 @@ function listedObject(item: unknown, prefix: string): ListedObject {
   ) {
     throw new StorageError("failed", "the server's list holds an entry without a proper name or size");
   }
-  return { key: name, sizeBytes: Number(size) };
+  return { key: name, sizeBytes: Number(size), modifiedAt: readTime(updated) };
 }
 
 async function remove(

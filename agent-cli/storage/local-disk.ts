@@ -248,7 +248,7 @@ async function* listBelow(
     } else if (entry.isFile() && key.startsWith(prefix) && !isPartialName(entry.name)) {
       signal.throwIfAborted();
       const stats = await inWords(key, () => statIfThere(join(root, key)));
-      if (stats) yield { key, sizeBytes: stats.size };
+      if (stats) yield { key, sizeBytes: stats.size, modifiedAt: Math.round(stats.mtimeMs) };
     }
   }
 }

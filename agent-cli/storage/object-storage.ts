@@ -37,8 +37,8 @@ export function objectStorage(below: string, calls: ObjectCalls, bucket?: TokenB
 
     async *list(keyPrefix, { signal }) {
       checkPrefix(keyPrefix);
-      for await (const { key, sizeBytes } of calls.listPages(below + keyPrefix, signal)) {
-        yield { key: key.slice(below.length), sizeBytes };
+      for await (const { key, ...listed } of calls.listPages(below + keyPrefix, signal)) {
+        yield { key: key.slice(below.length), ...listed };
       }
     },
 

@@ -97,8 +97,8 @@ export function rclone(config: RcloneConfig, options: RcloneOptions = {}): Stora
       checkPrefix(prefix);
       signal.throwIfAborted();
       const directory = prefix.slice(0, prefix.lastIndexOf("/") + 1);
-      for await (const { key, sizeBytes } of listFiles(place, directory, ["--recursive"], signal)) {
-        if (key.startsWith(prefix) && !isPartialName(key)) yield { key, sizeBytes };
+      for await (const listed of listFiles(place, directory, ["--recursive"], signal)) {
+        if (listed.key.startsWith(prefix) && !isPartialName(listed.key)) yield listed;
       }
     },
 
@@ -238,7 +238,8 @@ async function* listFiles(
       if (!text.startsWith("{")) continue;
       const entry = found.parse(JSON.parse(text));
       signal.throwIfAborted();
-      yield { key: directory + entry.Path, sizeBytes: entry.Size };
+      // For S3 and others rclone would need a call for each object to know its time.
+      yield { key: directory + entry.Path, sizeBytes: entry.Size, modifiedAt: null };
     }
     await ended;
   } catch (error) {

@@ -6,6 +6,7 @@ import type { TokenBucket } from "./limited.ts";
 import { beginningOf, type ObjectCalls, objectStorage } from "./object-storage.ts";
 import { cutParts, joined, type Part, sendParts } from "./parts.ts";
 import { beyondEnd, type Range } from "./range.ts";
+import { readTime } from "./read-time.ts";
 import { childText, escapeXml, type XmlElement } from "./read-xml.ts";
 import { defaultRetryPolicy, type RetryPolicy, retry } from "./retry.ts";
 import { type PartSizes, partSizesFor } from "./s3-parts.ts";
@@ -351,7 +352,8 @@ function* listedObject(entry: XmlElement, prefix: string): Generator<ListedObjec
     throw new StorageError("failed", "the server's list holds an entry without a proper key or size");
   }
   // Consoles make such empty objects to show folders; nothing here writes or could read them.
-  if (!key.endsWith("/")) yield { key, sizeBytes: Number(size) };
+  if (!key.endsWith("/"))
+    yield { key, sizeBytes: Number(size), modifiedAt: readTime(childText(entry, "LastModified")) };
 }
 
 function nextToken(page: XmlElement, last: string): string {

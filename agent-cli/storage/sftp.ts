@@ -376,7 +376,7 @@ async function* listBelow(
     if (attrs.isDirectory() && (`${key}/`.startsWith(prefix) || prefix.startsWith(`${key}/`))) {
       yield* listBelow(place, `${key}/`, prefix, signal);
     } else if (attrs.isFile() && key.startsWith(prefix) && !isPartialName(filename)) {
-      yield { key, sizeBytes: attrs.size };
+      yield { key, sizeBytes: attrs.size, modifiedAt: attrs.mtime * 1000 };
     }
   }
 }

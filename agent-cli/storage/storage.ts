@@ -32,7 +32,12 @@ export type PutOptions = CallOptions & {
 };
 export type GetOptions = CallOptions & { range?: { offset: number; length: number } };
 export type StoredObject = { sizeBytes: number };
-export type ListedObject = { key: string; sizeBytes: number };
+export type ListedObject = {
+  key: string;
+  sizeBytes: number;
+  /** When it got its bytes, by the storage's clock, in milliseconds since 1970; null where a list does not tell. */
+  modifiedAt: number | null;
+};
 
 export type StorageErrorKind =
   | "not_found"

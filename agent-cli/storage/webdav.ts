@@ -15,6 +15,7 @@ import {
 import { checkKey, checkPrefix, isPartialName } from "./key.ts";
 import { putByRename, type RenamingPut } from "./put-by-rename.ts";
 import { checkRange, checkRangeWithin } from "./range.ts";
+import { readTime } from "./read-time.ts";
 import { childText, readXml, type XmlElement } from "./read-xml.ts";
 import { defaultRetryPolicy, type RetryPolicy, retry } from "./retry.ts";
 import { defaultStallMs } from "./stall.ts";
@@ -43,7 +44,7 @@ const maxListBytes = 128 * MiB;
 const cleanUpMs = 10_000;
 const lateWritesMs = [0, 100, 400];
 const wanted =
-  '<?xml version="1.0" encoding="utf-8"?><D:propfind xmlns:D="DAV:"><D:prop><D:resourcetype/><D:getcontentlength/></D:prop></D:propfind>';
+  '<?xml version="1.0" encoding="utf-8"?><D:propfind xmlns:D="DAV:"><D:prop><D:resourcetype/><D:getcontentlength/><D:getlastmodified/></D:prop></D:propfind>';
 
 type Send = (
   method: string,
@@ -52,7 +53,7 @@ type Send = (
   more?: { headers?: Record<string, string>; body?: Uint8Array | AsyncIterable<Uint8Array> },
 ) => Promise<HttpAnswer>;
 type Webdav = { send: Send; retryPolicy: RetryPolicy; made: Set<string> };
-type Entry = { path: string; isCollection: boolean; sizeBytes: number };
+type Entry = { path: string; isCollection: boolean; sizeBytes: number; modifiedAt: number | null };
 
 /**
  * A WebDAV server. An object under `a/b` is the file `a/b`; while it is written it is `a/b.partial-<random>`, then
@@ -222,29 +223,29 @@ async function* listBelow(
   prefix: string,
   signal: AbortSignal,
 ): AsyncGenerator<ListedObject> {
-  for (const { name, isCollection, sizeBytes } of await children(dav, collection, signal)) {
+  for (const { name, isCollection, sizeBytes, modifiedAt } of await children(dav, collection, signal)) {
     signal.throwIfAborted();
     const key = collection + name;
     if (isCollection && (`${key}/`.startsWith(prefix) || prefix.startsWith(`${key}/`))) {
       yield* listBelow(dav, `${key}/`, prefix, signal);
     } else if (!isCollection && key.startsWith(prefix) && !isPartialName(name)) {
-      yield { key, sizeBytes };
+      yield { key, sizeBytes, modifiedAt };
     }
   }
 }
 
-type Child = { name: string; isCollection: boolean; sizeBytes: number };
+type Child = Omit<Entry, "path"> & { name: string };
 
 /** Names below a collection. A proxy may have moved the whole tree, so only what follows the collection's own path counts. */
 async function children(dav: Webdav, collection: string, signal: AbortSignal): Promise<Child[]> {
   const entries = (await propfind(dav, collection, "1", signal)) ?? [];
-  const pathOf = ({ path }: Entry) => path.replace(/\/+$/, "");
-  const own = entries.map(pathOf).sort((a, b) => a.length - b.length)[0] ?? "";
-  return entries.flatMap((entry) => {
-    const path = pathOf(entry);
+  const bare = (path: string) => path.replace(/\/+$/, "");
+  const own = entries.map(({ path }) => bare(path)).sort((a, b) => a.length - b.length)[0] ?? "";
+  return entries.flatMap(({ path: whole, ...entry }) => {
+    const path = bare(whole);
     const name = path.slice(own.length + 1);
     if (!path.startsWith(`${own}/`) || name === "" || name.includes("/")) return [];
-    return [{ name, isCollection: entry.isCollection, sizeBytes: entry.sizeBytes }];
+    return [{ name, ...entry }];
   });
 }
 
@@ -293,11 +294,18 @@ function readEntry(response: XmlElement): Entry {
     .flatMap(({ children: parts }) => parts.filter(({ name }) => name === "prop"));
   const type = props.flatMap(({ children: found }) => found).find(({ name }) => name === "resourcetype");
   const isCollection = type?.children.some(({ name }) => name === "collection") ?? false;
-  const length = props.map((prop) => childText(prop, "getcontentlength")).find((text) => text !== "") ?? "";
+  const textOf = (name: string) =>
+    props.map((prop) => childText(prop, name)).find((text) => text !== "") ?? "";
+  const length = textOf("getcontentlength");
   if (!isCollection && !/^\d+$/.test(length)) {
     throw new StorageError("failed", "the server lists a file without its length");
   }
-  return { path: pathOfHref(childText(response, "href")), isCollection, sizeBytes: Number(length) };
+  return {
+    path: pathOfHref(childText(response, "href")),
+    isCollection,
+    sizeBytes: Number(length),
+    modifiedAt: readTime(textOf("getlastmodified")),
+  };
 }
 
 function pathOfHref(href: string): string {

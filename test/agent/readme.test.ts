@@ -176,9 +176,6 @@ describeWith(programs, "the README's commands", () => {
     await sleep(50);
     const full = await make("etc-t2-r2.tar.zst", files);
     await make("etc-t2-r2.tar.zst.age", files);
-    const inS3 = await openStorage("s3", s3Config());
-    const stored = readFileSync(at("here/etc-t2-r2.tar.zst"));
-    await inS3.put("BackupX/etc-t2-r2.tar.zst", Readable.from([stored]), { signal });
     await snapshots(files);
 
     const database = new DatabaseSync(at("app.db"));
@@ -207,6 +204,10 @@ describeWith(programs, "the README's commands", () => {
     if (!full.index) throw new Error("the full backup has no index");
     const base = { recordId: 2, sha256: full.sha256, index: decodeArchiveIndex(full.index) };
     await make("etc-t2-r9.tar.zst", files, { base });
+    const inS3 = await openStorage("s3", s3Config());
+    for (const name of ["etc-t2-r2.tar.zst", "etc-t2-r2.tar.zst.age", "etc-t2-r9.tar.zst"])
+      await inS3.put(`BackupX/${name}`, Readable.from([readFileSync(at("here", name))]), { signal });
+    writeFileSync(at("here/storage.yaml"), JSON.stringify({ type: "s3", ...s3Config() }), { mode: 0o600 });
   }
 
   /** A task's repository on a disk and in a bucket, made as a run makes it. */
@@ -247,6 +248,7 @@ describeWith(programs, "the README's commands", () => {
       .replaceAll("/mnt/", `${at("mnt")}/`)
       .replaceAll("/root/restic-password", at("restic-password"))
       .replaceAll("s3:https://s3.example.com/", `s3:${s3.endpoint}/`)
+      .replaceAll("BackupX/file/…/", "BackupX/")
       .replaceAll("s3://backups/BackupX/…", "s3://backups/BackupX/etc-t2-r2.tar.zst")
       .replaceAll("identity.txt", at("identity.txt"))
       .replaceAll("age1…", recipient)
@@ -293,18 +295,39 @@ describeWith(programs, "the README's commands", () => {
     },
     { matches: /^export RESTIC_PASSWORD_FILE/, after: expectFull },
     {
-      matches: /^backupx-agent list/,
+      matches: /^backupx-agent list --storage storage.yaml$/,
+      after: (said) => {
+        expect(said).toMatch(/ etc \(2\) +9 +BackupX\/etc-t2-r9\.tar\.zst\n/);
+        expect(said).toMatch(/^BackupX\/restic\/task-7: a repository of restic's with 1 snapshot, /m);
+      },
+    },
+    {
+      matches: /^backupx-agent list .*--path/,
       after: (said) => expect(said).toMatch(/directory .*nginx\n/),
     },
     {
-      matches: /--dry-run$/,
+      matches: /^backupx-agent verify/,
+      after: (said) => expect(said).toMatch(/^3 +passed .* more are in its full backup$/m),
+    },
+    {
+      matches: /^backupx-agent restore --storage .*--dry-run$/,
+      after: (said) => {
+        expect(said).toMatch(/^would create 8 entries.*\n(?:.*\n)*nothing was written\n$/);
+        expect(existsSync(restored)).toBe(false);
+      },
+    },
+    {
+      matches: /--path .*--dry-run$/,
       after: (said) => {
         expect(said).toMatch(/^would create 4 entries.*\n(?:.*\n)*nothing was written\n$/);
         expect(existsSync(restored)).toBe(false);
       },
     },
     { matches: /^backupx-agent restore .*--path \/etc\/nginx$/, after: expectNginx },
-    { matches: /^backupx-agent restore .*--base/, after: () => expectTree(source) },
+    {
+      matches: /^backupx-agent restore (--storage \S+ \S+\/)?etc-t2-r9\.tar\.zst (--base \S+ )?--to \S+$/,
+      after: () => expectTree(source),
+    },
     { matches: /^backupx-agent restore (s3:|.*--identity)/, after: expectFull },
     {
       matches: /^backupx-agent restore .*postgresql:/,
@@ -312,7 +335,11 @@ describeWith(programs, "the README's commands", () => {
       after: () => rowsOf(postgres),
     },
     {
-      matches: /^backupx-agent backup/,
+      matches: /^backupx-agent backup \/etc --storage/,
+      after: (said) => expect(said).toMatch(/^by-hand\/.+-\d{8}T\d{6}Z\.tar\.zst\.age\n/),
+    },
+    {
+      matches: /^backupx-agent backup \/etc --to/,
       after: () => expect(readdirSync(at("mnt/usb"))).toEqual([expect.stringMatching(/\.tar\.zst\.age$/)]),
     },
   ];

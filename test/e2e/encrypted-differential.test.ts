@@ -1,6 +1,8 @@
+import { execFile } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { adminApi } from "../../protocol/index.ts";
 import { compareTrees } from "../../scripts/compare-trees.ts";
@@ -128,6 +130,33 @@ describe.concurrent("with a key that is named for the occasion", { timeout: TEST
       const end = await world.endOfRestore(restoreId);
       expect(end, end.errorMessage).toMatchObject({ status: "success", warningCount: 0 });
       expect(compareTrees(source, path.join(destination, source), []).differences).toEqual([]);
+    },
+  );
+
+  test.for([false, true])(
+    "a differential backup is found and restored without the master, from its storage (encrypted: %s)",
+    async (encrypted, { onTestFinished }) => {
+      const { machine, store, source, full, made, key } = await aDifferential(onTestFinished, encrypted);
+      const settings = path.join(machine.folder, "storage.yaml");
+      writeFileSync(settings, `type: local_disk\npath: ${store}\n`, { mode: 0o600 });
+      const agent = async (...args: string[]) => {
+        const command = [world.agentEntry, ...args, "--storage", settings];
+        return (await promisify(execFile)(process.execPath, command)).stdout;
+      };
+      const { objects } = JSON.parse(await agent("list", "--json"));
+      const known = ({ id, sizeBytes, copies }: typeof made) => ({
+        recordId: id,
+        sizeBytes,
+        key: copies[0]?.storagePath,
+        type: "file",
+        task: { id: made.taskId },
+        encrypted,
+      });
+      expect(objects).toMatchObject([known(made), known(full)]);
+      const identity = "identityFile" in key ? ["--identity", key.identityFile] : [];
+      const back = path.join(machine.folder, "without");
+      await agent("restore", objects[0].key, "--to", back, ...identity);
+      expect(compareTrees(source, path.join(back, source), []).differences).toEqual([]);
     },
   );
 

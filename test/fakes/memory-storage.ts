@@ -47,7 +47,7 @@ export function memoryStorage(): MemoryStorage {
     },
     async *list(prefix) {
       for (const [key, object] of objects)
-        if (key.startsWith(prefix)) yield { key, sizeBytes: object.length };
+        if (key.startsWith(prefix)) yield { key, sizeBytes: object.length, modifiedAt: null };
     },
     async delete(key) {
       objects.delete(key);

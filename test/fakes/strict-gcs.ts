@@ -12,7 +12,14 @@ import type { AddressInfo } from "node:net";
 import { stop } from "./strict-s3.ts";
 
 /** `bytes` is what is kept of it: all, unless the service keeps no content. */
-type StoredObject = { bytes: Buffer; sizeBytes: number; md5Hash: string; generation: string };
+type StoredObject = {
+  bytes: Buffer;
+  sizeBytes: number;
+  md5Hash: string;
+  generation: string;
+  /** As Google writes it, in RFC 3339. */
+  updated: string;
+};
 type Session = { name: string; pieces: Buffer[]; sizeBytes: number; md5: Hash; done: StoredObject | null };
 
 /**
@@ -206,7 +213,10 @@ function list({ objects }: StrictGcs, url: URL, response: ServerResponse): void 
   const prefix = url.searchParams.get("prefix") ?? "";
   const names = [...objects.keys()].filter((name) => name.startsWith(prefix) && name > after).sort();
   const page = names.slice(0, max);
-  const items = page.map((name) => ({ name, size: String(objects.get(name)?.sizeBytes) }));
+  const items = page.map((name) => {
+    const object = objects.get(name);
+    return { name, size: String(object?.sizeBytes), updated: object?.updated };
+  });
   const nextPageToken = Buffer.from(page.at(-1) ?? "").toString("base64url");
   json(response, 200, { ...(items.length > 0 && { items }), ...(names.length > max && { nextPageToken }) });
 }
@@ -289,6 +299,7 @@ function finish(service: StrictGcs, session: Session, request: IncomingMessage):
     // A copy, for a hash that is told wrong leaves the upload open.
     md5Hash: session.md5.copy().digest("base64"),
     generation: String(1_700_000_000_000_000 + ++generations),
+    updated: new Date(service.clock()).toISOString(),
   };
   const told = /md5=(\S+)/.exec(String(request.headers["x-goog-hash"] ?? ""))?.[1];
   if (told !== undefined && told !== object.md5Hash) {

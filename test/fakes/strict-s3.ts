@@ -2,7 +2,7 @@ import { createHash, createHmac, randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
-type StoredObject = { bytes: Buffer; etag: string; contentType: string };
+type StoredObject = { bytes: Buffer; etag: string; contentType: string; storedAt: number };
 type Upload = { key: string; contentType: string; parts: Map<number, { bytes: Buffer; etag: string }> };
 
 /** An S3 service in memory that insists on the rules where others are lenient, and shows what it holds. */
@@ -153,7 +153,7 @@ function handle(service: StrictS3, request: IncomingMessage, body: Buffer, respo
   }
   if (verb.endsWith("uploadId")) return void handleUpload(service, verb, key, query, body, response);
   if (verb === "PUT") {
-    service.objects.set(key, { bytes: body, etag: md5(body), contentType });
+    service.objects.set(key, { bytes: body, etag: md5(body), contentType, storedAt: service.clock() });
     return void response.writeHead(200, { etag: `"${md5(body)}"` }).end();
   }
   if (verb === "DELETE") {
@@ -193,7 +193,7 @@ function handleUpload(
   });
   const etag = `${md5(Buffer.concat(parts.map((part) => Buffer.from(part.etag, "hex"))))}-${parts.length}`;
   const bytes = Buffer.concat(parts.map((part) => part.bytes));
-  service.objects.set(key, { bytes, etag, contentType: upload.contentType });
+  service.objects.set(key, { bytes, etag, contentType: upload.contentType, storedAt: service.clock() });
   service.uploads.delete(uploadId);
   response
     .writeHead(200, { "content-type": "application/xml" })
@@ -225,9 +225,11 @@ function listObjects({ objects }: StrictS3, query: URLSearchParams): string {
   const keys = [...objects.keys()].filter((key) => key.startsWith(query.get("prefix") ?? "")).sort();
   const rest = keys.filter((key) => key > after);
   const page = rest.slice(0, 1000);
-  const contents = page.map(
-    (key) => `<Contents><Key>${escaped(key)}</Key><Size>${objects.get(key)?.bytes.length}</Size></Contents>`,
-  );
+  const contents = page.map((key) => {
+    const { bytes, storedAt } = objects.get(key) as StoredObject;
+    const time = new Date(storedAt).toISOString();
+    return `<Contents><Key>${escaped(key)}</Key><LastModified>${time}</LastModified><Size>${bytes.length}</Size></Contents>`;
+  });
   const isTruncated = rest.length > page.length;
   const next = isTruncated
     ? `<NextContinuationToken>${Buffer.from(page.at(-1) ?? "").toString("base64url")}</NextContinuationToken>`

@@ -21,6 +21,8 @@ export type Capabilities = {
   manyKeys: number;
   /** False for a server that gives everything when asked for byte 0 alone. */
   knowsFirstByte: boolean;
+  /** For a storage whose lists do not say when an object was stored. */
+  tellsNoTimes?: boolean;
   /** For a server that keeps names beginning with a dot out of its lists. */
   hidesDotFiles?: boolean;
   /** For a server that takes no asterisk in a directory's name. */
@@ -247,7 +249,13 @@ export function storageConformance(
       );
       expect(await keysOf(storage.list(`${base}d`, options))).toEqual(keys);
       expect(await keysOf(storage.list(`${base}nothing`, options))).toEqual([]);
-      for await (const { sizeBytes } of storage.list(`${base}d1/`, options)) expect(sizeBytes).toBe(2);
+      for await (const { sizeBytes, modifiedAt } of storage.list(`${base}d1/`, options)) {
+        expect(sizeBytes).toBe(2);
+        const ageMs = modifiedAt === null ? null : Math.abs(Date.now() - modifiedAt);
+        if (capabilities.tellsNoTimes) expect(ageMs).toBeNull();
+        // The server's clock and zone are right, and it is no other unit.
+        else expect(ageMs).toBeLessThan(1_800_000);
+      }
       await expect(keysOf(storage.list("../", options))).rejects.toMatchObject({ kind: "invalid" });
     }, 60_000);
 

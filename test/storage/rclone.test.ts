@@ -19,6 +19,7 @@ const piped: Capabilities = {
   maxReadAheadBytes: 6 * MiB,
   manyKeys: 30,
   knowsFirstByte: true,
+  tellsNoTimes: true,
 };
 const obscure = async (text: string) =>
   (await promisify(execFile)("rclone", ["obscure", text])).stdout.trim();

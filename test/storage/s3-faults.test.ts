@@ -356,7 +356,12 @@ describe("s3: reading", () => {
 
   it("repeats a list that broke without repeating its entries", async () => {
     for (let index = 0; index < 1050; index += 1) {
-      server.objects.set(`many/${index}`, { bytes: Buffer.alloc(1), etag: "e", contentType: "" });
+      server.objects.set(`many/${index}`, {
+        bytes: Buffer.alloc(1),
+        etag: "e",
+        contentType: "",
+        storedAt: 0,
+      });
     }
     times(1, /continuation-token/, { kind: "answer", status: 500, body: "" });
     const keys = await keysOf(retrying(open(), quick).list("many/", options));

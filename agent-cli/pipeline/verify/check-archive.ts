@@ -4,6 +4,7 @@ import { removeTree } from "../../remove-tree.ts";
 import type { ArchiveIndex } from "../archive-index.ts";
 import { DamagedArtifact } from "../damaged.ts";
 import { openArtifact } from "../fetch-artifact.ts";
+import { baseFor } from "../find-base.ts";
 import { openIndexed } from "../indexed-archive.ts";
 import { contentSize } from "../tar-entry.ts";
 import { toTarEntry } from "../to-tar-entry.ts";
@@ -42,13 +43,14 @@ export function checkArchive(job: VerifyJob, looked: Looked): ContentCheck {
       return [passed("archive", whatWasRead(list, index))];
     },
     async restore() {
-      if (index?.base && !job.base) {
+      const base = index?.base ? await baseFor(job.base, index.base) : null;
+      if (index?.base && !base) {
         return [notChecked("restore", "it is a differential backup, and its full one is not at hand")];
       }
       await requireRoom(job.workDir, index ? roomFor(index) : roomOf(looked), "restoring it");
       const place = join(job.workDir, `restored-${randomBytes(6).toString("hex")}`);
       try {
-        const { warnings } = await restoreTo(job, place);
+        const { warnings } = await restoreTo({ ...job, base }, place);
         const unmade = new Set(warnings.map(({ path }) => path.slice(place.length)));
         const entries = index ? listedIn(index) : readList(file);
         return [await compare(job, looked, { place, entries, unmade })];

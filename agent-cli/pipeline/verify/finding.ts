@@ -1,5 +1,5 @@
 import type { Identities } from "../identities.ts";
-import type { Compression, Reporter, SourceSpec, StoredArtifact } from "../pipeline.ts";
+import type { Compression, FindBase, Reporter, SourceSpec, StoredArtifact } from "../pipeline.ts";
 
 export type Grade = 1 | 2 | 3 | 4;
 
@@ -25,8 +25,8 @@ export type VerifyJob = Omit<StoredArtifact, "identities"> & {
   compression: Compression;
   /** For an encrypted artifact: the keys that may open it, or why there are none. */
   identities: Identities | { missing: string } | null;
-  /** The full backup that a differential one stands on. */
-  base?: StoredArtifact | null;
+  /** The full backup that a differential one stands on, or who finds it. */
+  base?: StoredArtifact | FindBase | null;
   workDir: string;
   report: Reporter;
   signal: AbortSignal;
