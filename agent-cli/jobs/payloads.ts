@@ -1,10 +1,21 @@
 import { z } from "zod";
 import type { DeliveredCommand } from "../../protocol/agent-api.ts";
-import { archiveIndex, type DatabaseServer, databaseServers, id, source } from "../../protocol/objects.ts";
+import {
+  archiveIndex,
+  bandwidth,
+  type DatabaseServer,
+  databaseServers,
+  id,
+  source,
+} from "../../protocol/objects.ts";
 import { compression } from "../../protocol/states.ts";
 import type { Subject } from "../journal.ts";
 
-const storage = { targetType: z.string().min(1).max(64), targetConfig: z.record(z.string(), z.unknown()) };
+const storage = {
+  targetType: z.string().min(1).max(64),
+  targetConfig: z.record(z.string(), z.unknown()),
+  bandwidthBytesPerSecond: bandwidth.default(null),
+};
 
 /** What each command carries. */
 export const payloads = {
