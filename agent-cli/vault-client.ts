@@ -100,6 +100,10 @@ export function downloadClient(
   };
 }
 
+/** The artifact that a differential backup is compared with. */
+export const baseClient = (context: VaultContext, recordId: number, sizeBytes: number): VaultClient =>
+  downloadClient(context, { endpoint: agentApi.baseArtifact, id: recordId }, sizeBytes);
+
 const bytesOf = ({ offset, length }: Range) => `bytes=${offset}-${offset + length - 1}`;
 
 /** HTTP knows no range of no bytes: the artifact is asked for, so that a missing one shows, and left unread. */

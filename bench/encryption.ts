@@ -59,7 +59,7 @@ async function run(tree: string, encryption: Encryption, scratch: string) {
   const workDir = mkdtempSync(join(scratch, "work-"));
   const { sizeBytes } = await runBackup({
     source: { type: "file", paths: [tree], excludes: [], oneFileSystem: false },
-    pipeline: { compression: "zstd", level: null, bandwidthBytesPerSecond: null, encryption },
+    pipeline: { compression: "zstd", level: null, encryption },
     targets: [{ id: 1, name: "nowhere", storage: discarding(), key: "x", quotaRemainingBytes: null }],
     workDir,
     report: { progress() {}, log() {} },

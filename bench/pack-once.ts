@@ -19,7 +19,6 @@ try {
     pipeline: {
       compression: "zstd",
       level: null,
-      bandwidthBytesPerSecond: null,
       encryption: encrypted ? { recipients } : null,
       ...asked,
     },

@@ -13,10 +13,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { makeClient } from "../agent-cli/client.ts";
-import { vaultTarget } from "../agent-cli/jobs/vault-targets.ts";
+import { openTarget } from "../agent-cli/jobs/open-target.ts";
 import { makeDispatcher } from "../agent-cli/network.ts";
 import { openStorage } from "../agent-cli/storage/open-storage.ts";
 import type { Storage } from "../agent-cli/storage/storage.ts";
+import { uploadClient } from "../agent-cli/vault-client.ts";
 import { adminApi, agentApi } from "../protocol/index.ts";
 import { startStrictGcs } from "../test/fakes/strict-gcs.ts";
 import { findInstalledForTests } from "../test/installed-for-tests.ts";
@@ -136,7 +137,7 @@ async function inProcessOfItsOwn(
 
 async function send(): Promise<void> {
   const { type, config, key, sizeBytes } = JSON.parse(await text(process.stdin));
-  const storage = type === "vault" ? openVault(config) : await openStorage(type, config);
+  const storage = type === "vault" ? await openVault(config) : await openStorage(type, config);
   const startedMs = performance.now();
   const signal = new AbortController().signal;
   await storage.put(key, zeros(sizeBytes), { signal });
@@ -174,8 +175,10 @@ async function startVault(): Promise<Target> {
   return { type: "vault", config, key: `${objectPrefix}stream-t${id}-r${recordId}.tar`, close: stop };
 }
 
-function openVault({ master, token, recordId, targetId }: VaultRun): Storage {
-  return vaultTarget({ client: openClient(master, token), onWaiting: () => {} }, recordId, targetId);
+function openVault({ master, token, recordId, targetId }: VaultRun): Promise<Storage> {
+  const context = { client: openClient(master, token), onWaiting: () => {} };
+  const place = { type: "vault", config: {}, transferMode: "master_relay" };
+  return openTarget(place, {}, () => uploadClient(context, recordId, targetId));
 }
 
 function openClient(master: string, token: string) {

@@ -21,7 +21,7 @@ const pageOf = <T extends z.ZodType>(item: T) => z.object({ items: z.array(item)
 const nodeChanges = {
   labels: o.labels.optional(),
   maxConcurrent: z.int().min(1).max(32).optional(),
-  bandwidthBytesPerSecond: z.int().min(1024).nullable().optional(),
+  bandwidthBytesPerSecond: o.bandwidth.optional(),
 };
 const withToken = z.object({ node: o.node, token: z.string() });
 const enrollmentCode = z.object({ code: z.string(), expiresAt: o.time, command: z.string() });
@@ -370,6 +370,7 @@ export const adminApi = {
       config: settings.default({}),
       secrets: settings.default({}),
       quotaBytes: quotaBytes.default(null),
+      bandwidthBytesPerSecond: o.bandwidth.default(null),
     }),
     reply: o.target,
   }),
@@ -390,6 +391,7 @@ export const adminApi = {
       config: settings.optional(),
       secrets: settings.optional(),
       quotaBytes: quotaBytes.optional(),
+      bandwidthBytesPerSecond: o.bandwidth.optional(),
     }),
     reply: o.target,
   }),

@@ -46,7 +46,12 @@ const openedTarget = z.object({
   name: z.string(),
   config: z.record(z.string(), z.unknown()),
   transferMode: z.enum(["direct", "master_relay"]),
+  /** The target's own cap; a master that knows none sends nothing. */
+  bandwidthBytesPerSecond: o.bandwidth.default(null),
 });
+
+/** What all storages of a job may send and fetch together. */
+const bandwidthOfJob = o.bandwidth.default(null);
 
 /** What BackupX Go agents read of a source and its packing, in both specs. */
 const goSource = {
@@ -327,6 +332,7 @@ export const agentApi = {
       sourceSecrets: openedSourceSecrets,
       options: o.restoreOptions.prefault({}),
       storage: openedTarget,
+      bandwidthBytesPerSecond: bandwidthOfJob,
       storagePath: z.string(),
       fileName: z.string(),
       checksum: z.string(),
@@ -394,6 +400,7 @@ export const agentApi = {
       compression: s.compression,
       encrypt: z.boolean(),
       storage: openedTarget,
+      bandwidthBytesPerSecond: bandwidthOfJob,
       storagePath: z.string(),
       fileName: z.string(),
       /** Null: the agent that made the backup told none. */
@@ -449,7 +456,7 @@ export const agentApi = {
       sourceKey: z.string(),
       target: openedTarget.extend({ quotaRemainingBytes: z.number().nullable() }),
       targetKey: z.string(),
-      bandwidthBytesPerSecond: z.int().nullable(),
+      bandwidthBytesPerSecond: bandwidthOfJob,
     }),
   }),
   copyArtifact: endpoint({

@@ -234,12 +234,15 @@ const encryption = z.object({
 /** After a full backup only what has changed since then is stored, until the full one is this old. */
 const differential = z.object({ fullEveryDays: z.int().min(1).max(365) });
 
+/** Bytes that may move in a second; null: no cap. */
+export const bandwidth = z.int().min(1024).nullable();
+
 export const pipeline = z.object({
   engine: s.engine.default("archive"),
   compression: s.compression.default("zstd"),
   /** Compression level; null is the method's own default. */
   level: z.int().min(1).max(19).nullable().default(null),
-  bandwidthBytesPerSecond: z.int().min(1024).nullable().default(null),
+  bandwidthBytesPerSecond: bandwidth.default(null),
   encryption: encryption.nullable().default(null),
   /** For files packed with zstd; null: every backup is a full one. */
   differential: differential.nullable().default(null),
@@ -478,6 +481,8 @@ export const target = z.object({
   secretsSet: z.array(z.string()),
   quotaBytes: z.int().nullable(),
   usedBytes: z.int(),
+  /** For what each job sends there and fetches from there. */
+  bandwidthBytesPerSecond: z.int().nullable(),
   /** Of these settings; null: not tested since they were changed. */
   lastTest: targetTest.nullable(),
   createdAt: time,

@@ -33,7 +33,6 @@ export async function backUpOnce(paths: string[], options: Options): Promise<voi
   const pipeline = {
     compression: options.compression,
     level: levelOf(options.level),
-    bandwidthBytesPerSecond: null,
     encryption: options.recipient.length > 0 ? { recipients: options.recipient } : null,
   };
   const fileName = `${stemOf(options.name)}${artifactExtension(source, options.compression, pipeline.encryption !== null)}`;

@@ -3,12 +3,13 @@ import { artifactExtension, runBackup } from "../pipeline/backup.ts";
 import { AllTargetsFailed } from "../pipeline/fan-out.ts";
 import type { Identities } from "../pipeline/identities.ts";
 import type { BackupJob, BackupResult, BackupTarget, Base, TargetResult } from "../pipeline/pipeline.ts";
-import { openStorage, type StorageEnv } from "../storage/open-storage.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { VaultContext } from "../vault-client.ts";
+import type { StoragesOf } from "./connections.ts";
 import { IndexCache } from "./index-cache.ts";
 import type { Job, StoredBackup, TaskSpec } from "./job.ts";
 import { type BaseCopy, openBase } from "./open-base.ts";
+import { openTarget } from "./open-target.ts";
 
 type Run = Pick<BackupJob, "workDir" | "ownPaths" | "commands" | "report" | "signal"> & {
   identityFile: string | null;
@@ -23,14 +24,18 @@ export async function backUp(
   { spec, recordId }: Extract<Job, { kind: "backup" }>,
   { identityFile, stateDir, ...run }: Run,
   vault: Vault,
-  env: StorageEnv,
+  storages: StoragesOf,
 ): Promise<StoredBackup> {
   const { compression, encryption } = spec.pipeline;
   const fileName = `${spec.fileNameStem}${artifactExtension(spec.source, compression, encryption !== null)}`;
   const key = `${spec.objectPrefix}${fileName}`;
   const targets = await Promise.all(
     spec.targets.map(async (target): Promise<BackupTarget> => {
-      const storage = await openTarget(target, recordId, vault, env).catch(alwaysFailing);
+      const client = async () => {
+        const { uploadClient } = await import("../vault-client.ts");
+        return uploadClient(await vault(), recordId, target.id);
+      };
+      const storage = await openTarget(target, storages(target), client).catch(alwaysFailing);
       const { id, name, quotaRemainingBytes } = target;
       return { id, name, storage, key, quotaRemainingBytes };
     }),
@@ -38,7 +43,7 @@ export async function backUp(
   const cache = new IndexCache(join(stateDir, "indexes"));
   const base = await openBase(spec, {
     cache,
-    copies: spec.base ? baseCopies(spec, spec.base, recordId, vault, env) : [],
+    copies: spec.base ? baseCopies(spec, spec.base, recordId, vault, storages) : [],
     identities: () => identitiesOf(identityFile),
     report: run.report,
     signal: run.signal,
@@ -95,17 +100,16 @@ function baseCopies(
   base: NonNullable<TaskSpec["base"]>,
   recordId: number,
   vault: Vault,
-  env: StorageEnv,
+  storages: StoragesOf,
 ): BaseCopy[] {
   return base.copies.flatMap(({ targetId, storagePath }) => {
     const target = spec.targets.find(({ id }) => id === targetId);
     if (!target) return [];
-    const open = async () => {
-      if (isDirect(target)) return openStorage(target.type, target.config, env);
-      const { vaultBase } = await import("./vault-targets.ts");
-      return vaultBase(await vault(), recordId, base.sizeBytes);
+    const client = async () => {
+      const { baseClient } = await import("../vault-client.ts");
+      return baseClient(await vault(), recordId, base.sizeBytes);
     };
-    return [{ name: target.name, storagePath, open }];
+    return [{ name: target.name, storagePath, open: () => openTarget(target, storages(target), client) }];
   });
 }
 
@@ -127,20 +131,6 @@ const nothingStored = (targets: TargetResult[]): BackupResult => ({
   archiveIndex: null,
   timings: { totalMs: 0 },
 });
-
-const isDirect = ({ transferMode, type }: TaskSpec["targets"][number]): boolean =>
-  transferMode === "direct" && type !== "vault";
-
-async function openTarget(
-  target: TaskSpec["targets"][number],
-  recordId: number,
-  vault: Vault,
-  env: StorageEnv,
-): Promise<Storage> {
-  if (isDirect(target)) return openStorage(target.type, target.config, env);
-  const { vaultTarget } = await import("./vault-targets.ts");
-  return vaultTarget(await vault(), recordId, target.id);
-}
 
 /** A target that cannot even be opened fails like one whose upload fails: the others go on. */
 function alwaysFailing(error: Error): Storage {

@@ -1,27 +1,27 @@
 import { agentApi } from "../../protocol/agent-api.ts";
 import { type CopyResult, copyArtifact } from "../pipeline/copy-artifact.ts";
 import type { Reporter } from "../pipeline/pipeline.ts";
-import { hashesWhatItTakes, openStorage, type StorageEnv } from "../storage/open-storage.ts";
-import { retrying } from "../storage/retrying.ts";
-import type { Storage } from "../storage/storage.ts";
-import { vault } from "../storage/vault.ts";
-import { downloadClient, uploadClient, type VaultContext, vaultRetryPolicy } from "../vault-client.ts";
-import type { CopySpec, Job } from "./job.ts";
+import { hashesWhatItTakes } from "../storage/open-storage.ts";
+import { downloadClient, uploadClient, type VaultContext } from "../vault-client.ts";
+import type { StoragesOf } from "./connections.ts";
+import type { Job } from "./job.ts";
+import { isVault, openTarget } from "./open-target.ts";
 
 type Run = { report: Reporter; signal: AbortSignal };
-type Opened = CopySpec["source"];
 
 /** Copies a record's artifact from one of its targets to another. */
 export async function copy(
   { spec, commandId }: Extract<Job, { kind: "copy" }>,
   run: Run,
   context: VaultContext,
-  env: StorageEnv,
+  storages: StoragesOf,
 ): Promise<CopyResult> {
   const { source, target, sizeBytes } = spec;
   const reading = { endpoint: agentApi.copyArtifact, id: commandId };
-  const from = await open(source, env, () => downloadClient(context, reading, sizeBytes));
-  const to = await open(target, env, () => uploadClient(context, spec.recordId, target.id));
+  const reader = () => downloadClient(context, reading, sizeBytes);
+  const writer = () => uploadClient(context, spec.recordId, target.id);
+  const from = await openTarget(source, storages(source), reader);
+  const to = await openTarget(target, storages(target), writer);
   const readsVault = isVault(target);
   return copyArtifact({
     from: { storage: from, key: spec.sourceKey },
@@ -33,18 +33,6 @@ export async function copy(
     },
     expected: { sizeBytes, sha256: spec.sha256 },
     readBack: !hashesWhatItTakes(target.type),
-    bandwidthBytesPerSecond: spec.bandwidthBytesPerSecond,
     ...run,
   });
-}
-
-const isVault = ({ type, transferMode }: Opened) => transferMode !== "direct" || type === "vault";
-
-async function open(
-  target: Opened,
-  env: StorageEnv,
-  client: () => Parameters<typeof vault>[0],
-): Promise<Storage> {
-  if (!isVault(target)) return openStorage(target.type, target.config, env);
-  return retrying(vault(client(), { retryPolicy: vaultRetryPolicy }));
 }

@@ -22,6 +22,8 @@ export type RestoreSpec = z.output<typeof agentApi.restoreSpec.reply>;
 export type CopySpec = z.output<typeof agentApi.copySpec.reply>;
 export type VerificationSpec = z.output<typeof agentApi.verificationSpec.reply>;
 type StorageSettings = { targetType: string; targetConfig: Record<string, unknown> };
+/** The bandwidth is the lower of what the node and the target allow. */
+type CappedStorage = StorageSettings & { bandwidthBytesPerSecond: number | null };
 
 export type DirectoryListing = {
   entries: { name: string; path: string; isDir: boolean; size: number }[];
@@ -48,9 +50,9 @@ export type Job =
   | { kind: "discover"; server: DatabasePlace; secrets: SourceSecrets }
   | { kind: "preview"; source: SourceSpec; secrets: SourceSecrets }
   | { kind: "inspect_archive"; commandId: number; inspection: Inspection }
-  | ({ kind: "test_target" } & StorageSettings)
-  | ({ kind: "delete_object"; key: string } & StorageSettings)
-  | ({ kind: "forget_snapshot"; key: string; password: string } & StorageSettings);
+  | ({ kind: "test_target" } & CappedStorage)
+  | ({ kind: "delete_object"; key: string } & CappedStorage)
+  | ({ kind: "forget_snapshot"; key: string; password: string } & CappedStorage);
 
 /** A backup, and where its artifact is in every target that took it. */
 export type StoredBackup = BackupResult & {

@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { DeliveredCommand } from "../../protocol/agent-api.ts";
 import {
   archiveIndex,
+  bandwidth,
   type DatabasePlace,
   databasePlaces,
   databaseServers,
@@ -11,7 +12,11 @@ import {
 import { compression } from "../../protocol/states.ts";
 import type { Subject } from "../journal.ts";
 
-const storage = { targetType: z.string().min(1).max(64), targetConfig: z.record(z.string(), z.unknown()) };
+const storage = {
+  targetType: z.string().min(1).max(64),
+  targetConfig: z.record(z.string(), z.unknown()),
+  bandwidthBytesPerSecond: bandwidth.default(null),
+};
 
 /** What each command carries. */
 export const payloads = {

@@ -17,8 +17,8 @@ export async function performJob(
     const access = { secrets: job.secrets, commands, workDir, ownPaths, signal };
     return job.kind === "discover" ? discover(job.server, access) : preview(job.source, access);
   }
-  const { storageEnv, vaultContext } = await import("./connections.ts");
-  const env = await storageEnv(envelope);
+  const { storagesOf, vaultContext } = await import("./connections.ts");
+  const storages = await storagesOf(envelope, say);
   const vault = vaultContext(envelope, say);
   const run = { workDir, commands, signal, report: reporter(say) };
   const byRestic = { ...run, stateDir, network, alive: () => say({ type: "waiting" }) };
@@ -28,51 +28,51 @@ export async function performJob(
       await stepBack(job.spec.pipeline, (reason) => run.report.log("warn", reason));
       if (job.spec.pipeline.engine === "restic") {
         const { backUpByRestic } = await import("./restic.ts");
-        return backUpByRestic(job, { ...byRestic, ownPaths }, env);
+        return backUpByRestic(job, { ...byRestic, ownPaths }, storages);
       }
       const { backUp } = await import("./back-up.ts");
-      return backUp(job, { ...run, ownPaths, identityFile, stateDir }, vault, env);
+      return backUp(job, { ...run, ownPaths, identityFile, stateDir }, vault, storages);
     }
     case "backup_once": {
       const { backUpOnce } = await import("./back-up-once.ts");
-      return backUpOnce(job, { ...run, ownPaths }, env);
+      return backUpOnce(job, { ...run, ownPaths }, storages(null));
     }
     case "restore": {
       if (job.spec.engine === "restic") {
         const { restoreByRestic } = await import("./restic.ts");
-        return restoreByRestic(job, byRestic, env);
+        return restoreByRestic(job, byRestic, storages);
       }
       const { restore } = await import("./restore.ts");
-      return restore(job, { ...run, identityFile }, await vault(), env);
+      return restore(job, { ...run, identityFile }, await vault(), storages);
     }
     case "copy": {
       const { copy } = await import("./copy.ts");
-      return copy(job, run, await vault(), env);
+      return copy(job, run, await vault(), storages);
     }
     case "verify": {
       if (job.spec.engine === "restic") {
         const { verifyByRestic } = await import("./restic.ts");
-        return verifyByRestic(job, byRestic, env);
+        return verifyByRestic(job, byRestic, storages);
       }
       const { verify } = await import("./verify.ts");
-      return verify(job, { ...run, identityFile }, await vault(), env);
+      return verify(job, { ...run, identityFile }, await vault(), storages);
     }
     case "forget_snapshot": {
       const { forgetByRestic } = await import("./restic.ts");
-      return forgetByRestic(job, byRestic, env);
+      return forgetByRestic(job, byRestic, storages(null));
     }
     case "inspect_archive": {
       if (job.inspection.resticPassword !== undefined) {
         const { listByRestic } = await import("./restic.ts");
-        return listByRestic(job, byRestic, env);
+        return listByRestic(job, byRestic, storages(null));
       }
       const { inspectArchive } = await import("./inspect-archive.ts");
-      return inspectArchive(job, { ...run, identityFile }, await vault(), env);
+      return inspectArchive(job, { ...run, identityFile }, await vault(), storages(null));
     }
     case "test_target":
     case "delete_object": {
       const { openStorage } = await import("../storage/open-storage.ts");
-      const storage = await openStorage(job.targetType, job.targetConfig, env);
+      const storage = await openStorage(job.targetType, job.targetConfig, storages(null));
       if (job.kind === "delete_object") {
         await storage.delete(job.key, { signal });
         return { deleted: true };

@@ -11,6 +11,7 @@ import { restoreSnapshot } from "../restic/restore.ts";
 import { trimCache } from "../restic/trim-cache.ts";
 import { verifySnapshot } from "../restic/verify.ts";
 import type { StorageEnv } from "../storage/open-storage.ts";
+import type { StoragesOf } from "./connections.ts";
 import type { Job, StoredBackup, TaskSpec } from "./job.ts";
 
 type Run = Omit<ResticJob, "storages">;
@@ -22,27 +23,27 @@ type Run = Omit<ResticJob, "storages">;
 export async function backUpByRestic(
   { spec, recordId }: Extract<Job, { kind: "backup" }>,
   { ownPaths, ...run }: Run & { ownPaths: readonly string[] },
-  storages: StorageEnv,
+  storages: StoragesOf,
 ): Promise<StoredBackup> {
   const startedAt = performance.now();
-  const job: ResticJob = { ...run, storages };
-  const warnings = new WarningList(({ path, reason }) => job.report.log("warn", `${path}: ${reason}`));
+  const warnings = new WarningList(({ path, reason }) => run.report.log("warn", `${path}: ${reason}`));
   const results: TargetResult[] = [];
   let first: Snapshot | null = null;
   for (const target of spec.targets) {
     try {
       // Each run tells of the same unreadable files; once is enough.
       const ownWarnings = first === null ? warnings : new WarningList();
+      const job = { ...run, storages: storages(target) };
       const snapshot = await backUpTo(target, { spec, recordId, ownPaths, warnings: ownWarnings }, job);
       first ??= snapshot;
       results.push(stored(target, resticOf(spec).key, snapshot));
     } catch (error) {
-      job.signal.throwIfAborted();
+      run.signal.throwIfAborted();
       const reason = error instanceof Error ? error.message : String(error);
       results.push({ id: target.id, name: target.name, status: "failed", sizeBytes: 0, error: reason });
     }
   }
-  await trimCache(job.stateDir).catch(() => {});
+  await trimCache(run.stateDir).catch(() => {});
   return {
     sizeBytes: first?.addedBytes ?? 0,
     sha256: first?.id ?? "",
@@ -84,7 +85,6 @@ async function backUpTo(
       source,
       tags: ["backupx", `task-${taskId}`, `record-${recordId}`],
       leaveOut: [...ownPaths, job.workDir, ...ownDisk],
-      bandwidthBytesPerSecond: pipeline.bandwidthBytesPerSecond,
       warnings,
     },
     job,
@@ -118,9 +118,9 @@ function resticOf({ restic, sourceSecrets }: TaskSpec) {
 export async function restoreByRestic(
   { spec }: Extract<Job, { kind: "restore" }>,
   run: Run,
-  storages: StorageEnv,
+  storages: StoragesOf,
 ): Promise<RestoreResult> {
-  const job: ResticJob = { ...run, storages };
+  const job: ResticJob = { ...run, storages: storages(spec.storage) };
   const { repositoryKey, snapshotId } = readSnapshotKey(spec.storagePath);
   const password = requirePassword(spec.sourceSecrets.resticPassword);
   const opened = await openRepository({ ...spec.storage, key: repositoryKey, password }, job);
@@ -132,9 +132,9 @@ export async function restoreByRestic(
 export async function verifyByRestic(
   { spec }: Extract<Job, { kind: "verify" }>,
   run: Run,
-  storages: StorageEnv,
+  storages: StoragesOf,
 ): Promise<VerificationReport> {
-  const job: ResticJob = { ...run, storages };
+  const job: ResticJob = { ...run, storages: storages(spec.storage) };
   const { repositoryKey, snapshotId } = readSnapshotKey(spec.storagePath);
   const password = requirePassword(spec.resticPassword);
   const opened = await openRepository({ ...spec.storage, key: repositoryKey, password }, job);

@@ -1,8 +1,8 @@
 import { agentApi } from "../../protocol/agent-api.ts";
 import type { RestoreJob as PipelineRestore, RestoreResult } from "../pipeline/pipeline.ts";
 import { runRestore } from "../pipeline/restore.ts";
-import type { StorageEnv } from "../storage/open-storage.ts";
 import type { VaultContext } from "../vault-client.ts";
+import type { StoragesOf } from "./connections.ts";
 import type { Job } from "./job.ts";
 import { restorable } from "./restorable.ts";
 import { identitiesFrom, openStored } from "./stored-artifact.ts";
@@ -17,7 +17,7 @@ export async function restore(
   job: RestoreJob,
   { identityFile, ...run }: Run,
   context: VaultContext,
-  env: StorageEnv,
+  storages: StoragesOf,
 ): Promise<RestoreResult> {
   const { spec } = job;
   const { sourceType, compression } = restorable(spec);
@@ -25,9 +25,12 @@ export async function restore(
     ? await identitiesFrom(spec.identityFile ?? identityFile, run.report)
     : null;
   const call = { endpoint: agentApi.restoreArtifact, id: job.restoreId };
-  const own = { ...(await openStored(spec, context, call, env)), identities };
+  const own = { ...(await openStored(spec, context, call, storages(spec.storage))), identities };
   const ofBase = { ...call, of: "base" as const };
-  const base = spec.base && { ...(await openStored(spec.base, context, ofBase, env)), identities };
+  const base = spec.base && {
+    ...(await openStored(spec.base, context, ofBase, storages(spec.base.storage))),
+    identities,
+  };
   return runRestore({
     sourceType,
     source: spec.source,

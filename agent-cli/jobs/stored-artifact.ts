@@ -1,23 +1,18 @@
 import type { IndexPlace } from "../pipeline/archive-index.ts";
 import type { Identities } from "../pipeline/identities.ts";
 import type { Reporter, StoredArtifact } from "../pipeline/pipeline.ts";
-import { openStorage, type StorageEnv } from "../storage/open-storage.ts";
-import { retrying } from "../storage/retrying.ts";
-import { vault } from "../storage/vault.ts";
-import { type ArtifactCall, downloadClient, type VaultContext, vaultRetryPolicy } from "../vault-client.ts";
+import type { StorageEnv } from "../storage/open-storage.ts";
+import { type ArtifactCall, downloadClient, type VaultContext } from "../vault-client.ts";
+import { isVault, openTarget, type Target } from "./open-target.ts";
 
 /** An artifact as the master describes it to whoever is to read it. */
 type Described = {
-  storage: { type: string; config: Record<string, unknown>; transferMode: string };
+  storage: Target;
   storagePath: string;
   checksum: string | null;
   fileSize: number;
   archiveIndex: IndexPlace | null;
 };
-
-/** Whether it is read through the master. */
-export const isVault = ({ type, transferMode }: Described["storage"]): boolean =>
-  transferMode !== "direct" || type === "vault";
 
 /** Opens the storage that an artifact is read from; the vault is reached through the master. */
 export async function openStored(
@@ -26,16 +21,13 @@ export async function openStored(
   call: ArtifactCall,
   env: StorageEnv,
 ): Promise<StoredArtifact> {
-  const direct = !isVault(target);
   return {
-    storage: direct
-      ? await openStorage(target.type, target.config, env)
-      : retrying(vault(downloadClient(context, call, fileSize), { retryPolicy: vaultRetryPolicy })),
+    storage: await openTarget(target, env, () => downloadClient(context, call, fileSize)),
     key: storagePath,
     // A Go agent's records may know neither of these.
     expected: { sha256: checksum || null, sizeBytes: fileSize > 0 ? fileSize : null },
     archiveIndex,
-    nearby: direct && target.type === "local_disk",
+    nearby: !isVault(target) && target.type === "local_disk",
   };
 }
 

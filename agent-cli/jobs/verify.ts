@@ -2,11 +2,12 @@ import { agentApi } from "../../protocol/agent-api.ts";
 import type { Reporter } from "../pipeline/pipeline.ts";
 import type { VerificationReport, VerifyJob } from "../pipeline/verify/finding.ts";
 import { runVerification } from "../pipeline/verify/verify.ts";
-import type { StorageEnv } from "../storage/open-storage.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { VaultContext } from "../vault-client.ts";
+import type { StoragesOf } from "./connections.ts";
 import type { Job } from "./job.ts";
-import { identitiesFrom, isVault, openStored } from "./stored-artifact.ts";
+import { isVault } from "./open-target.ts";
+import { identitiesFrom, openStored } from "./stored-artifact.ts";
 
 type Run = { workDir: string; identityFile: string | null; report: Reporter; signal: AbortSignal };
 
@@ -15,13 +16,13 @@ export async function verify(
   { spec }: Extract<Job, { kind: "verify" }>,
   { identityFile, ...run }: Run,
   context: VaultContext,
-  env: StorageEnv,
+  storages: StoragesOf,
 ): Promise<VerificationReport> {
   const call = { endpoint: agentApi.verificationArtifact, id: spec.verificationId };
-  const own = await openStored(spec, context, call, env);
+  const own = await openStored(spec, context, call, storages(spec.storage));
   const identities = spec.encrypt ? await keysOrWhyNot(spec.identityFile ?? identityFile, run.report) : null;
   const base = spec.base && {
-    ...(await openStored(spec.base, context, { ...call, of: "base" }, env)),
+    ...(await openStored(spec.base, context, { ...call, of: "base" }, storages(spec.base.storage))),
     identities: identities !== null && "missing" in identities ? null : identities,
   };
   return runVerification({

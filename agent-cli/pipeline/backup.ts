@@ -10,7 +10,6 @@ import type { Frame } from "./pack-requests.ts";
 import { PackThreads } from "./pack-threads.ts";
 import type { BackupJob, BackupResult, Compression, SourceSpec } from "./pipeline.ts";
 import { reportEvery } from "./report-every.ts";
-import { throttle } from "./throttle.ts";
 import { WarningList } from "./warnings.ts";
 
 const compressionSuffix: Record<Compression, string> = { zstd: ".zst", gzip: ".gz", none: "" };
@@ -43,7 +42,7 @@ export async function runBackup(job: BackupJob): Promise<BackupResult> {
 async function packAndUpload(job: BackupJob, threads: PackThreads): Promise<BackupResult> {
   const startedAt = performance.now();
   const warnings = new WarningList(({ path, reason }) => job.report.log("warn", `${path}: ${reason}`));
-  const { encryption, bandwidthBytesPerSecond } = job.pipeline;
+  const { encryption } = job.pipeline;
   const encrypt = encryption ? await encryptionTo(encryption.recipients, threads) : null;
   const indexed = indexOf(job);
   const source = await openSource(job.source, {
@@ -64,8 +63,7 @@ async function packAndUpload(job: BackupJob, threads: PackThreads): Promise<Back
   try {
     const packed = packedBytes(source, threads, indexed);
     const sealed = encrypt ? encrypt(packed) : packed;
-    const paced = throttle(sealed, bandwidthBytesPerSecond, job.signal, () => fanOut.live);
-    const targets = await fanOut.run(counted(paced, made));
+    const targets = await fanOut.run(counted(sealed, made));
     return {
       sizeBytes: made.bytes,
       sha256: made.hash.digest("hex"),
@@ -154,7 +152,7 @@ function progressOf(tally: Tally, made: Made, fanOut: FanOut) {
     phase: fanOut.finishing ? ("uploading" as const) : ("packing" as const),
     sourceBytes: tally.sourceBytes,
     entries: tally.entries,
-    artifactBytes: made.bytes,
+    artifactBytes: Math.min(made.bytes, fanOut.passedOnBytes),
     totalSourceBytes: null,
     totalEntries: null,
     currentPath: tally.currentPath?.toString() ?? null,

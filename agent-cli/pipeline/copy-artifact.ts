@@ -3,7 +3,6 @@ import { type Storage, StorageError } from "../storage/storage.ts";
 import { DamagedArtifact } from "./damaged.ts";
 import type { Reporter } from "./pipeline.ts";
 import { reportEvery } from "./report-every.ts";
-import { throttle } from "./throttle.ts";
 
 export type CopyJob = {
   from: { storage: Storage; key: string };
@@ -11,7 +10,6 @@ export type CopyJob = {
   expected: { sizeBytes: number; sha256: string | null };
   /** The target keeps no hash that its server has compared: what it holds is read back and hashed. */
   readBack: boolean;
-  bandwidthBytesPerSecond: number | null;
   report: Reporter;
   signal: AbortSignal;
 };
@@ -31,11 +29,10 @@ export async function copyArtifact(job: CopyJob): Promise<CopyResult> {
   try {
     const hash = createHash("sha256");
     const read = checked(await from.storage.get(from.key, { signal }), hash, expected, seen);
-    const paced = throttle(read, job.bandwidthBytesPerSecond, signal, () => 1);
     const onBytes = (bytes: number) => {
       seen.writtenBytes += bytes;
     };
-    const { sizeBytes } = await to.storage.put(to.key, paced, { signal, onBytes });
+    const { sizeBytes } = await to.storage.put(to.key, read, { signal, onBytes });
     const sha256 = hash.digest("hex");
     await proveOrRemove(job, { sizeBytes, sha256 }, seen);
     return { sizeBytes, sha256 };

@@ -37,9 +37,10 @@ export class FanOut {
     this.#free = free;
   }
 
-  /** How many targets still take bytes. */
-  get live(): number {
-    return this.#outlets.filter((outlet) => outlet.open).length;
+  /** What the slowest of the targets that still take bytes has passed on; infinite when there is none. */
+  get passedOnBytes(): number {
+    const open = this.#outlets.filter((outlet) => outlet.open);
+    return Math.min(...open.map((outlet) => outlet.passedOnBytes));
   }
 
   /** Resolves when every target has ended one way or the other; throws when the stream breaks or all targets fail. */
@@ -65,7 +66,7 @@ export class FanOut {
       const done = lastOf(this.#outlets.length, () => this.#free(chunk));
       await Promise.all(this.#outlets.map((outlet) => outlet.send(chunk, done)));
       this.#signal.throwIfAborted();
-      if (this.live === 0) break;
+      if (this.#outlets.every((outlet) => !outlet.open)) break;
     }
     for (const outlet of this.#outlets) outlet.end();
     this.finishing = true;
@@ -102,6 +103,7 @@ class Outlet {
   #failure: unknown = null;
   #result: Promise<TargetResult> | null = null;
   open = true;
+  passedOnBytes = 0;
 
   constructor(target: BackupTarget, signal: AbortSignal) {
     this.#target = target;
@@ -150,7 +152,10 @@ class Outlet {
   async #put(): Promise<TargetResult> {
     const { storage, key } = this.#target;
     try {
-      const stored = await storage.put(key, this.#channel, { signal: this.#signal });
+      const onBytes = (bytes: number) => {
+        this.passedOnBytes += bytes;
+      };
+      const stored = await storage.put(key, this.#channel, { signal: this.#signal, onBytes });
       const error = this.#failure ?? this.#incomplete(stored);
       return this.#toResult(error);
     } catch (error) {

@@ -45,7 +45,6 @@ export type Compression = "zstd" | "gzip" | "none";
 export type PipelineSpec = {
   compression: Compression;
   level: number | null;
-  bandwidthBytesPerSecond: number | null;
   /** How many threads pack; nothing or null leaves it to the machine. */
   threads?: number | null;
   /** Public keys (`age1…`) to whose owners the artifact is encrypted; nothing or null leaves it readable. */

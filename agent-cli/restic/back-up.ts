@@ -14,7 +14,6 @@ export type ResticBackup = {
   tags: string[];
   /** Directories and files that are in no backup. */
   leaveOut: readonly string[];
-  bandwidthBytesPerSecond: number | null;
   warnings: WarningList;
 };
 
@@ -32,7 +31,7 @@ export async function makeSnapshot(
   backup: ResticBackup,
   job: ResticJob,
 ): Promise<Snapshot> {
-  const { source, bandwidthBytesPerSecond } = backup;
+  const { source } = backup;
   const paths = existing(source.paths, backup.warnings);
   const listFile = join(job.workDir, "restic-paths");
   writeFileSync(listFile, paths.map((path) => `${path}\0`).join(""), { mode: 0o600 });
@@ -46,9 +45,6 @@ export async function makeSnapshot(
     backup.tags.join(","),
     ...excludes.flatMap((pattern) => ["--exclude", pattern]),
     ...(source.oneFileSystem ? ["--one-file-system"] : []),
-    ...(bandwidthBytesPerSecond
-      ? ["--limit-upload", String(Math.max(1, Math.round(bandwidthBytesPerSecond / 1024)))]
-      : []),
   ];
   return whenUnlocked(repository, job, () => run(repository, args, backup.warnings, job));
 }

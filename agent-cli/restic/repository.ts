@@ -65,10 +65,20 @@ export async function openRepository(
       RESTIC_PROGRESS_FPS: "2",
       TMPDIR: folder,
     },
-    options: [...backend.options, ...(authorities ? ["--cacert", authorities] : [])],
+    options: [
+      ...backend.options,
+      ...(authorities ? ["--cacert", authorities] : []),
+      ...(storages.bucket ? limits(storages.bucket.bytesPerSecond) : []),
+    ],
     secrets: [password, ...backend.secrets].filter(Boolean),
   };
   return { repository, storage, key };
+}
+
+/** In KiB per second, which is the least that restic knows. */
+function limits(bytesPerSecond: number): string[] {
+  const rate = String(Math.max(1, Math.floor(bytesPerSecond / 1024)));
+  return ["--limit-upload", rate, "--limit-download", rate];
 }
 
 /** All authorities that this process trusts, for programs that trust either their own or those of one file. */

@@ -7,18 +7,21 @@ export type TokenBucket = {
   take(bytes: number, signal: AbortSignal): Promise<void>;
   /** Take no more than this at once, so that the rate is kept evenly. */
   readonly sliceBytes: number;
+  /** For programs that keep to a rate by themselves. */
+  readonly bytesPerSecond: number;
 };
 
 const minSliceBytes = 1024;
 const maxSliceBytes = 256 * 1024;
 
-/** A bucket that holds an eighth of a second's worth. */
-export function tokenBucket(bytesPerSecond: number): TokenBucket {
+/** A bucket that holds an eighth of a second's worth. `onWait` is called whenever somebody has to wait. */
+export function tokenBucket(bytesPerSecond: number, onWait: () => void = () => {}): TokenBucket {
   if (!(bytesPerSecond > 0)) throw new RangeError("a bandwidth limit must be more than 0 bytes per second");
   const burstMs = 125;
   // The moment up to which the line is spoken for. It lags at most one burst behind the clock.
   let bookedUntilMs = performance.now() - burstMs;
   return {
+    bytesPerSecond,
     sliceBytes: Math.max(
       minSliceBytes,
       Math.min(maxSliceBytes, Math.floor((bytesPerSecond * burstMs) / 1000)),
@@ -28,16 +31,28 @@ export function tokenBucket(bytesPerSecond: number): TokenBucket {
       const now = performance.now();
       bookedUntilMs = Math.max(bookedUntilMs, now - burstMs) + (bytes / bytesPerSecond) * 1000;
       const waitMs = bookedUntilMs - now;
-      if (waitMs > 0) await sleep(waitMs, signal);
+      if (waitMs <= 0) return;
+      onWait();
+      await sleep(waitMs, signal);
     },
   };
 }
 
+/** What passes this passes both. */
+export const inBoth = (one: TokenBucket, other: TokenBucket): TokenBucket => ({
+  bytesPerSecond: Math.min(one.bytesPerSecond, other.bytesPerSecond),
+  sliceBytes: Math.min(one.sliceBytes, other.sliceBytes),
+  async take(bytes, signal) {
+    await Promise.all([one.take(bytes, signal), other.take(bytes, signal)]);
+  },
+});
+
 /**
  * Keeps puts and gets below the bucket's rate. It holds back the stream before the storage: a storage that collects
- * big parts (s3) takes the bucket itself instead, since parts would otherwise leave in bursts.
+ * big parts (s3) takes the bucket itself instead, since parts would otherwise leave in bursts. A file of this machine can
+ * no longer be read past it: what looks like a disk may be mounted over the network.
  */
-export function limited(storage: Storage, bucket: TokenBucket): Storage {
+export function limited({ pathOf: _, ...storage }: Storage, bucket: TokenBucket): Storage {
   return {
     ...storage,
     put: (key, body, options) => storage.put(key, paced(body, bucket, options.signal), options),

@@ -8,7 +8,7 @@ export type StorageEnv = {
   vault?: VaultClient;
   /** Brings the agent's proxy and certificates to storages that are reached over HTTP; called when there is one. */
   dispatcher?: () => Promise<Dispatcher>;
-  /** Caps what all storages of a run send and fetch together. */
+  /** Caps what is sent and fetched; storages may share it. */
   bucket?: TokenBucket;
 };
 
@@ -70,7 +70,8 @@ const kinds: Record<string, Open> = {
     // Without a colon it would be a directory of this machine, which is another kind of storage.
     if (!remote.includes(":") || remote.startsWith("-")) throw badField("remote", "is not like name:path");
     const settings = settingsOf(config);
-    return paced(rclone({ remote, settings, configFile: optionalText(config, "configFile") }), env);
+    const options = env.bucket ? { bytesPerSecond: env.bucket.bytesPerSecond } : {};
+    return paced(rclone({ remote, settings, configFile: optionalText(config, "configFile") }, options), env);
   },
 
   async azure_blob(config, env) {

@@ -24,6 +24,8 @@ export type RcloneConfig = {
 
 export type RcloneOptions = {
   stallMs?: number;
+  /** What each run of rclone may move: also what it copies by itself where a remote cannot rename. */
+  bytesPerSecond?: number;
   /** For each run of rclone that a put needs. Other calls are retried by `retrying`. */
   retryPolicy?: RetryPolicy;
 };
@@ -68,10 +70,11 @@ export function rclone(config: RcloneConfig, options: RcloneOptions = {}): Stora
       "1",
       "--low-level-retries",
       "3",
+      ...(options.bytesPerSecond ? evenly(options.bytesPerSecond) : []),
       ...(config.configFile ? ["--config", config.configFile] : []),
     ],
     secrets: Object.values(settings),
-    stallMs: options.stallMs ?? defaultStallMs,
+    stallMs: (options.stallMs ?? defaultStallMs) + msFor(buffered, options.bytesPerSecond),
     retryPolicy: options.retryPolicy ?? defaultRetryPolicy,
   };
 
@@ -112,6 +115,19 @@ export function rclone(config: RcloneConfig, options: RcloneOptions = {}): Stora
   };
   return { ...storage, check: (checkOptions) => checkRoundTrip(storage, checkOptions) };
 }
+
+/** What rclone may hold of a file: it shows no sign of life while a chunk of it leaves, which a cap makes long. */
+const buffered = 32 * MiB;
+const msFor = (bytes: number, bytesPerSecond: number | undefined): number =>
+  bytesPerSecond ? (bytes / bytesPerSecond) * 1000 : 0;
+
+/** Without its usual read-ahead, rclone would move nothing for a while and then a mebibyte at once. */
+const evenly = (bytesPerSecond: number): string[] => [
+  "--bwlimit",
+  `${bytesPerSecond}B`,
+  "--buffer-size",
+  "0",
+];
 
 /** One put of this place, as `putByRename` asks for it. */
 function renamingPut(place: Rclone, key: string, signal: AbortSignal): RenamingPut {
@@ -156,7 +172,9 @@ async function move(
 ): Promise<void> {
   await retry(place.retryPolicy, signal, async (number) => {
     try {
-      await runToEnd(place, ["moveto", place.pathOf(from), place.pathOf(to)], signal);
+      // It may have to copy all of it, and says nothing meanwhile: a server's silence ends by rclone's own patience.
+      const args = ["moveto", place.pathOf(from), place.pathOf(to)];
+      await run(place, args, signal, async (_moving, watch) => watch.pause());
     } catch (error) {
       // An earlier try may have got further than it could tell.
       if (number === 1 || !isAbsence(error) || (await sizeOf(place, to, signal)) !== sizeBytes) throw error;

@@ -150,7 +150,6 @@ describeWith(programs, "the README's commands", () => {
       pipeline: {
         compression: "zstd",
         level: null,
-        bandwidthBytesPerSecond: null,
         encryption: name.endsWith(".age") ? { recipients: [recipient] } : null,
       },
       targets: [{ id: 1, name: "here", storage, key: name, quotaRemainingBytes: null }],
@@ -234,7 +233,6 @@ describeWith(programs, "the README's commands", () => {
         source: files,
         tags: ["backupx"],
         leaveOut: [],
-        bandwidthBytesPerSecond: null,
         warnings,
       };
       await makeSnapshot(opened, what, job);

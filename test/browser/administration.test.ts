@@ -45,12 +45,15 @@ describeWith(["chromium"], "administration in the console", () => {
       await page.getByText("is not a bucket name").waitFor();
       expect(await page.getByLabel("Prefix").inputValue()).toBe("typed");
       await page.getByLabel("Bucket").first().fill("others");
+      await page.getByLabel("Bandwidth").fill("1.5");
       await page.getByRole("button", { name: "Save" }).click();
       await page.getByRole("heading", { name: "offsite" }).waitFor();
+      await page.getByText("1.5 MiB/s").waitFor();
       expect(await page.content()).not.toContain("a secret nobody sees");
     });
     const after = await console.world.call(adminApi.getTarget, { params: { id: made.id } });
     expect(after.config).toMatchObject({ bucket: "others", prefix: "typed" });
+    expect(after.bandwidthBytesPerSecond).toBe(1.5 * 1024 * 1024);
     expect(after.secretsSet).toEqual(["accessKeyId", "secretAccessKey"]);
   });
 

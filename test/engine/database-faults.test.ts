@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { SourceSpec } from "../../agent-cli/pipeline/pipeline.ts";
+import { limited, tokenBucket } from "../../agent-cli/storage/limited.ts";
 import { type DatabaseServer, startMariadb, startPostgres } from "../fakes/database-servers.ts";
 import { describeWith } from "../needs.ts";
 import { mysqlOf, postgresqlOf, restoreOf } from "./databases.ts";
@@ -89,8 +90,8 @@ for (const kind of kinds) {
       const running = backup({
         source: big(),
         sourceSecrets: { password: server.password },
-        pipeline: { compression: "none", level: null, bandwidthBytesPerSecond: 1_000_000 },
-        targets: [target(1, storage)],
+        pipeline: { compression: "none", level: null },
+        targets: [{ ...target(1, storage), storage: limited(storage, tokenBucket(1_000_000)) }],
         workDir: folder,
         signal: abort.signal,
       });

@@ -250,7 +250,7 @@ describe("a differential backup", () => {
     const at = makeTree(w);
     const identity = await generateX25519Identity();
     const encryption = { recipients: [await identityToRecipient(identity)] };
-    const pipeline = { compression: "zstd" as const, level: null, bandwidthBytesPerSecond: null, encryption };
+    const pipeline = { compression: "zstd" as const, level: null, encryption };
     const full = await fullOf(w, { pipeline });
     writeFileSync(at("docs/1"), "CONTENT OF docs/1");
     const made = await differential(w, full, { pipeline });

@@ -237,7 +237,7 @@ const pipeline = (
   compression: "zstd" | "gzip" | "none",
   encryption: { recipients: string[] } | null,
   level: number | null = null,
-) => ({ compression, level, bandwidthBytesPerSecond: null, encryption });
+) => ({ compression, level, encryption });
 
 describe.each(["zstd", "gzip", "none"] as const)("an encrypted backup (%s)", (compression) => {
   const fill = (source: string) => {

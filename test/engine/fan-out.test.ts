@@ -133,31 +133,6 @@ test.each(["zstd", "gzip", "none"] as const)(
   },
 );
 
-test("the bandwidth limit is for all targets together", async () => {
-  const { backup, files } = sourceOf(1_000_000);
-  const pipeline = { compression: "none" as const, level: null, bandwidthBytesPerSecond: 2_000_000 };
-  const startedAt = performance.now();
-  await backup({ pipeline, targets: [target(1, memoryStorage())] });
-  const one = performance.now() - startedAt;
-  await backup({
-    pipeline,
-    targets: [target(1, memoryStorage()), target(2, memoryStorage())],
-    source: files(),
-  });
-  const two = performance.now() - startedAt - one;
-  expect(one).toBeGreaterThan(350);
-  expect(two).toBeGreaterThan(750);
-});
-
-test("an aborted backup does not wait for its bandwidth", async () => {
-  const { backup } = sourceOf(1_000_000);
-  const pipeline = { compression: "none" as const, level: null, bandwidthBytesPerSecond: 1000 };
-  const signal = AbortSignal.timeout(200);
-  const startedAt = performance.now();
-  await expect(backup({ pipeline, signal })).rejects.toThrow(/timeout/);
-  expect(performance.now() - startedAt).toBeLessThan(5000);
-});
-
 test("no target gets far ahead of the slowest one, so memory stays bounded", async () => {
   const { backup } = sourceOf(100_000_000);
   const taken = { fast: 0, slow: 0 };
@@ -179,7 +154,7 @@ test("no target gets far ahead of the slowest one, so memory stays bounded", asy
 
 test("a level that does not exist is refused, as is a backup without targets", async () => {
   const { backup } = sourceOf(10);
-  const pipeline = { compression: "zstd" as const, level: 40, bandwidthBytesPerSecond: null };
+  const pipeline = { compression: "zstd" as const, level: 40 };
   await expect(backup({ pipeline })).rejects.toThrow("compression level 40 is not one of zstd (1 to 22)");
   await expect(backup({ targets: [] })).rejects.toThrow(/no storage target/);
 });

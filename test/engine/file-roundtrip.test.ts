@@ -324,7 +324,7 @@ test.runIf(isRoot)("what may not be read is left out with a warning", async () =
     process.setegid(65534); process.seteuid(65534);
     const done = await runBackup({
       source: { type: "file", paths: [${JSON.stringify(source)}], excludes: [], oneFileSystem: false },
-      pipeline: { compression: "none", level: null, bandwidthBytesPerSecond: null },
+      pipeline: { compression: "none", level: null },
       targets: [{ id: 1, name: "t", storage: memoryStorage(), key: "k", quotaRemainingBytes: null }],
       workDir: ${JSON.stringify(root)}, ownPaths: [], signal: new AbortController().signal,
       report: { progress() {}, log() {} },

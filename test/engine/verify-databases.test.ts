@@ -15,7 +15,7 @@ async function backedUp(source: SourceSpec, password: string) {
   await w.backup({
     source,
     sourceSecrets: { password },
-    pipeline: { compression: "none", level: null, bandwidthBytesPerSecond: null },
+    pipeline: { compression: "none", level: null },
   });
   return { ...w, ...verifierOf(w, source) };
 }

@@ -85,7 +85,6 @@ async function backedUp(compression: Compression = "zstd", recipients: string[] 
     pipeline: {
       compression,
       level: null,
-      bandwidthBytesPerSecond: null,
       encryption: recipients.length > 0 ? { recipients } : null,
     },
   });
@@ -358,7 +357,7 @@ describe("SQLite", () => {
     const paths = names.map((name) => join(w.source, name));
     for (const path of paths) database(path, 500);
     const source = { type: "sqlite" as const, paths };
-    const pipeline = { compression: "none" as const, level: null, bandwidthBytesPerSecond: null };
+    const pipeline = { compression: "none" as const, level: null };
     await w.backup({ source, pipeline });
     const check = (grade: Grade) => verify(w, grade, Buffer.from(stored(w)), { source, compression: "none" });
     return { w, paths, check };

@@ -59,7 +59,7 @@ export function world() {
   const backup = (change: Partial<BackupJob> & { compression?: Compression } = {}): Promise<BackupResult> =>
     runBackup({
       source: files(),
-      pipeline: { compression: change.compression ?? "zstd", level: null, bandwidthBytesPerSecond: null },
+      pipeline: { compression: change.compression ?? "zstd", level: null },
       targets: [target(1, storage)],
       workDir: workDir(),
       report,

@@ -3,11 +3,14 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
+import { inBoth, tokenBucket } from "../../agent-cli/storage/limited.ts";
+import { openStorage } from "../../agent-cli/storage/open-storage.ts";
 import { type RcloneConfig, rclone } from "../../agent-cli/storage/rclone.ts";
 import { startTcpProxy, type TcpProxy } from "../fakes/tcp-proxy.ts";
 import { describeWith } from "../needs.ts";
 import { type Capabilities, storageConformance } from "./conformance.ts";
+import { recorded } from "./recorded.ts";
 import { partialsIn, type Server, startRcloneWebdav } from "./servers.ts";
 import { collect, MiB, oddChunks, randomData, sha256 } from "./streams.ts";
 
@@ -160,5 +163,40 @@ describeWith(["rclone"], "rclone: faults", () => {
       kind: "invalid",
       message: "the program rclone is not installed on this machine",
     });
+  });
+});
+
+describeWith(["rclone"], "rclone under a bandwidth cap", () => {
+  it("keeps to the lower cap by itself as well, in every run, and moves the same bytes", async () => {
+    const calls = recorded("rclone");
+    const folder = await mkdtemp(join(tmpdir(), "rclone-"));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const bucket = inBoth(tokenBucket(80 * MiB), tokenBucket(50 * MiB + 1));
+    const storage = await openStorage("rclone", { remote: `:local:${folder}` }, { bucket });
+    const data = randomData(3 * MiB);
+    await storage.put("a/k", oddChunks(data.bytes), options);
+    expect(sha256(await collect(await storage.get("a/k", options)))).toBe(data.sha256);
+    expect(calls().map((call) => call.split(" ")[0])).toEqual(
+      expect.arrayContaining(["rcat", "moveto", "cat"]),
+    );
+    for (const call of calls()) expect(call).toContain(`--bwlimit ${50 * MiB + 1}B --buffer-size 0`);
+  });
+
+  it("may take longer to rename than it may be silent otherwise, since it may have to copy", async () => {
+    const calls = recorded("rclone", '[ "$1" != moveto ] || sleep 5');
+    const folder = await mkdtemp(join(tmpdir(), "rclone-"));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const storage = rclone({ remote: `:local:${folder}` }, { stallMs: 4000, retryPolicy: quick });
+    await storage.put("k", oddChunks(randomData(1000).bytes), options);
+    expect(await storage.stat("k", options)).toEqual({ sizeBytes: 1000 });
+    expect(calls().filter((call) => call.startsWith("moveto"))).toHaveLength(1);
+  });
+
+  it("is told of none where there is none", async () => {
+    const calls = recorded("rclone");
+    const storage = await openStorage("rclone", { remote: `:local:${tmpdir()}` });
+    expect(await storage.stat("there/is/no/such", options)).toBeNull();
+    expect(calls()).toHaveLength(1);
+    expect(calls()[0]).not.toContain("bwlimit");
   });
 });

@@ -18,9 +18,11 @@ import { restoreSnapshot } from "../../agent-cli/restic/restore.ts";
 import { makeScratch, removeLeftScratch } from "../../agent-cli/restic/scratch.ts";
 import { verifySnapshot } from "../../agent-cli/restic/verify.ts";
 import { compileExcludes } from "../../agent-cli/sources/excludes.ts";
+import { inBoth, tokenBucket } from "../../agent-cli/storage/limited.ts";
 import { compareTrees } from "../../scripts/compare-trees.ts";
 import { makeCertificate } from "../fakes/certificate.ts";
 import { describeWith } from "../needs.ts";
+import { recorded } from "./recorded.ts";
 import { startNginx, startProftpd, startRcloneWebdav, startSshd } from "./servers.ts";
 
 type Target = { type: string; config: Record<string, unknown> };
@@ -66,7 +68,6 @@ async function snapshot(target: Target, source: string | string[], job: ResticJo
       source: { type: "file", paths: [source].flat(), excludes, oneFileSystem: false },
       tags: ["backupx"],
       leaveOut: [],
-      bandwidthBytesPerSecond: null,
       warnings,
     },
     job,
@@ -134,6 +135,34 @@ describeWith(["restic", "sshd", "ssh-keyscan"], "restic over SFTP", () => {
     const { source, job } = await room();
     const stranger = { type: "sftp", config: { ...config, hostKey: `SHA256:${"A".repeat(43)}` } };
     await expect(snapshot(stranger, source, job)).rejects.toThrow(/is not the hostKey of the target/);
+  });
+});
+
+describeWith(["restic"], "restic under a bandwidth cap", () => {
+  it("is told the lower cap for both directions, rounded down, in every run", async () => {
+    const { folder, source, job } = await room();
+    const bucket = inBoth(tokenBucket(200_000_000), tokenBucket(100_000_000));
+    const target = { type: "local_disk", config: { path: join(folder, "repository") } };
+    const calls = recorded("restic");
+    const { opened, made: backup } = await snapshot(target, source, { ...job, storages: { bucket } });
+    const destination = join(folder, "back");
+    const wanted = { snapshotId: backup.id, destination, selectedPaths: null, sourcePaths: [source] };
+    await restoreSnapshot(opened, { ...wanted, conflict: "fail" }, job);
+    expect(compareTrees(source, join(destination, source), []).differences).toEqual([]);
+    const commands = calls().map((call) => call.split(" ")[0]);
+    expect(commands).toEqual(expect.arrayContaining(["init", "backup", "restore"]));
+    for (const call of calls()) expect(call).toContain("--limit-upload 97656 --limit-download 97656");
+  });
+
+  it("is told of none where there is none, and of its least where a cap is below that", async () => {
+    const { folder, source, job } = await room();
+    const target = { type: "local_disk", config: { path: join(folder, "repository") } };
+    const calls = recorded("restic");
+    await snapshot(target, source, job);
+    expect(calls().join()).not.toContain("--limit");
+    const address = { ...target, key, password };
+    const { repository } = await openRepository(address, { ...job, storages: { bucket: tokenBucket(1) } });
+    expect(repository.options).toEqual(["--limit-upload", "1", "--limit-download", "1"]);
   });
 });
 

@@ -23,8 +23,21 @@ const bodies: Record<string, Record<string, unknown>> = {
   createNodes: { names: ["new-1", "new-2"], labels: ["a"] },
   updateNode: { name: "new", paused: true, labels: ["a"], maxConcurrent: 2, bandwidthBytesPerSecond: null },
   createEnrollmentCode: { name: "new", labels: ["a"] },
-  createTarget: { name: "new", type: "local_disk", config: { path: "/b" }, secrets: {}, quotaBytes: 5000 },
-  updateTarget: { name: "new", config: { path: "/b" }, secrets: {}, quotaBytes: 5000 },
+  createTarget: {
+    name: "new",
+    type: "local_disk",
+    config: { path: "/b" },
+    secrets: {},
+    quotaBytes: 5000,
+    bandwidthBytesPerSecond: 4096,
+  },
+  updateTarget: {
+    name: "new",
+    config: { path: "/b" },
+    secrets: {},
+    quotaBytes: 5000,
+    bandwidthBytesPerSecond: null,
+  },
   testTarget: { nodeId: NOBODY },
   createTask: {
     name: "new",

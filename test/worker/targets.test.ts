@@ -111,6 +111,7 @@ describe("a storage target's settings", () => {
     ],
     ["an unknown type", { type: "tape" }, "type"],
     ["a quota of nothing", { type: "vault", quotaBytes: 0 }, "quotaBytes"],
+    ["a bandwidth of nothing", { type: "vault", bandwidthBytesPerSecond: 0 }, "bandwidthBytesPerSecond"],
   ])("are refused with %s, by its name and without values", async (_what, body, field) => {
     const name = unique("bad");
     const answer = await call(await asRole("admin"), adminApi.createTarget, { body: { name, ...body } });
@@ -145,6 +146,64 @@ describe("a storage target's settings", () => {
     expect((await call(await asRole("admin"), adminApi.createTarget, { body: again })).code).toBe(
       "NAME_TAKEN",
     );
+  });
+});
+
+describe("a storage target's bandwidth", () => {
+  it("is kept, changed, taken away again, and audited each time", async () => {
+    const body = { name: unique("slow"), type: "vault", bandwidthBytesPerSecond: 5000 };
+    const { data } = await call(await asRole("admin"), adminApi.createTarget, { body });
+    expect(data.bandwidthBytesPerSecond).toBe(5000);
+    expect((await change(data.id, { quotaBytes: 5 })).data.bandwidthBytesPerSecond).toBe(5000);
+    expect((await change(data.id, { bandwidthBytesPerSecond: 6000 })).data).toMatchObject({
+      bandwidthBytesPerSecond: 6000,
+      quotaBytes: 5,
+    });
+    expect(
+      (await change(data.id, { bandwidthBytesPerSecond: null })).data.bandwidthBytesPerSecond,
+    ).toBeNull();
+    const { results } = await env.DB.prepare(
+      `select before ->> 'bandwidthBytesPerSecond' as was, after ->> 'bandwidthBytesPerSecond' as now
+       from audit_logs where entity = 'storage_target' and (entity_id = ? or after ->> 'name' = ?) order by id`,
+    )
+      .bind(data.id, body.name)
+      .all();
+    expect(results).toEqual([
+      { was: null, now: 5000 },
+      { was: 5000, now: 5000 },
+      { was: 5000, now: 6000 },
+      { was: 6000, now: null },
+    ]);
+  });
+
+  it("is not overwritten by another change at the same instant", async () => {
+    const { id } = await anS3Target();
+    const changes = [{ bandwidthBytesPerSecond: 2000 }, { quotaBytes: 7 }];
+    const answers = await Promise.all(changes.map((body) => change(id, body)));
+    expect(answers.map(({ status }) => status)).toEqual([200, 200]);
+    const { data } = await call(await asRole("viewer"), adminApi.getTarget, { params: { id } });
+    expect(data).toMatchObject({ bandwidthBytesPerSecond: 2000, quotaBytes: 7 });
+  });
+
+  it("reaches agents with the target, and in commands about one target as the lower of its and the node's", async () => {
+    const disk = await targetRow("local_disk", { config: '{"path":"/b"}', bandwidth_limit: 4000 });
+    expect((await openTargetById(deps, disk)).bandwidthBytesPerSecond).toBe(4000);
+    for (const [ofNode, expected] of [
+      [null, 4000],
+      [3000, 3000],
+      [9000, 4000],
+    ]) {
+      const node = await aNode({ ours: true });
+      await set("nodes", node.id, { bandwidth_limit: ofNode });
+      const [, command] = await Promise.all([
+        call(await asRole("operator"), adminApi.testTarget, {
+          params: { id: disk },
+          body: { nodeId: node.id },
+        }),
+        answerOnce(node.headers, { milliseconds: 1 }),
+      ]);
+      expect(command.payload).toMatchObject({ bandwidthBytesPerSecond: expected });
+    }
   });
 });
 

@@ -1,6 +1,8 @@
 import { type DeliveredCommand, objects, timing } from "../../protocol/index.ts";
 import type { Deps } from "../deps.ts";
+import type { AgentNode } from "../nodes/authenticate.ts";
 import { taskOfSnapshot } from "../records/object-key.ts";
+import { lowerCap } from "../targets/lower-cap.ts";
 import { openTargetById } from "../targets/open-target.ts";
 import { portOf } from "../tasks/database-port.ts";
 import { resticPasswordOf } from "../tasks/secrets.ts";
@@ -10,13 +12,14 @@ import type { TakenCommand } from "./take.ts";
 /** A claimed command as it goes over the wire: with its target's or source's secrets opened, if it works on one. */
 export async function deliver(
   deps: Deps,
+  node: AgentNode,
   taken: TakenCommand,
   withLease: boolean,
 ): Promise<DeliveredCommand> {
   return {
     id: taken.id,
     type: taken.type,
-    payload: await completePayload(deps, taken, withLease),
+    payload: await completePayload(deps, node, taken, withLease),
     ...(withLease && {
       attempt: taken.attempt,
       leaseToken: taken.leaseToken,
@@ -27,6 +30,7 @@ export async function deliver(
 
 async function completePayload(
   deps: Deps,
+  node: AgentNode,
   taken: TakenCommand,
   toOurs: boolean,
 ): Promise<Record<string, unknown>> {
@@ -39,7 +43,12 @@ async function completePayload(
   const targetId = payload["targetId"];
   if (typeof targetId !== "number") return payload;
   const target = await openTargetById(deps, targetId);
-  const opened = { ...payload, targetType: target.type, targetConfig: target.config };
+  const opened = {
+    ...payload,
+    targetType: target.type,
+    targetConfig: target.config,
+    bandwidthBytesPerSecond: lowerCap(node.bandwidthBytesPerSecond, target.bandwidthBytesPerSecond),
+  };
   const storagePath = payload["storagePath"];
   const taskId = typeof storagePath === "string" ? taskOfSnapshot(storagePath) : null;
   return taskId === null ? opened : { ...opened, resticPassword: await resticPasswordOf(deps, taskId) };

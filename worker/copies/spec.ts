@@ -15,7 +15,6 @@ type Row = {
   checksum: string | null;
   sourceKey: string;
   sizeBytes: number;
-  bandwidth: number | null;
 };
 
 /** What to copy, where from and where to, secrets opened: only while this node has its command in hand. */
@@ -35,7 +34,7 @@ export async function copySpec(
     sourceKey: row.sourceKey,
     target: await openTargetById(deps, held.targetId),
     targetKey: held.targetKey,
-    bandwidthBytesPerSecond: row.bandwidth,
+    bandwidthBytesPerSecond: node.bandwidthBytesPerSecond,
   };
 }
 
@@ -68,11 +67,11 @@ async function copyToRead(deps: Deps, node: AgentNode, held: HeldCopy) {
   const row = await deps.db
     .prepare(
       `select r.id, r.task_name as taskName, r.node_id as nodeId, coalesce(r.checksum, c.checksum) as checksum,
-         c.storage_path as sourceKey, c.size_bytes as sizeBytes, n.bandwidth_limit as bandwidth
+         c.storage_path as sourceKey, c.size_bytes as sizeBytes
        from backup_records r join record_copies c on c.record_id = r.id and c.target_id = ?2
-         join nodes n on n.id = ?3 where r.id = ?1`,
+       where r.id = ?1`,
     )
-    .bind(held.recordId, source.targetId, node.id)
+    .bind(held.recordId, source.targetId)
     .first<Row>();
   if (!row) throw new DomainError("ARTIFACT_NOT_FOUND", "the copy to read from has been removed");
   return { ...row, sourceId: source.targetId, sourceType: source.type };

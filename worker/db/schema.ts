@@ -168,6 +168,7 @@ export const storageTargets = sqliteTable("storage_targets", {
   sealId: text("seal_id").notNull(),
   quotaBytes: integer("quota_bytes"),
   usedBytes: integer("used_bytes").notNull().default(0),
+  bandwidthBytesPerSecond: integer("bandwidth_limit"),
   /** How the last test of these settings went, as JSON; null: not tested since they were changed. */
   lastTest: text("last_test"),
   createdAt: time("created_at").notNull(),

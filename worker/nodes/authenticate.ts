@@ -12,11 +12,13 @@ export type AgentNode = {
   protocolVersion: number | null;
   bootId: string | null;
   maxConcurrent: number;
+  /** What each of its jobs may move; null: no cap. */
+  bandwidthBytesPerSecond: number | null;
   paused: boolean;
 };
 
 const columns = `id, name, status, connection, last_seen as lastSeen, protocol_version as protocolVersion,
-  boot_id as bootId, max_concurrent as maxConcurrent, paused`;
+  boot_id as bootId, max_concurrent as maxConcurrent, bandwidth_limit as bandwidthBytesPerSecond, paused`;
 
 /**
  * The node that a token belongs to: one row read. The token before a rotation counts until its time is over. Throws

@@ -3,8 +3,8 @@ import { type agentApi, objects } from "../../protocol/index.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 import type { AgentNode } from "../nodes/authenticate.ts";
-import { openTarget } from "../targets/open-target.ts";
-import { readTarget } from "../targets/read.ts";
+import { lowerCap } from "../targets/lower-cap.ts";
+import { openTargetById } from "../targets/open-target.ts";
 import { whyItCannotEncrypt, whyItHasNoRestic } from "../tasks/can-run.ts";
 import { portOf } from "../tasks/database-port.ts";
 import { openSourceSecrets, type SourceSecrets } from "../tasks/secrets.ts";
@@ -25,7 +25,6 @@ type Row = {
   secrets: string | null;
   hooks: string | null;
   createdAt: number;
-  nodeBandwidth: number | null;
   node: string;
   lastSeen: number | null;
   protocolVersion: number | null;
@@ -54,7 +53,6 @@ export async function taskSpec(
     source,
   );
   const targets = await openAll(deps, JSON.parse(row.targetIds));
-  const bandwidth = lowest(pipeline.bandwidthBytesPerSecond, row.nodeBandwidth);
   return {
     taskId: row.taskId,
     name: row.name,
@@ -65,7 +63,10 @@ export async function taskSpec(
     source,
     sourceSecrets,
     hooks: row.hooks === null ? null : objects.hooks.parse(JSON.parse(row.hooks)),
-    pipeline: { ...pipeline, bandwidthBytesPerSecond: bandwidth },
+    pipeline: {
+      ...pipeline,
+      bandwidthBytesPerSecond: lowerCap(pipeline.bandwidthBytesPerSecond, node.bandwidthBytesPerSecond),
+    },
     recordId: row.recordId,
     fileNameStem: fileNameStem(row.name, row.taskId, row.recordId),
     objectPrefix: objectPrefix(source.type, row.createdAt, row.recordId),
@@ -80,7 +81,7 @@ async function commandInHand({ db }: Deps, node: AgentNode, taskId: number, reco
     .prepare(
       `select t.id as taskId, t.name, r.source, r.pipeline, r.id as recordId, r.target_ids as targetIds, r.base_record_id as baseId,
          t.seal_id as sealId, t.secrets, t.source as taskSource, t.hooks,
-         r.created_at as createdAt, n.bandwidth_limit as nodeBandwidth, n.name as node, n.last_seen as lastSeen,
+         r.created_at as createdAt, n.name as node, n.last_seen as lastSeen,
          n.protocol_version as protocolVersion, n.capabilities
        from agent_commands c join backup_records r on r.id = c.record_id join backup_tasks t on t.id = r.task_id
          join nodes n on n.id = c.node_id
@@ -129,15 +130,7 @@ async function whyNot({ db }: Deps, taskId: number): Promise<DomainError> {
     : new DomainError("BACKUP_TASK_NOT_FOUND", `there is no task ${taskId}`);
 }
 
-const openAll = (deps: Deps, ids: number[]) => Promise.all(ids.map((id) => openWithRoom(deps, id)));
-
-async function openWithRoom(deps: Deps, id: number) {
-  const row = await readTarget(deps, id);
-  const room = row.quotaBytes === null ? null : Math.max(0, row.quotaBytes - row.usedBytes);
-  return { ...(await openTarget(deps, row)), quotaRemainingBytes: room };
-}
-
-const lowest = (a: number | null, b: number | null) => (a === null ? b : b === null ? a : Math.min(a, b));
+const openAll = (deps: Deps, ids: number[]) => Promise.all(ids.map((id) => openTargetById(deps, id)));
 
 /**
  * The same source in the fields of BackupX Go. Both of its generations read lists as lines; only a name with a line

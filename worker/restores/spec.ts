@@ -64,6 +64,7 @@ export async function restoreSpec(
     compression: row.compression,
     encrypt: row.encrypted === 1,
     storage: await openTargetById(deps, held.targetId),
+    bandwidthBytesPerSecond: node.bandwidthBytesPerSecond,
     storagePath: row.storagePath,
     fileName: row.fileName,
     checksum: row.checksum ?? "",

@@ -38,7 +38,7 @@ export function mountAgentRoutes(app: App): void {
     const claimer = body ? { heldIds: body.running.map((command) => command.id), max: body.max } : null;
     const taken = await takeCommands(deps, node, claimer);
     const commands = await Promise.all(
-      taken.commands.map((command) => deliver(deps, command, claimer !== null)),
+      taken.commands.map((command) => deliver(deps, node, command, claimer !== null)),
     );
     if (!claimer) return { command: commands[0] ?? null };
     return {

@@ -14,6 +14,7 @@ export type NewTarget = {
   config: Record<string, unknown>;
   secrets: Record<string, unknown>;
   quotaBytes: number | null;
+  bandwidthBytesPerSecond: number | null;
 };
 
 /** Adds a storage target; its secrets are sealed before they are stored. Throws NAME_TAKEN, INVALID_INPUT. */
@@ -26,14 +27,14 @@ export async function createTarget(deps: Deps, actor: Actor, wanted: NewTarget):
     sealId,
     parseSecrets(wanted.type, wanted.secrets),
   );
-  const { name, type, quotaBytes } = wanted;
+  const { name, type, quotaBytes, bandwidthBytesPerSecond } = wanted;
   const [inserted] = await deps.db
     .batch<{ id: number }>([
       deps.db
         .prepare(
           `insert into storage_targets
-             (name, type, config, secrets, secret_names, seal_id, quota_bytes, created_at, updated_at)
-           values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8) returning id`,
+             (name, type, config, secrets, secret_names, seal_id, quota_bytes, bandwidth_limit, created_at, updated_at)
+           values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9) returning id`,
         )
         .bind(
           name,
@@ -43,13 +44,21 @@ export async function createTarget(deps: Deps, actor: Actor, wanted: NewTarget):
           sealed.secretNames,
           sealId,
           quotaBytes,
+          bandwidthBytesPerSecond,
           deps.now(),
         ),
       auditIfChanged(deps, actor, {
         action: "storage_target.create",
         entity: "storage_target",
         entityId: null,
-        after: { name, type, config, quotaBytes, secretsSet: JSON.parse(sealed.secretNames) },
+        after: {
+          name,
+          type,
+          config,
+          quotaBytes,
+          bandwidthBytesPerSecond,
+          secretsSet: JSON.parse(sealed.secretNames),
+        },
       }),
     ])
     .catch((error: unknown) => {

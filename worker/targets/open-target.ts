@@ -2,16 +2,6 @@ import type { Deps } from "../deps.ts";
 import { openSecrets } from "../secrets/sealed-fields.ts";
 import { readTarget } from "./read.ts";
 
-export type TargetToOpen = {
-  id: number;
-  type: string;
-  name: string;
-  config: string;
-  secrets: string | null;
-  sealId: string;
-  quotaBytes: number | null;
-  usedBytes: number;
-};
 export type OpenedTarget = {
   id: number;
   type: string;
@@ -20,10 +10,16 @@ export type OpenedTarget = {
   config: Record<string, unknown>;
   transferMode: "direct" | "master_relay";
   quotaRemainingBytes: number | null;
+  /** The target's own cap, which BackupX Go agents do not know. */
+  bandwidthBytesPerSecond: number | null;
 };
 
-/** A target as an agent gets it, secrets included. Only for a node that has a command for it in hand. */
-export async function openTarget(deps: Deps, row: TargetToOpen): Promise<OpenedTarget> {
+/**
+ * A target as an agent gets it, secrets included. Only for a node that has a command for it in hand. Throws
+ * STORAGE_TARGET_NOT_FOUND.
+ */
+export async function openTargetById(deps: Deps, id: number): Promise<OpenedTarget> {
+  const row = await readTarget(deps, id);
   const config = { ...JSON.parse(row.config), ...(await openSecrets(deps, "storage_targets", row)) };
   return {
     id: row.id,
@@ -32,12 +28,8 @@ export async function openTarget(deps: Deps, row: TargetToOpen): Promise<OpenedT
     config: { ...config, ...goNames(row.type, config) },
     transferMode: row.type === "vault" ? "master_relay" : "direct",
     quotaRemainingBytes: row.quotaBytes === null ? null : Math.max(0, row.quotaBytes - row.usedBytes),
+    bandwidthBytesPerSecond: row.bandwidthBytesPerSecond,
   };
-}
-
-/** The same by id. Throws STORAGE_TARGET_NOT_FOUND. */
-export async function openTargetById(deps: Deps, id: number): Promise<OpenedTarget> {
-  return openTarget(deps, await readTarget(deps, id));
 }
 
 /** The settings that BackupX Go agents call differently; ours ignore what they do not know. */

@@ -15,6 +15,7 @@ export function showTarget(row: TargetRow): ShownTarget {
     secretsSet: JSON.parse(row.secretNames),
     quotaBytes: row.quotaBytes,
     usedBytes: row.usedBytes,
+    bandwidthBytesPerSecond: row.bandwidthBytesPerSecond,
     lastTest: row.lastTest === null ? null : JSON.parse(row.lastTest),
     createdAt: row.createdAt,
     updatedAt: row.updatedAt,

@@ -15,6 +15,7 @@ export type TargetChanges = {
   config?: Record<string, unknown> | undefined;
   secrets?: Record<string, unknown> | undefined;
   quotaBytes?: number | null | undefined;
+  bandwidthBytesPerSecond?: number | null | undefined;
 };
 
 /**
@@ -44,7 +45,10 @@ export async function updateTarget(
   throw new DomainError("MASTER_OVERLOADED", "this target is being changed by others; try again in a moment");
 }
 
-type Next = Pick<TargetRow, "name" | "config" | "secrets" | "secretNames" | "quotaBytes"> & {
+type Next = Pick<
+  TargetRow,
+  "name" | "config" | "secrets" | "secretNames" | "quotaBytes" | "bandwidthBytesPerSecond"
+> & {
   moves: boolean;
   replacedSecrets: string[];
 };
@@ -58,6 +62,10 @@ async function changed(deps: Deps, row: TargetRow, changes: TargetChanges): Prom
     config: JSON.stringify(config),
     ...(await changedSecrets(deps, row, changes.secrets)),
     quotaBytes: changes.quotaBytes === undefined ? row.quotaBytes : changes.quotaBytes,
+    bandwidthBytesPerSecond:
+      changes.bandwidthBytesPerSecond === undefined
+        ? row.bandwidthBytesPerSecond
+        : changes.bandwidthBytesPerSecond,
     moves: WHERE_OBJECTS_ARE.some((field) => old[field] !== config[field]),
     replacedSecrets: Object.keys(changes.secrets ?? {}).sort(),
   };
@@ -85,8 +93,9 @@ async function write(deps: Deps, actor: Actor, row: TargetRow, next: Next): Prom
       db
         .prepare(
           `update storage_targets set name = ?2, config = ?3, secrets = ?4, secret_names = ?5, quota_bytes = ?6,
-             updated_at = ?7, last_test = case when config = ?3 and secrets is ?4 then last_test end
+             bandwidth_limit = ?13, updated_at = ?7, last_test = case when config = ?3 and secrets is ?4 then last_test end
            where id = ?1 and name = ?8 and config = ?9 and secrets is ?10 and quota_bytes is ?11
+             and bandwidth_limit is ?14
              and (?12 = 0 or (${holdsNothing}))`,
         )
         .bind(
@@ -102,6 +111,8 @@ async function write(deps: Deps, actor: Actor, row: TargetRow, next: Next): Prom
           row.secrets,
           row.quotaBytes,
           Number(next.moves),
+          next.bandwidthBytesPerSecond,
+          row.bandwidthBytesPerSecond,
         ),
       auditIfChanged(deps, actor, {
         action: "storage_target.update",
@@ -126,6 +137,6 @@ async function refuseIfInUse(deps: Deps, row: TargetRow): Promise<void> {
 }
 
 function auditedOf(row: TargetRow) {
-  const { name, config, secretsSet, quotaBytes } = showTarget(row);
-  return { name, config, secretsSet, quotaBytes };
+  const { name, config, secretsSet, quotaBytes, bandwidthBytesPerSecond } = showTarget(row);
+  return { name, config, secretsSet, quotaBytes, bandwidthBytesPerSecond };
 }

@@ -48,6 +48,7 @@ export async function verificationSpec(
     compression: row.compression,
     encrypt: row.encrypted === 1,
     storage,
+    bandwidthBytesPerSecond: node.bandwidthBytesPerSecond,
     storagePath: row.storagePath,
     fileName: row.fileName,
     checksum: row.checksum,

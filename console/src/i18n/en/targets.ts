@@ -25,6 +25,8 @@ export const targets = {
   quota: "Quota",
   quotaHint: "Backups that would exceed it are refused. Empty: no limit.",
   quotaUnit: "Unit of the quota",
+  bandwidth: "Bandwidth",
+  bandwidthHint: "What each job may send there and fetch from there. Empty: no limit.",
   create: "Add",
   chooseFile: "Read from a file…",
   movedHint:

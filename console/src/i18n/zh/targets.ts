@@ -27,6 +27,8 @@ export const targets: Messages["targets"] = {
   quota: "配额",
   quotaHint: "超出配额的备份会被拒绝。留空表示不限。",
   quotaUnit: "配额单位",
+  bandwidth: "带宽",
+  bandwidthHint: "每个作业与此存储之间收发的总速度上限。留空表示不限。",
   create: "添加",
   chooseFile: "从文件读取……",
   movedHint: "旧位置中还有备份时，不能改到其他位置（目录、存储桶、前缀），否则这些备份将无法恢复。",

@@ -4,13 +4,14 @@ import { useTranslation } from "react-i18next";
 import { adminApi } from "../../api/admin-api.ts";
 import type { ApiError } from "../../api/call.ts";
 import { useChange } from "../../api/queries.ts";
+import { BandwidthInput } from "../../components/bandwidth-input.tsx";
 import { DialogEnd } from "../../components/dialog-end.tsx";
 import { fieldErrors } from "../../components/form-errors.ts";
+import { inBytes, inMiB } from "../../components/mib-per-second.ts";
 import { LabelInput } from "./label-input.tsx";
 import type { Node } from "./node.ts";
 
 const fields = ["name", "labels", "maxConcurrent", "bandwidthBytesPerSecond"] as const;
-const MIB = 1024 ** 2;
 
 /** A node's name, labels and limits. */
 export function EditDialog({ node, close }: { node: Node; close(): void }) {
@@ -21,19 +22,15 @@ export function EditDialog({ node, close }: { node: Node; close(): void }) {
       name: node.name,
       labels: node.labels,
       maxConcurrent: node.maxConcurrent as number | string,
-      // In MiB/s, as people think of it.
-      bandwidthBytesPerSecond: (node.bandwidthBytesPerSecond === null
-        ? ""
-        : node.bandwidthBytesPerSecond / MIB) as number | string,
+      bandwidthBytesPerSecond: inMiB(node.bandwidthBytesPerSecond) as number | string,
     },
   });
   const save = async (values: typeof form.values) => {
-    const { bandwidthBytesPerSecond: rate } = values;
     const body = {
       name: values.name,
       labels: values.labels,
       maxConcurrent: Number(values.maxConcurrent),
-      bandwidthBytesPerSecond: rate === "" ? null : Math.round(Number(rate) * MIB),
+      bandwidthBytesPerSecond: inBytes(values.bandwidthBytesPerSecond),
     };
     try {
       await change.mutateAsync({ params: { id: String(node.id) }, body });
@@ -56,13 +53,10 @@ export function EditDialog({ node, close }: { node: Node; close(): void }) {
             allowDecimal={false}
             {...form.getInputProps("maxConcurrent")}
           />
-          <NumberInput
+          <BandwidthInput
             label={t("nodes.bandwidth")}
             description={t("nodes.bandwidthHint")}
             placeholder={t("nodes.unlimited")}
-            suffix=" MiB/s"
-            min={0.01}
-            decimalScale={2}
             {...form.getInputProps("bandwidthBytesPerSecond")}
           />
           <DialogEnd submit={t("common.save")} change={change} close={close} atFields={form.errors} />

@@ -1,4 +1,5 @@
 import type { TargetType } from "../../../../protocol/states.ts";
+import { inBytes, inMiB } from "../../components/mib-per-second.ts";
 import { type Field, kinds, type SecretField } from "./kinds.ts";
 import type { Target } from "./target.ts";
 
@@ -8,6 +9,7 @@ export type QuotaUnit = keyof typeof quotaUnits;
 export type Values = {
   name: string;
   quota: { amount: number | ""; unit: QuotaUnit };
+  bandwidthMiBPerSecond: number | "";
   config: Record<string, string | number | boolean>;
   secrets: Record<string, { value: string; remove: boolean }>;
 };
@@ -18,13 +20,15 @@ export function valuesOf(type: TargetType, target: Target | null): Values {
   return {
     name: target?.name ?? "",
     quota: quotaOf(target?.quotaBytes ?? null),
+    bandwidthMiBPerSecond: inMiB(target?.bandwidthBytesPerSecond ?? null),
     config: mapValues(config, (field, name) => shownSetting(field, target?.config[name], target !== null)),
     secrets: mapValues(secrets, () => ({ value: "", remove: false })),
   };
 }
 
 /** The body of both calls, making and changing; null takes an optional setting or secret away. */
-export function bodyOf(type: TargetType, { name, quota, config, secrets }: Values, isNew: boolean) {
+export function bodyOf(type: TargetType, values: Values, isNew: boolean) {
+  const { name, quota, bandwidthMiBPerSecond, config, secrets } = values;
   const fields = kinds[type].secrets;
   const sent = Object.entries(secrets)
     .filter(([, { value, remove }]) => value !== "" || remove)
@@ -37,6 +41,7 @@ export function bodyOf(type: TargetType, { name, quota, config, secrets }: Value
     config: Object.fromEntries(settings),
     secrets: Object.fromEntries(sent),
     quotaBytes: quota.amount === "" ? null : Math.round(quota.amount * quotaUnits[quota.unit]),
+    bandwidthBytesPerSecond: inBytes(bandwidthMiBPerSecond),
   };
 }
 

@@ -5,6 +5,7 @@ import { useTranslation } from "react-i18next";
 import { Link, useNavigate, useParams } from "react-router";
 import { adminApi } from "../../api/admin-api.ts";
 import { useAnswer, useChange, usePages } from "../../api/queries.ts";
+import { formatBytes } from "../../components/bytes.tsx";
 import { confirm } from "../../components/confirm.tsx";
 import { ErrorNotice } from "../../components/error-notice.tsx";
 import { Facts } from "../../components/facts.tsx";
@@ -83,7 +84,8 @@ function Actions({ target: { id, name } }: { target: Target }) {
 }
 
 function SettingsCard({ target }: { target: Target }) {
-  const { t } = useTranslation();
+  const { t, i18n } = useTranslation();
+  const rate = target.bandwidthBytesPerSecond;
   const kind = kinds[target.type];
   const settings = Object.entries(kind.config).map(([name, field]) => ({
     label: t(field.label),
@@ -102,6 +104,10 @@ function SettingsCard({ target }: { target: Target }) {
         <Facts
           items={[
             { label: t("targets.usage"), value: <Usage target={target} /> },
+            {
+              label: t("targets.bandwidth"),
+              value: rate === null ? null : `${formatBytes(rate, i18n.language)}/s`,
+            },
             ...settings,
             ...secrets,
             { label: t("targets.created"), value: <When at={target.createdAt} /> },

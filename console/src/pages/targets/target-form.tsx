@@ -9,6 +9,7 @@ import type { TargetType } from "../../../../protocol/states.ts";
 import { adminApi } from "../../api/admin-api.ts";
 import type { ApiError } from "../../api/call.ts";
 import { useChange } from "../../api/queries.ts";
+import { BandwidthInput } from "../../components/bandwidth-input.tsx";
 import { ErrorNotice } from "../../components/error-notice.tsx";
 import { fieldErrors } from "../../components/form-errors.ts";
 import { bodyOf, quotaUnits, valuesOf } from "./form.ts";
@@ -88,6 +89,11 @@ export function TargetForm({ type, target, onSaved }: Props) {
               {...form.getInputProps("quota.unit")}
             />
           </Group>
+          <BandwidthInput
+            label={t("targets.bandwidth")}
+            description={t("targets.bandwidthHint")}
+            {...form.getInputProps("bandwidthMiBPerSecond")}
+          />
         </Part>
         {isAtField ? null : <ErrorNotice error={create.error ?? update.error} />}
         <Group justify="flex-end" className="form-end">
@@ -103,6 +109,12 @@ export function TargetForm({ type, target, onSaved }: Props) {
   );
 }
 
+/** Fields of the master that are others in the form. */
+const renamed: Record<string, string> = {
+  quotaBytes: "quota.amount",
+  bandwidthBytesPerSecond: "bandwidthMiBPerSecond",
+};
+
 function errorsAtFields(error: ApiError, type: TargetType): Record<string, string> {
   if (error.code === "NAME_TAKEN") return { name: error.message };
   const names = [
@@ -110,8 +122,8 @@ function errorsAtFields(error: ApiError, type: TargetType): Record<string, strin
     ...Object.keys(kinds[type].config).map((name) => `config.${name}`),
     ...Object.keys(kinds[type].secrets).map((name) => `secrets.${name}`),
   ];
-  const { quotaBytes, ...found } = fieldErrors(error, [...names, "quotaBytes"]);
-  return quotaBytes === undefined ? found : { ...found, "quota.amount": quotaBytes };
+  const found = fieldErrors(error, [...names, ...Object.keys(renamed)]);
+  return Object.fromEntries(Object.entries(found).map(([name, reason]) => [renamed[name] ?? name, reason]));
 }
 
 function Part({ title, children }: { title: string; children: ReactNode }) {

@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { adminApi } from "../../../../../protocol/admin-api.ts";
+import { inBytes } from "../../../components/mib-per-second.ts";
 import type { Numeric, RetentionValues, Secret, TaskValues } from "./values.ts";
 
 type Body = z.input<typeof adminApi.createTask.body>;
@@ -26,8 +27,7 @@ export function bodyOf(values: TaskValues): Body {
       level: isRestic || pipeline.compression === "none" ? null : orNull(pipeline.level),
       encryption: !isRestic && pipeline.isEncrypted ? { recipients: pipeline.recipients } : null,
       differential: canBeDifferential(values) && pipeline.isDifferential ? differential(values) : null,
-      bandwidthBytesPerSecond:
-        pipeline.bandwidthMiBPerSecond === "" ? null : Math.round(pipeline.bandwidthMiBPerSecond * 1_048_576),
+      bandwidthBytesPerSecond: inBytes(pipeline.bandwidthMiBPerSecond),
       threads: orNull(pipeline.threads),
       nice: orNull(pipeline.nice),
       ioClass: pipeline.ioClass as "idle" | null,

@@ -1,5 +1,6 @@
 import { NumberInput, Select, SimpleGrid } from "@mantine/core";
 import { useTranslation } from "react-i18next";
+import { BandwidthInput } from "../../../components/bandwidth-input.tsx";
 import { useTaskForm } from "./form.ts";
 import { FoldedSection } from "./section.tsx";
 
@@ -22,11 +23,8 @@ export function LimitsSection() {
       fields={["pipeline.bandwidth", "pipeline.threads", "pipeline.nice", "pipeline.ioClass"]}
     >
       <SimpleGrid cols={{ base: 1, xs: 2 }}>
-        <NumberInput
+        <BandwidthInput
           label={t("taskEditor.bandwidth")}
-          suffix=" MiB/s"
-          min={0.01}
-          decimalScale={2}
           placeholder={t("taskEditor.unlimited")}
           {...form.getInputProps("pipeline.bandwidthMiBPerSecond")}
         />

@@ -1,4 +1,5 @@
 import type { SourceType } from "../../../../../protocol/states.ts";
+import { inMiB } from "../../../components/mib-per-second.ts";
 import { viewersZone } from "../../../components/viewers-zone.ts";
 import type { Task } from "../task.ts";
 
@@ -98,8 +99,6 @@ export const newTask = () => ({
 });
 export type TaskValues = ReturnType<typeof newTask>;
 
-const MIB = 1_048_576;
-
 /** A task of the master as the editor's fields show it. */
 export function valuesOf(task: Task): TaskValues {
   const blank = newTask();
@@ -126,8 +125,7 @@ export function valuesOf(task: Task): TaskValues {
       recipients: pipeline.encryption?.recipients ?? [],
       isDifferential: pipeline.differential !== null,
       fullEveryDays: pipeline.differential?.fullEveryDays ?? blank.pipeline.fullEveryDays,
-      bandwidthMiBPerSecond:
-        pipeline.bandwidthBytesPerSecond === null ? "" : pipeline.bandwidthBytesPerSecond / MIB,
+      bandwidthMiBPerSecond: inMiB(pipeline.bandwidthBytesPerSecond),
       threads: pipeline.threads ?? "",
       nice: pipeline.nice ?? "",
       ioClass: pipeline.ioClass,

@@ -1,0 +1,1 @@
+ALTER TABLE `storage_targets` ADD `bandwidth_limit` integer;
