@@ -23,7 +23,8 @@ export async function performJob(
   const env = await storageEnv(envelope);
   const vault = vaultContext(envelope, say);
   const run = { workDir, commands, signal, report: reporter(say) };
-  const byRestic = { ...run, stateDir, network, alive: () => say({ type: "waiting" }) };
+  const alive = () => say({ type: "waiting" });
+  const byRestic = { ...run, stateDir, network, alive };
   switch (job.kind) {
     case "backup": {
       const { stepBack } = await import("./step-back.ts");
@@ -57,7 +58,7 @@ export async function performJob(
         return verifyByRestic(job, byRestic, env);
       }
       const { verify } = await import("./verify.ts");
-      return verify(job, { ...run, identityFile }, await vault(), env);
+      return verify(job, { ...run, alive, identityFile }, await vault(), env);
     }
     case "forget_snapshot": {
       const { forgetByRestic } = await import("./restic.ts");

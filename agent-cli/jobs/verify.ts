@@ -8,7 +8,9 @@ import type { VaultContext } from "../vault-client.ts";
 import type { Job } from "./job.ts";
 import { identitiesFrom, isVault, openStored } from "./stored-artifact.ts";
 
-type Run = { workDir: string; identityFile: string | null; report: Reporter; signal: AbortSignal };
+type Run = Pick<VerifyJob, "workDir" | "commands" | "report" | "alive" | "signal"> & {
+  identityFile: string | null;
+};
 
 /** Looks into a copy as far as its spec asks. */
 export async function verify(
