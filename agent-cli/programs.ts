@@ -7,7 +7,8 @@ import type { ConfiguredCommand } from "./pipeline/pipeline.ts";
 export type ConfiguredHook = { run: string[]; timeoutMs: number };
 
 const defaultHookTimeout = "5m";
-const maxHookTimeoutMs = 24 * 3_600_000;
+const defaultVerifyTimeout = "1h";
+const maxTimeoutMs = 24 * 3_600_000;
 
 const argv = z
   .array(z.string().refine((text) => !text.includes("\0"), "must not contain NUL"))
@@ -16,7 +17,7 @@ const argv = z
   .refine(([program]) => isAbsolute(program ?? ""), "must begin with the absolute path of a program");
 const timeoutMs = z.string().transform((text, context) => {
   const ms = parseDuration(text);
-  if (ms !== null && ms >= 1000 && ms <= maxHookTimeoutMs) return ms;
+  if (ms !== null && ms >= 1000 && ms <= maxTimeoutMs) return ms;
   context.addIssue({ code: "custom", message: "must be a duration from 1s to 24h, such as 5m" });
   return z.NEVER;
 });
@@ -29,14 +30,27 @@ const maxNames = 200;
 const named = <T extends z.ZodType>(what: T) =>
   z.record(name, what).refine((all) => Object.keys(all).length <= maxNames, `at most ${maxNames} of them`);
 
-const commands = named(z.strictObject({ run: argv, restore: argv.nullable().default(null) }));
+const commands = named(
+  z
+    .strictObject({
+      run: argv,
+      restore: argv.nullable().default(null),
+      verify: argv.nullable().default(null),
+      verifyTimeout: timeoutMs.prefault(defaultVerifyTimeout),
+    })
+    .transform(({ run, restore, verify, verifyTimeout }) => ({
+      run,
+      restore,
+      verify: verify && { run: verify, timeoutMs: verifyTimeout },
+    })),
+);
 const hooks = named(
   z
     .strictObject({ run: argv, timeout: timeoutMs.prefault(defaultHookTimeout) })
     .transform(({ run, timeout }) => ({ run, timeoutMs: timeout })),
 );
 
-/** `commands:` of the configuration file: `name: {run: [program, argument…], restore: [program, argument…]}`. */
+/** `commands:` of the configuration file: `name: {run: [program, argument…], restore: […], verify: […], verifyTimeout: 1h}`. */
 export const readCommands = (raw: unknown): Record<string, ConfiguredCommand> => parse(commands, raw);
 
 /** `hooks:` of the configuration file: `name: {run: [program, argument…], timeout: 5m}`. */

@@ -21,7 +21,8 @@ export async function performJob(
   const storages = await storagesOf(envelope, say);
   const vault = vaultContext(envelope, say);
   const run = { workDir, commands, signal, report: reporter(say) };
-  const byRestic = { ...run, stateDir, network, alive: () => say({ type: "waiting" }) };
+  const alive = () => say({ type: "waiting" });
+  const byRestic = { ...run, stateDir, network, alive };
   switch (job.kind) {
     case "backup": {
       const { stepBack } = await import("./step-back.ts");
@@ -55,7 +56,7 @@ export async function performJob(
         return verifyByRestic(job, byRestic, storages);
       }
       const { verify } = await import("./verify.ts");
-      return verify(job, { ...run, identityFile }, await vault(), storages);
+      return verify(job, { ...run, alive, identityFile }, await vault(), storages);
     }
     case "forget_snapshot": {
       const { forgetByRestic } = await import("./restic.ts");

@@ -9,7 +9,9 @@ import type { Job } from "./job.ts";
 import { isVault } from "./open-target.ts";
 import { identitiesFrom, openStored } from "./stored-artifact.ts";
 
-type Run = { workDir: string; identityFile: string | null; report: Reporter; signal: AbortSignal };
+type Run = Pick<VerifyJob, "workDir" | "commands" | "report" | "alive" | "signal"> & {
+  identityFile: string | null;
+};
 
 /** Looks into a copy as far as its spec asks. */
 export async function verify(

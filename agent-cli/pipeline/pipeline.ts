@@ -39,7 +39,13 @@ export type SourceSpec =
 export type SourceSecrets = { password: string | null };
 
 /** A program that this machine's own configuration allows, as it is started: no shell reads it. */
-export type ConfiguredCommand = { run: string[]; restore: string[] | null };
+export type ConfiguredCommand = {
+  run: string[];
+  /** Takes the output back. */
+  restore: string[] | null;
+  /** Reads the output and judges by its exit code whether that is sound. */
+  verify: { run: string[]; timeoutMs: number } | null;
+};
 
 export type Compression = "zstd" | "gzip" | "none";
 export type PipelineSpec = {

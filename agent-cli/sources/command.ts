@@ -24,14 +24,14 @@ type CommandSpec = Extract<SourceSpec, { type: "command" }>;
 export const commandSource: Source<CommandSpec> = {
   extension: () => "bin",
   async open(spec, context) {
-    const { run } = configured(spec, context);
+    const { run } = configuredCommand(spec, context);
     const tally = newTally();
     tally.currentPath = spec.name;
     return { bytes: counted(outputOf(programRun(run, context)), spec, tally, context), tally };
   },
-  preview: async (spec, access) => previewOf(spec, configured(spec, access)),
+  preview: async (spec, access) => previewOf(spec, configuredCommand(spec, access)),
   async restore(restore, access) {
-    const { restore: run } = configured(restore.source, access);
+    const { restore: run } = configuredCommand(restore.source, access);
     if (run === null) {
       throw new Error(
         `the configuration of this agent does not say what takes the output of ${restore.source.name} back: name a destination, and it is written to a file there`,
@@ -41,13 +41,20 @@ export const commandSource: Source<CommandSpec> = {
   },
 };
 
-function configured({ name }: CommandSpec, { commands }: Pick<Access, "commands">): ConfiguredCommand {
+/** What the configuration of this machine says that a command is. Throws in words when it says nothing. */
+export function configuredCommand(
+  { name }: Pick<CommandSpec, "name">,
+  { commands }: Pick<Access, "commands">,
+): ConfiguredCommand {
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (!command) throw new Error(`the configuration of this agent allows no command ${name}`);
   return command;
 }
 
-const programRun = ([program = "", ...args]: string[], { signal }: Pick<Access, "signal">): ProgramRun => ({
+export const programRun = (
+  [program = "", ...args]: string[],
+  { signal }: Pick<Access, "signal">,
+): ProgramRun => ({
   program,
   args,
   env: environmentOf(process.env),

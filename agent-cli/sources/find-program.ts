@@ -36,6 +36,17 @@ export const postgresqlFolders = (): string[] =>
     .toSorted((a, b) => b.version - a.version)
     .map(({ folder }) => folder);
 
+/** Where SAP puts the programs of its servers, on the path of nobody but the system's own user. */
+export const saphanaFolders = (): string[] =>
+  matching("/usr/sap", /^[A-Z][A-Z0-9]{2}$/).flatMap((system) =>
+    matching(system, /^HDB\d\d$/).map((instance) => join(instance, "exe")),
+  );
+
+const matching = (parent: string, pattern: RegExp): string[] =>
+  namesIn(parent)
+    .filter((name) => pattern.test(name))
+    .map((name) => join(parent, name));
+
 /** What the program says to `--version`, in one line; null when it cannot be run. */
 export async function versionOf(program: string, flag = "--version"): Promise<string | null> {
   try {

@@ -140,7 +140,7 @@ class Dumps {
     ];
     const dump = outputOf(this.#session.run("pg_dump", args, database));
     const parse = this.#session.run("pg_restore", ["--file=/dev/null"]);
-    for await (const chunk of checkedBy(aboutDatabase(dump, database), parse)) {
+    for await (const chunk of aboutDatabase(checkedBy(dump, parse), database)) {
       this.#tally.sourceBytes += chunk.length;
       yield chunk;
     }

@@ -10,21 +10,35 @@ export type ProgramRun = {
   env: NodeJS.ProcessEnv;
   /** Texts that no error may repeat. */
   secrets: readonly (string | null)[];
+  /** Set for a program that says on its standard output, too, what went wrong. */
+  complainsOnOutput?: boolean;
   signal: AbortSignal;
 };
 
 const killAfterMs = 3000;
+/** How long the output of a program that was ended is waited for: what it has started may hold it open. */
+const lastWordsMs = 500;
 const maxSaidChars = 16 * 1024;
 const maxToldChars = 600;
 const maxTextBytes = 16 * 1024 * 1024;
 
 /** A program that ended badly, in its own last words. */
 export class ProgramFailed extends Error {
-  constructor(message: string) {
+  /** Its exit code; null when it has not ended by itself. */
+  readonly code: number | null;
+
+  constructor(message: string, code: number | null = null) {
     super(message);
     this.name = "ProgramFailed";
+    this.code = code;
   }
 }
+
+/**
+ * Whether the program itself has found what it read to be wrong. Shells say by codes from 126 on that there was nothing to
+ * run, or that it was killed.
+ */
+export const hasJudged = ({ code }: ProgramFailed): boolean => code !== null && code < 126;
 
 /**
  * What the program writes to its standard output, at the pace at which it is read. It ends only when the program has
@@ -142,9 +156,11 @@ async function write(child: ChildProcess, bytes: Uint8Array, ended: Promise<void
 
 async function endOf(child: ChildProcess, run: ProgramRun): Promise<void> {
   let said = "";
-  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
-    said = (said + text).slice(-maxSaidChars);
-  });
+  for (const stream of run.complainsOnOutput ? [child.stdout, child.stderr] : [child.stderr]) {
+    stream?.setEncoding("utf8").on("data", (text: string) => {
+      said = (said + text).slice(-maxSaidChars);
+    });
+  }
   const { code, signal } = await new Promise<{ code: number | null; signal: string | null }>(
     (resolve, reject) => {
       child.once("error", (error) => reject(notStarted(run, error)));
@@ -154,7 +170,7 @@ async function endOf(child: ChildProcess, run: ProgramRun): Promise<void> {
   run.signal.throwIfAborted();
   if (code === 0) return;
   const how = signal === null ? `ended with code ${code}` : `was ended by ${signal}`;
-  throw new ProgramFailed(`${nameOf(run)} ${how}${inItsWords(said, run.secrets)}`);
+  throw new ProgramFailed(`${nameOf(run)} ${how}${inItsWords(said, run.secrets)}`, code);
 }
 
 function notStarted(run: ProgramRun, error: Error): Error {
@@ -166,7 +182,8 @@ function notStarted(run: ProgramRun, error: Error): Error {
   );
 }
 
-const nameOf = ({ program }: ProgramRun): string => program.slice(program.lastIndexOf("/") + 1);
+export const nameOf = ({ program }: Pick<ProgramRun, "program">): string =>
+  program.slice(program.lastIndexOf("/") + 1);
 
 /** The last lines of what a program said, without secrets. */
 function inItsWords(said: string, secrets: ProgramRun["secrets"]): string {
@@ -191,5 +208,13 @@ function kill(child: ChildProcess): void {
   if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
   child.kill("SIGTERM");
   const timer = setTimeout(() => child.kill("SIGKILL"), killAfterMs);
-  child.once("close", () => clearTimeout(timer));
+  child.once("exit", () => {
+    clearTimeout(timer);
+    const patience = setTimeout(() => letGo(child), lastWordsMs);
+    child.once("close", () => clearTimeout(patience));
+  });
+}
+
+function letGo({ stdin, stdout, stderr }: ChildProcess): void {
+  for (const stream of [stdin, stdout, stderr]) stream?.destroy();
 }

@@ -1,8 +1,10 @@
 import { rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import { environmentOf } from "../environment.ts";
 import type { ServerSpec } from "../pipeline/pipeline.ts";
-import { findProgram, versionOf } from "./find-program.ts";
+import { findProgram, saphanaFolders, versionOf } from "./find-program.ts";
 import { writePrivateFile } from "./private-file.ts";
-import { textOf } from "./program.ts";
+import { type ProgramRun, textOf } from "./program.ts";
 import type { Access, Tools } from "./source.ts";
 
 export type SaphanaServer = Extract<ServerSpec, { type: "saphana" }>;
@@ -31,9 +33,7 @@ export function saphanaQuery(
   }
   if (server.user === "") throw new Error("the user must name a key of hdbuserstore on this machine");
   const program = findProgram(["hdbsql"]) ?? "hdbsql";
-  const env = Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !name.startsWith("BACKUPX_")),
-  );
+  const env = environmentOf(process.env);
   // Without titles, counts, pages and escapes; the key names the server and the user.
   const options = ["-U", server.user, "-d", "SYSTEMDB", "-a", "-x", "-j", "-C", ...tlsOptions(server)];
   return async (sql) => {
@@ -57,3 +57,16 @@ function tlsOptions({ tls: { mode, caFile } }: SaphanaServer): string[] {
 }
 
 export const quoteHanaName = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+
+/** SAP's own check of a backup's file, which comes with the server; null where that is not. */
+export const backupCheckProgram = (): string | null => findProgram(["hdbbackupcheck"], saphanaFolders());
+
+/** Looks into one file. It finds its libraries beside itself only if it is told so, and complains on its output. */
+export const backupCheckRun = (program: string, file: string, signal: AbortSignal): ProgramRun => ({
+  program,
+  args: ["-v", file],
+  env: { ...environmentOf(process.env), LD_LIBRARY_PATH: dirname(program) },
+  secrets: [],
+  complainsOnOutput: true,
+  signal,
+});

@@ -176,6 +176,9 @@ describe("commands and hooks", () => {
   ldap:
     run: [/usr/sbin/slapcat, -n, "1"]
     restore: [/usr/sbin/slapadd]
+    verify: [/usr/local/bin/check-ldif, "-"]
+    verifyTimeout: 2h
+  usual: { run: [/bin/date], verify: [/bin/true] }
   plain: { run: [/bin/date] }
 hooks:
   stop: { run: [/bin/systemctl, stop, app], timeout: 90s }
@@ -184,8 +187,13 @@ hooks:
   test("are what the file says, as argument lists", () => {
     const { config } = read({ yaml });
     expect(config.commands).toEqual({
-      ldap: { run: ["/usr/sbin/slapcat", "-n", "1"], restore: ["/usr/sbin/slapadd"] },
-      plain: { run: ["/bin/date"], restore: null },
+      ldap: {
+        run: ["/usr/sbin/slapcat", "-n", "1"],
+        restore: ["/usr/sbin/slapadd"],
+        verify: { run: ["/usr/local/bin/check-ldif", "-"], timeoutMs: 7_200_000 },
+      },
+      usual: { run: ["/bin/date"], restore: null, verify: { run: ["/bin/true"], timeoutMs: 3_600_000 } },
+      plain: { run: ["/bin/date"], restore: null, verify: null },
     });
     expect(config.hooks).toEqual({
       stop: { run: ["/bin/systemctl", "stop", "app"], timeoutMs: 90_000 },
@@ -203,6 +211,12 @@ hooks:
     ["a shell line", "hooks: { x: { run: systemctl stop app } }", /hooks: .*x\.run/],
     ["a program without its path", "commands: { x: { run: [slapcat] } }", /x\.run.*absolute path/],
     ["no program", "commands: { x: { run: [] } }", /x\.run: must name a program/],
+    [
+      "a program to verify that has no path",
+      "commands: { x: { run: [/a], verify: [b] } }",
+      /x\.verify.*absolute/,
+    ],
+    ["a time to verify that is none", "commands: { x: { run: [/a], verifyTimeout: 1 } }", /x\.verifyTimeout/],
     ["a misspelt key", "hooks: { x: { run: [/bin/true], timout: 5m } }", /has no timout/],
     ["a time that is none", "hooks: { x: { run: [/bin/true], timeout: soon } }", /x\.timeout: .*duration/],
     ["a time without bound", "hooks: { x: { run: [/bin/true], timeout: 25h } }", /x\.timeout/],

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileS
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { adminApi, agentApi } from "../../protocol/index.ts";
+import { startConfigured } from "./configured-agent.ts";
 import { childrenOf, type Machine } from "./machine.ts";
 import { TEST_MS, until } from "./until.ts";
 import { sourceFolder, startWorld, type World } from "./world.ts";
@@ -202,6 +203,36 @@ describe.concurrent("a verification by the real agent", { timeout: TEST_MS }, ()
     const task = await world.call(adminApi.getTask, { params: { id: taskId } });
     expect(task).toMatchObject({ verifiedGrade: 2, recent: { verified: 1 } });
     expect(task.nextVerifyAt).toBeGreaterThan(Date.now());
+  });
+
+  test("asks the program that the node's configuration names for a command, however long that takes", async ({
+    onTestFinished,
+  }) => {
+    const machine = await world.machine(onTestFinished);
+    const sh = (script: string) => ["/bin/sh", "-c", script];
+    const run = sh("seq 1 100000");
+    await startConfigured(world, machine, {
+      stallTimeout: "8s",
+      commands: {
+        sound: { run, verify: sh("tail -n 1 | grep -qx 100000 && sleep 12") },
+        wrong: { run, verify: sh("cat > /dev/null; echo the last line is missing >&2; exit 1") },
+        unseen: { run },
+      },
+    });
+    const targetIds = [await world.target("vault")];
+    const verify = async (name: string) => {
+      const taskId = await world.task(machine, { source: { type: "command", name }, targetIds });
+      const { recordId } = await world.run(taskId);
+      expect(await world.endOf(recordId)).toMatchObject({ status: "success" });
+      return { recordId, one: await verified(recordId, { grade: 3 }) };
+    };
+    const [sound, wrong, unseen] = await Promise.all(["sound", "wrong", "unseen"].map(verify));
+    expect(sound?.one).toMatchObject({ status: "success", reachedGrade: 3, damaged: false });
+    expect(wrong?.one).toMatchObject({ status: "failed", reachedGrade: 2, damaged: true });
+    expect(wrong?.one.errorMessage).toBe("sh ended with code 1: the last line is missing");
+    expect((await world.record(wrong?.recordId ?? 0)).copies[0]).toMatchObject({ status: "damaged" });
+    expect(unseen?.one).toMatchObject({ status: "incomplete", reachedGrade: 2, damaged: false });
+    expect(unseen?.one.errorMessage).toContain("`verify: [program, argument…]` at `commands.unseen`");
   });
 });
 

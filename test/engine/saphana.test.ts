@@ -1,24 +1,24 @@
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { SourceSpec } from "../../agent-cli/pipeline/pipeline.ts";
 import { sourceOf } from "../../agent-cli/sources/open-source.ts";
-import { scratch, world } from "./world.ts";
+import { hanaBackupFile } from "../fakes/hana-backup-file.ts";
+import { details, verifierOf } from "./verifier.ts";
+import { key, scratch, world } from "./world.ts";
 
-// SAP HANA cannot be had here: what stands in for its hdbsql is in test/fakes/hdbsql.mjs.
+// SAP HANA cannot be had here: what stands in for its programs is in test/fakes.
 
 const path = process.env["PATH"];
 let stateFile = "";
 let directory = "";
+let folder = "";
 
 beforeEach(() => {
-  const folder = scratch();
+  folder = scratch();
   directory = join(folder, "data");
   stateFile = join(folder, "server.json");
-  const fake = resolve(import.meta.dirname, "../fakes/hdbsql.mjs");
-  writeFileSync(join(folder, "hdbsql"), `#!/bin/sh\nexec "${process.execPath}" "${fake}" "$@"\n`, {
-    mode: 0o755,
-  });
+  install("hdbsql");
   save({ key: "BACKUP", databases: { SYSTEMDB: "system", HDB: "tenant" }, directory, catalog: [] });
   process.env["PATH"] = `${folder}:${path}`;
   process.env["FAKE_HANA"] = stateFile;
@@ -28,6 +28,14 @@ afterEach(() => {
   delete process.env["FAKE_HANA"];
 });
 
+/** Puts a stand-in on the path. */
+function install(name: string, ...args: string[]): void {
+  const fake = resolve(import.meta.dirname, `../fakes/${name}.mjs`);
+  const command = [process.execPath, fake, ...args].map((word) => `"${word}"`).join(" ");
+  writeFileSync(join(folder, name), `#!/bin/sh\nexec ${command} "$@"\n`, { mode: 0o755 });
+}
+
+const waiting = { timeout: 60_000, interval: 20 };
 const save = (state: unknown) => writeFileSync(stateFile, JSON.stringify(state));
 const fault = (name: string) => save({ ...JSON.parse(readFileSync(stateFile, "utf8")), fault: name });
 const filesIn = (folder: string) =>
@@ -55,7 +63,66 @@ test("the files of the server's own data backups are archived, removed there, an
   await restore({ sourceType: "saphana" });
   expect(readdirSync(destination).toSorted()).toEqual(["HDB", "SYSTEMDB"]);
   const [first = ""] = readdirSync(join(destination, "HDB")).toSorted();
-  expect(readFileSync(join(destination, "HDB", first), "utf8")).toBe("0 tenant".repeat(1000));
+  expect(readFileSync(join(destination, "HDB", first), "utf8")).toBe(hanaBackupFile("HDB", 0, "tenant"));
+});
+
+/** A stored backup of both databases, and what a verification of it finds from its third grade on. */
+async function backedUp() {
+  const w = world();
+  await w.backup({ source: source(), compression: "none" });
+  const { verify, workDir } = verifierOf(w, source());
+  const opened = async () => {
+    const report = await verify(4);
+    expect(readdirSync(workDir)).toEqual([]);
+    return details(report)
+      .slice(2)
+      .map((line) => line.replaceAll(/backupx_\w+?_/g, ""));
+  };
+  return { ...w, opened };
+}
+
+test("hdbbackupcheck looks into each file of a backup: grade 3, and what it finds wrong is damage", async () => {
+  install("hdbbackupcheck", folder);
+  const { opened, storage } = await backedUp();
+  const good = (name: string, bytes: number) =>
+    `3 passed: hdbbackupcheck has found nothing wrong with ${name} (${bytes} bytes)`;
+  expect(await opened()).toEqual([
+    good("SYSTEMDB/databackup_0_1", 8114),
+    good("SYSTEMDB/databackup_1_1", 8114),
+    good("HDB/databackup_0_1", 8109),
+    good("HDB/databackup_1_1", 8109),
+    "4 not_checked: no SAP HANA system is started for a verification: 3 is the highest grade for its backups",
+  ]);
+  const stored = (storage.objects.get(key) as Buffer).toString("latin1");
+  storage.objects.set(key, Buffer.from(stored.replace("1 tenant", "1 tEnant"), "latin1"));
+  expect((await opened()).slice(2)).toEqual([
+    good("HDB/databackup_0_1", 8109),
+    "3 damaged: HDB/databackup_1_1: hdbbackupcheck ended with code 1: SID: HDB; size: 8000; sum: SUM; ERROR: checksum of a page is wrong".replace(
+      "SUM",
+      /sum: (\w+)/.exec(hanaBackupFile("HDB", 1, "tenant"))?.[1] ?? "",
+    ),
+  ]);
+});
+
+test("without hdbbackupcheck a backup is read to its end, keeps grade 2, and it is said where it can be verified", async () => {
+  const { opened, storage, restore, destination } = await backedUp();
+  expect(await opened()).toEqual([
+    "3 not_checked: its archive of 4 files was read to its end, but what looks into them, SAP's hdbbackupcheck, is not on this machine: verify it on the server's own",
+  ]);
+  const stored = storage.objects.get(key) as Buffer;
+  storage.objects.set(key, stored.subarray(0, 20_000));
+  expect(await opened()).toEqual(["3 damaged: the backup is damaged: the archive stops before its end"]);
+  const job = { sourceType: "saphana", compression: "none" } as const;
+  await expect(restore(job)).rejects.toThrow("the archive stops before its end");
+  expect(existsSync(destination)).toBe(false);
+});
+
+test("an hdbbackupcheck that cannot run says nothing against the backup", async () => {
+  install("hdbbackupcheck", "/elsewhere");
+  const { opened } = await backedUp();
+  expect(await opened()).toEqual([
+    "3 not_checked: hdbbackupcheck ended with code 127: hdbbackupcheck: error while loading shared libraries: libhdbbasis.so",
+  ]);
 });
 
 test.each([
@@ -74,7 +141,9 @@ test("a cancelled backup removes what the server has written", async () => {
   fault("hang");
   const abort = new AbortController();
   const running = backup({ source: source({ databases: ["HDB"] }), signal: abort.signal });
-  setTimeout(() => abort.abort(new Error("cancelled by a person")), 700);
+  running.catch(() => {});
+  await vi.waitFor(() => expect(readFileSync(stateFile, "utf8")).toMatch(/_databackup_1_1"/), waiting);
+  abort.abort(new Error("cancelled by a person"));
   await expect(running).rejects.toThrow("cancelled by a person");
   expect(filesIn(directory)).toEqual([]);
 });

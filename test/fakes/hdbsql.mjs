@@ -2,6 +2,7 @@
 // on its own disk. The server is a JSON file, named by FAKE_HANA: key, databases, directory, catalog, and a fault.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { hanaBackupFile } from "./hana-backup-file.ts";
 
 const args = process.argv.slice(2);
 if (args[0] === "-v") {
@@ -39,13 +40,14 @@ if (backup) {
   for (const [volume, file] of files.entries()) {
     writeFileSync(
       file,
-      server.fault === "empty" ? "" : `${volume} ${server.databases[database]}`.repeat(1000),
+      server.fault === "empty" ? "" : hanaBackupFile(database, volume, server.databases[database]),
     );
     server.catalog.push(file);
   }
   writeFileSync(stateFile, JSON.stringify(server));
   if (server.fault === "die")
     fail("447: backup could not be completed, [2000003] error while writing: no space left", 9);
+  if (server.fault === "kill") process.kill(process.pid, "SIGKILL");
   if (server.fault === "hang") setInterval(() => {}, 1000);
 } else if (/M_DATABASES/.test(sql)) {
   for (const name of Object.keys(server.databases)) console.log(`"${name}"`);

@@ -1,6 +1,6 @@
 import type { RowCounts } from "../../sources/count-rows.ts";
 import { type DumpSink, readDumps } from "../../sources/dump-archive.ts";
-import { ProgramFailed } from "../../sources/program.ts";
+import { hasJudged, ProgramFailed } from "../../sources/program.ts";
 import type { Access } from "../../sources/source.ts";
 import type { TemporaryServer } from "../../sources/temporary-server.ts";
 import { DamagedArtifact } from "../damaged.ts";
@@ -98,11 +98,12 @@ const told = (reading: DumpReading, onEnd: () => void): DumpSink => ({
 });
 
 /** A program that is missing, too old or was killed says nothing of the dump that it was to read. */
-const notTheDump = /unsupported version|is not installed|cannot be started|was ended by/;
+const judgesTheDump = (error: ProgramFailed): boolean =>
+  hasJudged(error) && !/unsupported version/.test(error.message);
 
 function explained(error: unknown): never {
   if (!(error instanceof ProgramFailed)) throw error;
-  if (notTheDump.test(error.message)) throw new CannotCheck(error.message, { cause: error });
+  if (!judgesTheDump(error)) throw new CannotCheck(error.message, { cause: error });
   throw new DamagedArtifact(error.message, { cause: error });
 }
 

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, open, rm, stat } from "node:fs/promises";
+import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { removeTree } from "../../remove-tree.ts";
@@ -11,8 +11,7 @@ import type { ContentCheck, Looked } from "./content-check.ts";
 import { damaged, type Finding, passed, type VerifyJob } from "./finding.ts";
 import { restoreTo } from "./restore-to.ts";
 import { requireRoom } from "./room.ts";
-
-const roomStepBytes = 64 * 1024 * 1024;
+import { ScratchFile } from "./scratch-file.ts";
 
 type Database = { name: string; sizeBytes: number; sha256: string };
 
@@ -62,21 +61,29 @@ async function openAll(
   databases: Database[],
 ): Promise<Finding[]> {
   const findings: Finding[] = [];
-  const copy = new CopyOfDatabase(join(folder, "database"), job.workDir);
+  const path = join(folder, "database");
+  const copy = new ScratchFile(job.workDir);
+  let hash = createHash("sha256");
+  const begin = async () => {
+    hash = createHash("sha256");
+    await copy.begin(path);
+  };
   const end = async (name: string) => {
-    const database = { name, ...(await copy.end()) };
+    const database = { name, sizeBytes: await copy.end(), sha256: hash.digest("hex") };
     databases.push(database);
     looked.entries = databases.length;
-    findings.push(integrityOf(database, copy.path));
+    findings.push(integrityOf(database, path));
+    removeSidecars(path);
     await copy.remove();
   };
   try {
     for await (const event of databasesIn(content)) {
       job.signal.throwIfAborted();
-      if (event.kind === "begin") await copy.begin();
+      if (event.kind === "begin") await begin();
       else if (event.kind === "end") await end(event.name);
       else {
         looked.bytes += event.bytes.length;
+        hash.update(event.bytes);
         await copy.write(event.bytes);
       }
     }
@@ -173,48 +180,4 @@ function membersTo(events: Event[]): TarReader {
     data: (bytes) => void events.push({ kind: "bytes", bytes: Buffer.from(bytes) }),
     endEntry: () => void events.push({ kind: "end", name }),
   });
-}
-
-/** The file that one database after the other is written to, so that SQLite can look at it. */
-class CopyOfDatabase {
-  readonly path: string;
-  readonly #workDir: string;
-  #file: Awaited<ReturnType<typeof open>> | null = null;
-  #hash = createHash("sha256");
-  #sizeBytes = 0;
-
-  constructor(path: string, workDir: string) {
-    this.path = path;
-    this.#workDir = workDir;
-  }
-
-  async begin(): Promise<void> {
-    this.#file = await open(this.path, "wx", 0o600);
-    this.#hash = createHash("sha256");
-    this.#sizeBytes = 0;
-    await requireRoom(this.#workDir, roomStepBytes, "opening it");
-  }
-
-  async write(bytes: Buffer): Promise<void> {
-    const before = Math.floor(this.#sizeBytes / roomStepBytes);
-    this.#sizeBytes += bytes.length;
-    if (Math.floor(this.#sizeBytes / roomStepBytes) !== before) {
-      await requireRoom(this.#workDir, roomStepBytes, "opening it");
-    }
-    this.#hash.update(bytes);
-    await this.#file?.writeFile(bytes);
-  }
-
-  async end(): Promise<{ sizeBytes: number; sha256: string }> {
-    await this.#file?.close();
-    this.#file = null;
-    return { sizeBytes: this.#sizeBytes, sha256: this.#hash.digest("hex") };
-  }
-
-  async remove(): Promise<void> {
-    await this.#file?.close();
-    this.#file = null;
-    removeSidecars(this.path);
-    await rm(this.path, { force: true });
-  }
 }

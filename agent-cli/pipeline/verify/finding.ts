@@ -1,5 +1,12 @@
 import type { Identities } from "../identities.ts";
-import type { Compression, FindBase, Reporter, SourceSpec, StoredArtifact } from "../pipeline.ts";
+import type {
+  Compression,
+  ConfiguredCommand,
+  FindBase,
+  Reporter,
+  SourceSpec,
+  StoredArtifact,
+} from "../pipeline.ts";
 
 export type Grade = 1 | 2 | 3 | 4;
 
@@ -22,6 +29,8 @@ export type VerificationReport = {
 export type VerifyJob = Omit<StoredArtifact, "identities"> & {
   grade: Grade;
   source: SourceSpec;
+  /** Programs that this machine's own configuration allows. */
+  commands?: Readonly<Record<string, ConfiguredCommand>>;
   compression: Compression;
   /** For an encrypted artifact: the keys that may open it, or why there are none. */
   identities: Identities | { missing: string } | null;
@@ -29,6 +38,8 @@ export type VerifyJob = Omit<StoredArtifact, "identities"> & {
   base?: StoredArtifact | FindBase | null;
   workDir: string;
   report: Reporter;
+  /** Told now and then while a program works and no bytes move. */
+  alive?: () => void;
   signal: AbortSignal;
 };
 
