@@ -12,7 +12,8 @@ import { readAccountNames } from "./account-names.ts";
 
 import { newPreview, newTally, type Preview, type Source, type SourceContext, type Tally } from "./source.ts";
 
-import { checkIntegrity, removeSidecars } from "./sqlite-file.ts";
+import { checkIntegrity } from "./sqlite-file.ts";
+import { removeSidecars } from "./sqlite-sidecars.ts";
 
 type SqliteSpec = { type: "sqlite"; paths: string[] };
 
