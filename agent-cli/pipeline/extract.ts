@@ -32,7 +32,16 @@ import {
 import type { RestoreJob } from "./pipeline.ts";
 import { type Plan, RestoreConflict } from "./plan-extraction.ts";
 import type { TarEntry } from "./tar-entry.ts";
-import { asideName, clearAside, isUnfinished, requireStillThere, unfinishedMode } from "./unfinished-file.ts";
+import {
+  asideName,
+  clearAside,
+  isUnfinished,
+  isUnfinishedDirectory,
+  removeLeft,
+  requireStillThere,
+  unfinishedDirectoryMode,
+  unfinishedMode,
+} from "./unfinished-file.ts";
 import type { TarHandler } from "./untar.ts";
 import type { WarningList } from "./warnings.ts";
 
@@ -100,6 +109,14 @@ export class Extractor implements TarHandler {
     this.#options = options;
     this.#fresh = options.fresh ?? false;
     this.#tree = ConfinedTree.create(options.destination, options.plan.links);
+  }
+
+  /** Removes what a killed restore has left beside what this one restores. To be called before anything is written. */
+  removeLeft(left: readonly MemberPath[]): void {
+    for (const path of left) {
+      const place = this.#tree.at(path.slice(0, -1), path.at(-1) as Buffer, false);
+      if (place !== null) this.#writing(path, () => removeLeft(place));
+    }
   }
 
   entry(entry: TarEntry): void {
@@ -189,16 +206,17 @@ export class Extractor implements TarHandler {
   }
 
   #makeAncestor(path: MemberPath, entry: TarEntry): void {
-    if (this.#tree.stat(this.#paths.parentOf(path), path.at(-1) as Buffer) === null)
-      this.#makeDirectory(path, entry);
+    const existing = this.#tree.stat(this.#paths.parentOf(path), path.at(-1) as Buffer);
+    if (existing === null || isUnfinishedDirectory(existing)) this.#makeDirectory(path, entry);
   }
 
   #makeDirectory(path: MemberPath, entry: TarEntry): void {
-    const exists = this.#tree.stat(this.#paths.parentOf(path), path.at(-1) as Buffer) !== null;
-    if (!exists) this.#writing(path, () => mkdirSync(this.#at(path), 0o700));
+    const existing = this.#tree.stat(this.#paths.parentOf(path), path.at(-1) as Buffer);
+    if (!existing) this.#writing(path, () => mkdirSync(this.#at(path), unfinishedDirectoryMode));
     this.#tree.open(path, false);
     // A directory that was there is somebody's own when what is in it is kept.
-    if (exists && this.#options.conflict === "keep") return;
+    const isSomebodys = existing !== null && !isUnfinishedDirectory(existing);
+    if (isSomebodys && this.#options.conflict === "keep") return;
     this.#directories.push({ path, attributes: entry });
   }
 
@@ -217,8 +235,7 @@ export class Extractor implements TarHandler {
   }
 
   #openTemporary(file: OpenFile): void {
-    const aside = this.#beside(file.path, Buffer.from(asideName(file.path.at(-1) as Buffer)));
-    const temporary = clearAside(aside) ? aside : this.#temporaryBeside(file.path);
+    const temporary = this.#aside(file.path);
     file.fd = this.#writing(file.path, () => openSync(temporary, fileFlags, unfinishedMode));
     file.temporary = temporary;
   }
@@ -280,7 +297,7 @@ export class Extractor implements TarHandler {
     if (this.#standing(path) === "kept") return;
     if (!content)
       throw new DamagedArtifact(`${entry.path} links to ${entry.linkPath}, which is not before it`);
-    const temporary = this.#temporaryBeside(path);
+    const temporary = this.#aside(path);
     // By a tree of its own: entering the target's directory would close the one that `temporary` lies in.
     this.#targets ??= ConfinedTree.create(this.#options.destination, this.#options.plan.links);
     const source = this.#targets.at(content.slice(0, -1), content.at(-1) as Buffer, false);
@@ -291,7 +308,7 @@ export class Extractor implements TarHandler {
 
   #makeSymlink(entry: TarEntry, path: MemberPath): void {
     if (this.#standing(path) === "kept") return;
-    const temporary = this.#temporaryBeside(path);
+    const temporary = this.#aside(path);
     this.#writing(path, () => symlinkSync(entry.linkPath as Buffer, temporary));
     if (this.#isRoot) this.#tolerating(path, "owner", () => lchownSync(temporary, entry.uid, entry.gid));
     const seconds = toSeconds(entry.mtimeNs);
@@ -302,7 +319,7 @@ export class Extractor implements TarHandler {
   /** Pipes and devices, which only the system's own tools can make. */
   #makeNode(entry: TarEntry, path: MemberPath): void {
     if (this.#standing(path) === "kept") return;
-    const temporary = this.#temporaryBeside(path);
+    const temporary = this.#aside(path);
     // The tool sees the directory that is open here by way of this process.
     const visible = temporary.toString("latin1").replace("/proc/self/", `/proc/${process.pid}/`);
     const device =
@@ -344,7 +361,10 @@ export class Extractor implements TarHandler {
     return this.#tree.at(this.#paths.parentOf(path), path.at(-1) as Buffer, true) as Buffer;
   }
 
-  #temporaryBeside(path: MemberPath): Buffer {
+  /** Where something is made before it takes its place: under the name that is looked for after a kill, if that is free. */
+  #aside(path: MemberPath): Buffer {
+    const place = this.#beside(path, Buffer.from(asideName(path.at(-1) as Buffer)));
+    if (clearAside(place)) return place;
     this.#temporaries += 1;
     return this.#beside(path, Buffer.from(`${this.#temporaryPrefix}${this.#temporaries}`));
   }

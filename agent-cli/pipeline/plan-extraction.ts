@@ -1,4 +1,4 @@
-import type { BigIntStats } from "node:fs";
+import { type BigIntStats, readdirSync } from "node:fs";
 import { ConfinedTree, OutsideDestination } from "./confined-tree.ts";
 import { DamagedArtifact } from "./damaged.ts";
 import { placeOf, type Survey } from "./dry-run.ts";
@@ -12,10 +12,11 @@ import {
 import type { RestoreJob } from "./pipeline.ts";
 import type { StandingLinks } from "./standing-links.ts";
 import { contentSize, type TarEntry } from "./tar-entry.ts";
-import { isUnfinished } from "./unfinished-file.ts";
+import { asideStart, isUnfinished, leftBeside, mayBeLeft } from "./unfinished-file.ts";
 import type { TarHandler } from "./untar.ts";
 
 const namedConflicts = 5;
+const dot = Buffer.from(".");
 
 /** Something stands where a file is to be restored, and may not be replaced. Nothing was written. */
 export class RestoreConflict extends Error {
@@ -40,6 +41,8 @@ export type Plan = {
   fresh: boolean;
   /** Links above what is restored that are gone through; null where none is. */
   links: StandingLinks | null;
+  /** What a killed restore has left beside what is restored now. */
+  left: readonly MemberPath[];
 };
 
 /**
@@ -64,6 +67,12 @@ export class Planner implements TarHandler {
   readonly #paths = new NeighbouringPaths();
   /** What the names below the last directory that is missing begin with: nothing of them is there either. */
   #missing: string | null = null;
+  #folder: MemberPath | null = null;
+  /** Names in that folder that a killed restore may have left. */
+  #suspects: ReadonlySet<string> = new Set();
+  readonly #left = new Map<string, MemberPath>();
+  /** Members that are called like that themselves. */
+  readonly #own = new Set<string>();
 
   readonly #destination: string;
   readonly #survey: Survey | null;
@@ -108,6 +117,7 @@ export class Planner implements TarHandler {
     if (entry.type === "symlink") this.#symlinks.add(key);
     const target = entry.type === "link" && entry.linkPath ? pathKey(splitMemberPath(entry.linkPath)) : null;
     if (this.#selection.relation(key) !== "inside") return;
+    if (key.includes(asideStart)) this.#own.add(key);
     this.#entries += 1;
     if (entry.type === "file") this.#bytes += contentSize(entry);
     const kept = this.#checkPlace(path, key, entry);
@@ -135,6 +145,7 @@ export class Planner implements TarHandler {
       kept: this.#kept,
       fresh: this.#fresh,
       links: this.#standing,
+      left: [...this.#left].filter(([key]) => !this.#own.has(key)).map(([, path]) => path),
     };
   }
 
@@ -170,9 +181,28 @@ export class Planner implements TarHandler {
     if (this.#missing !== null && key.startsWith(this.#missing)) return null;
     const existing = this.#tree?.stat(this.#paths.parentOf(path), path.at(-1) as Buffer) ?? null;
     if (!existing && entry.type === "directory") this.#missing = `${key}/`;
+    if (entry.type !== "directory") this.#findLeft(path);
     if (!existing || !isUnfinished(existing)) return existing;
     this.#fresh = false;
     return null;
+  }
+
+  #findLeft(path: MemberPath): void {
+    const folder = this.#paths.parentOf(path);
+    if (folder !== this.#folder) {
+      this.#folder = folder;
+      this.#suspects = this.#suspectsIn(folder);
+    }
+    if (this.#suspects.size === 0) return;
+    for (const name of leftBeside(path.at(-1) as Buffer)) {
+      const left = [...folder, Buffer.from(name)];
+      if (this.#suspects.has(name)) this.#left.set(pathKey(left), left);
+    }
+  }
+
+  #suspectsIn(folder: MemberPath): ReadonlySet<string> {
+    const itself = this.#tree?.at(folder, dot, false) ?? null;
+    return new Set(itself === null ? [] : readdirSync(itself, "latin1").filter(mayBeLeft));
   }
 
   #note(path: MemberPath, entry: TarEntry, existing: BigIntStats | null): void {

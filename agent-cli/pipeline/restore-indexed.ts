@@ -75,6 +75,7 @@ async function write(
     progress.currentPath = lanes[0]?.tally.currentPath ?? null;
   };
   try {
+    extractor.removeLeft(plan.left);
     for (const entry of structure) if (entry.type === "directory") extractor.entry(entry);
     await fill(lanes, wantedSegments(own, base, plan, selection), job.signal, show);
     for (const lane of lanes)

@@ -7,7 +7,14 @@ import { contentOf } from "./artifact-content.ts";
 import { errorCode } from "./error-code.ts";
 import { RestoreConflict } from "./plan-extraction.ts";
 import type { Restoring } from "./restore.ts";
-import { asideName, clearAside, requireStillThere, unfinishedMode } from "./unfinished-file.ts";
+import {
+  asideName,
+  clearAside,
+  leftBeside,
+  removeLeft,
+  requireStillThere,
+  unfinishedMode,
+} from "./unfinished-file.ts";
 
 /** Throws unless what was written aside may take its place. */
 type Approve = (temporaryPath: string, finalPath: string) => void;
@@ -27,6 +34,7 @@ export async function restoreOneFile(
   const existing = statSync(place, { throwIfNoEntry: false });
   if (existing && !existing.isFile()) throw new Error(`${place} exists and is not a file`);
   if (existing && job.conflict === "fail") throw new RestoreConflict([place], 1);
+  for (const name of leftBeside(basename(place))) removeLeft(join(dirname(place), name));
   if (existing && job.conflict === "keep") return { entries: 0, bytes: 0 };
   Object.assign(progress, {
     phase: "restoring",

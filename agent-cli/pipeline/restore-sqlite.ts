@@ -1,6 +1,7 @@
 import { statSync } from "node:fs";
 import { basename, join } from "node:path";
-import { checkIntegrity, removeSidecars } from "../sources/sqlite-file.ts";
+import { checkIntegrity } from "../sources/sqlite-file.ts";
+import { removeSidecars } from "../sources/sqlite-sidecars.ts";
 import type { RestoreJob } from "./pipeline.ts";
 import type { Restoring } from "./restore.ts";
 import { restoreOneFile } from "./restore-one-file.ts";

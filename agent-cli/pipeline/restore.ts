@@ -161,6 +161,7 @@ async function restoreArchive(
     ...approve,
   });
   try {
+    extractor.removeLeft(plan.left);
     await readArchive(contentOf(job, artifact.second()), extractor, job.signal, () => {
       progress.entries = extractor.entries;
       progress.sourceBytes = extractor.bytes;

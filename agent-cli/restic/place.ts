@@ -1,5 +1,4 @@
 import { spawnSync } from "node:child_process";
-import { randomBytes } from "node:crypto";
 import {
   type BigIntStats,
   chmodSync,
@@ -17,6 +16,7 @@ import { errorCode } from "../pipeline/error-code.ts";
 import { type MemberPath, pathKey, type Selection } from "../pipeline/member-path.ts";
 import type { RestoreJob } from "../pipeline/pipeline.ts";
 import { RestoreConflict } from "../pipeline/plan-extraction.ts";
+import { asideName, removeLeft } from "../pipeline/unfinished-file.ts";
 import type { WarningList } from "../pipeline/warnings.ts";
 
 export type Placing = {
@@ -175,8 +175,9 @@ class Mover {
     // A name of ours, because arguments of a program must be valid Unicode and a file's name need not be.
     const item = Buffer.from(".backupx-item");
     renameSync(at(scratch, path), at(scratch, [item]));
-    const name = Buffer.from(`.backupx-${randomBytes(9).toString("hex")}`);
+    const name = Buffer.from(asideName(path.at(-1) as Buffer));
     const temporary = tree.at(directory, name, true) as Buffer;
+    removeLeft(temporary);
     const made = spawnSync("cp", ["-a", "-T", "--", visible(at(scratch, [item])), visible(temporary)], {
       encoding: "utf8",
     });

@@ -1,4 +1,3 @@
-import { rmSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 
 const firstBytes = "SQLite format 3\0";
@@ -26,12 +25,4 @@ function integrityOf(path: string): string {
   } finally {
     database?.close();
   }
-}
-
-/**
- * Removes what SQLite keeps beside a database. The log of an old database would be played into a new one that takes
- * its place, and ruin it.
- */
-export function removeSidecars(path: string): void {
-  for (const suffix of ["-wal", "-shm", "-journal"]) rmSync(`${path}${suffix}`, { force: true });
 }

@@ -11,7 +11,8 @@ import { memberName, type TarEntry } from "../pipeline/tar-entry.ts";
 import { readAccountNames } from "./account-names.ts";
 import { findSqlite } from "./find-sqlite.ts";
 import { newPreview, newTally, type Preview, type Source, type SourceContext, type Tally } from "./source.ts";
-import { checkIntegrity, removeSidecars } from "./sqlite-file.ts";
+import { checkIntegrity } from "./sqlite-file.ts";
+import { removeSidecars } from "./sqlite-sidecars.ts";
 
 type SqliteSpec = { type: "sqlite"; paths: string[] };
 

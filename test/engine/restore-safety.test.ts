@@ -10,6 +10,7 @@ import {
   readlinkSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -20,7 +21,8 @@ import type { SourceSpec } from "../../agent-cli/pipeline/pipeline.ts";
 import { SlabPool } from "../../agent-cli/pipeline/slabs.ts";
 import { TarWriter } from "../../agent-cli/pipeline/tar.ts";
 import type { TarEntry } from "../../agent-cli/pipeline/tar-entry.ts";
-import { isRoot, key, run, world } from "./world.ts";
+import { asideName } from "../../agent-cli/pipeline/unfinished-file.ts";
+import { expectSameTree, isRoot, key, run, world } from "./world.ts";
 
 /** A tree with a few files of data that does not compress, so that damage anywhere hits content too. */
 function makeTree(source: string): void {
@@ -474,6 +476,33 @@ test.runIf(isRoot)("a full disk is a clear error, and no partial file is left (t
   }
 });
 
+test.runIf(isRoot)(
+  "a disk that fills up under several threads holds whole files only, and the restore can be gone on with (tmpfs)",
+  async () => {
+    const { source, destination, backup, restore, restored } = world();
+    for (let i = 0; i < 3000; i += 1) {
+      if (i < 30) mkdirSync(join(source, `d${i}`), { mode: 0o750 });
+      writeFileSync(join(source, `d${i % 30}`, `f${i}`), `${i} `.repeat(500));
+    }
+    const expected = await backup();
+    mkdirSync(destination);
+    run("mount", ["-t", "tmpfs", "-o", "size=6m", "tmpfs", destination]);
+    try {
+      await expect(restore({ expected })).rejects.toThrow(/no space left to restore .*\/d\d+\/f\d+$/);
+      const names = readdirSync(restored(), { recursive: true, encoding: "utf8" });
+      const files = names.filter((name) => lstatSync(join(restored(), name)).isFile());
+      expect(files.length).toBeGreaterThan(1000);
+      for (const file of files)
+        expect(readFileSync(join(restored(), file)), file).toEqual(readFileSync(join(source, file)));
+      run("mount", ["-o", "remount,size=64m", destination]);
+      await restore({ expected, conflict: "keep" });
+      expectSameTree(restored(), source);
+    } finally {
+      run("umount", [destination]);
+    }
+  },
+);
+
 test.runIf(isRoot)("a work directory without room does not stop a restore (tmpfs)", async () => {
   const { root, source, storage, backup, restore, restored } = world();
   writeFileSync(join(source, "file"), noise(6_000_000));
@@ -489,6 +518,50 @@ test.runIf(isRoot)("a work directory without room does not stop a restore (tmpfs
   } finally {
     run("umount", [workDir]);
   }
+});
+
+test.each(["zstd", "none"] as const)(
+  "what a killed restore has left beside files and links is gone after the next one, whatever it was (%s)",
+  async (compression) => {
+    for (const conflict of ["fail", "keep", "overwrite"] as const) {
+      const { source, backup, restore, restored } = world();
+      makeTree(source);
+      symlinkSync("a.txt", join(source, "symlink"));
+      linkSync(join(source, "a.txt"), join(source, "z hard link"));
+      // What is called so in the backup itself is nobody's left-over.
+      writeFileSync(join(source, asideName("a.txt")), "mine");
+      const expected = await backup({ compression });
+      mkdirSync(join(restored(), "sub"), { recursive: true });
+      const left = (name: string) => join(restored(), asideName(name));
+      symlinkSync("half a link", left("symlink"));
+      writeFileSync(left("z hard link"), "content of another name");
+      writeFileSync(join(restored(), "sub", asideName("b.bin")), "half", { mode: 0o600 });
+      chmodSync(join(restored(), "sub", asideName("b.bin")), 0o1200);
+      writeFileSync(join(restored(), "sub", asideName("c.txt")), "whole, but not named yet");
+      const somebodys = join(restored(), "sub", asideName("not in this backup"));
+      writeFileSync(somebodys, "somebody's");
+      await restore({ compression, expected, conflict, dryRun: true });
+      expect(lstatSync(left("symlink")).isSymbolicLink()).toBe(true);
+      await restore({ compression, expected, conflict });
+      expect(readFileSync(somebodys, "utf8")).toBe("somebody's");
+      rmSync(somebodys);
+      expect(readdirSync(restored(), { recursive: true }).sort()).toEqual(
+        readdirSync(source, { recursive: true }).sort(),
+      );
+    }
+  },
+);
+
+test("a directory that a killed restore has made gets its own mode and time, also where files are kept", async () => {
+  const { source, backup, restore, restored } = world();
+  makeTree(source);
+  chmodSync(join(source, "sub"), 0o755);
+  utimesSync(join(source, "sub"), 1_600_000_000, 1_600_000_000);
+  const expected = await backup();
+  mkdirSync(join(restored(), "sub"), { recursive: true });
+  chmodSync(join(restored(), "sub"), 0o1700);
+  await restore({ expected, conflict: "keep" });
+  expectSameTree(join(restored(), "sub"), join(source, "sub"));
 });
 
 test("an object that is not there is named as such", async () => {

@@ -16,6 +16,7 @@ import { fileURLToPath } from "node:url";
 import { afterEach, expect, test } from "vitest";
 import { artifactExtension } from "../../agent-cli/pipeline/backup.ts";
 import type { SourceSpec } from "../../agent-cli/pipeline/pipeline.ts";
+import { leftBeside } from "../../agent-cli/pipeline/unfinished-file.ts";
 import { testWith } from "../needs.ts";
 import { isRoot, key, run, world } from "./world.ts";
 
@@ -212,6 +213,43 @@ test.runIf(isRoot)("a work directory that is full is a clear error (tmpfs)", asy
     run("umount", [workDir]);
   }
 });
+
+test.runIf(isRoot)(
+  "a full disk leaves the old database as it was, and nothing beside it (tmpfs)",
+  async () => {
+    const { destination, source, backup, restore } = world();
+    const path = makeDatabase(join(source, "app.db"), 50_000);
+    const expected = await backup({ source: sqlite(path) });
+    mkdirSync(destination);
+    run("mount", ["-t", "tmpfs", "-o", "size=2m", "tmpfs", destination]);
+    try {
+      const old = makeDatabase(join(destination, "app.db"), 10);
+      const before = readFileSync(old);
+      const job = { sourceType: "sqlite", destination: old, conflict: "overwrite", expected } as const;
+      await expect(restore(job)).rejects.toThrow(`no space left to restore ${old}`);
+      expect(readFileSync(old).equals(before)).toBe(true);
+      expect(readdirSync(destination)).toEqual(["app.db"]);
+    } finally {
+      run("umount", [destination]);
+    }
+  },
+);
+
+test.each(["keep", "overwrite"] as const)(
+  "what a killed restore has left beside databases is gone after the next one (%s)",
+  async (conflict) => {
+    const { source, backup, restore } = world();
+    const names = ["one.db", "two.db"];
+    const paths = names.map((name) => makeDatabase(join(source, name)));
+    for (const originalPaths of [paths.slice(0, 1), paths]) {
+      const expected = await backup({ source: sqlite(...originalPaths) });
+      for (const name of names.slice(0, originalPaths.length))
+        for (const left of leftBeside(name)) writeFileSync(join(source, left), "left", { mode: 0o600 });
+      await restore({ sourceType: "sqlite", originalPaths, expected, destination: null, conflict });
+      expect(readdirSync(source).sort()).toEqual(names);
+    }
+  },
+);
 
 test("an empty database survives", async () => {
   const { source, destination, backup, restore } = world();

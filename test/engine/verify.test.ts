@@ -26,7 +26,7 @@ import { listedIn } from "../../agent-cli/pipeline/verify/index-check.ts";
 import { runVerification } from "../../agent-cli/pipeline/verify/verify.ts";
 import { gradeReached } from "../../protocol/verification.ts";
 import { packIndexed } from "./indexed-archive.ts";
-import { key, world } from "./world.ts";
+import { isRoot, key, run, world } from "./world.ts";
 
 type World = ReturnType<typeof world>;
 
@@ -482,6 +482,30 @@ function rewrite(path: string, content: string): void {
   writeFileSync(path, content);
   utimesSync(path, atimeMs / 1000, mtimeMs / 1000);
 }
+
+test.runIf(isRoot)(
+  "a work directory without room keeps the third grade, in words, and says nothing against the backup (tmpfs)",
+  async () => {
+    const { w, original } = await backedUp();
+    const workDir = join(w.root, "small");
+    mkdirSync(workDir);
+    run("mount", ["-t", "tmpfs", "-o", "size=16m", "tmpfs", workDir]);
+    try {
+      const report = await verify(w, 4, original, { workDir });
+      expect(gradeReached(report.checks)).toBe(3);
+      expect(report.checks.at(-1)).toMatchObject({
+        grade: 4,
+        outcome: "not_checked",
+        detail: expect.stringMatching(
+          /^restoring it takes \d+ MiB and 256 MiB to spare, .* has room for 16 MiB$/,
+        ),
+      });
+      expect(readdirSync(workDir)).toEqual([]);
+    } finally {
+      run("umount", [workDir]);
+    }
+  },
+);
 
 test("a storage that cannot be asked is an error and no finding", async () => {
   const { w, original } = await backedUp();

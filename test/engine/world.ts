@@ -24,15 +24,15 @@ afterEach(() => {
 });
 
 /** An own directory for one test, removed after it. */
-export function scratch(): string {
-  const path = mkdtempSync(join(tmpdir(), "engine-"));
+export function scratch(below = tmpdir()): string {
+  const path = mkdtempSync(join(below, "engine-"));
   made.push(path);
   return path;
 }
 
 /** One test's world: a source directory, a destination that does not exist yet, a storage, a log. */
-export function world() {
-  const root = scratch();
+export function world(below = tmpdir()) {
+  const root = scratch(below);
   const source = join(root, "source");
   const destination = join(root, "destination");
   mkdirSync(source);

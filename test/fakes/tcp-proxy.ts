@@ -1,12 +1,12 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
-/** What happens to one connection, counted by what its client has sent. */
+/** What happens to one connection. */
 export type TcpFault =
-  /** Both sides are cut. */
-  | { kind: "cut"; afterBytes: number }
-  /** Nothing passes any more, with the connection left open. */
-  | { kind: "stall"; afterBytes: number };
+  /** Once the client has sent so much, both sides are cut, or nothing passes any more with the connection left open. */
+  | { kind: "cut" | "stall"; afterBytes: number }
+  /** Both sides are cut in place of passing on what `when` is true of: a request of the client's, or the server's answer. */
+  | { kind: "cut-before"; from: "client" | "server"; when: (said: Buffer) => boolean };
 
 export type TcpProxy = {
   port: number;
@@ -58,21 +58,29 @@ export async function startTcpProxy(upstreamPort: number, rewrite?: Rewrite): Pr
     }
     const strike = () => {
       proxy.hits += 1;
-      if (fault?.kind === "cut") return [client, upstream].map((socket) => socket.destroy());
+      if (fault?.kind !== "stall") return [client, upstream].map((socket) => socket.destroy());
       return [client, upstream].map((socket) => socket.pause().removeAllListeners("data"));
     };
     let sentBytes = 0;
+    const isStruckBy = (from: "client" | "server", chunk: Buffer): boolean => {
+      if (fault?.kind === "cut-before") return fault.from === from && fault.when(chunk);
+      return from === "client" && fault !== undefined && sentBytes > fault.afterBytes;
+    };
     client.on("data", (chunk) => {
       sentBytes += chunk.length;
-      if (fault && sentBytes > fault.afterBytes) return void strike();
+      if (isStruckBy("client", chunk)) return void strike();
       if (upstream.write(chunk)) return;
       client.pause();
       upstream.once("drain", () => client.resume());
     });
     client.on("end", () => upstream.end());
     upstream.on("end", () => client.end());
-    if (rewrite) upstream.on("data", async (chunk) => client.write(await rewrite(chunk)));
-    else upstream.pipe(client, { end: false });
+    const mustLook = fault?.kind === "cut-before" && fault.from === "server";
+    if (!rewrite && !mustLook) return void upstream.pipe(client, { end: false });
+    upstream.on("data", async (chunk) => {
+      if (isStruckBy("server", chunk)) strike();
+      else client.write(rewrite ? await rewrite(chunk) : chunk);
+    });
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -85,11 +85,11 @@ describeWith(["proftpd"], "ftp: faults", () => {
   });
   const open = (config: Partial<FtpConfig> = {}, more: FtpOptions = {}) =>
     ftp(configOf(server, { port: control.port, ...config }), { retryPolicy: quick, ...more });
-  const faults: [string, TcpFault["kind"]][] = [
+  const faults: [string, "cut" | "stall"][] = [
     ["is cut", "cut"],
     ["stalls", "stall"],
   ];
-  const openFor = (kind: TcpFault["kind"]) => open({}, kind === "stall" ? { stallMs: 700 } : {});
+  const openFor = (kind: "cut" | "stall") => open({}, kind === "stall" ? { stallMs: 700 } : {});
 
   it.each(faults.flatMap(([words, kind]) => [1, 3 * MiB, 31 * MiB].map((at) => [words, at, kind] as const)))(
     "an upload that %s after %i bytes, twice, goes on where the server is",
@@ -121,6 +121,55 @@ describeWith(["proftpd"], "ftp: faults", () => {
     expect(await open().stat("k", options)).toBeNull();
     expect(await partialsIn(server.files)).toEqual([]);
   });
+
+  /** What is said about the rename that gives an object its key. */
+  const renaming: [string, Extract<TcpFault, { kind: "cut-before" }>][] = [
+    ["RNFR is cut", { kind: "cut-before", from: "client", when: (said) => /^RNFR/.test(String(said)) }],
+    [
+      "RNFR loses its answer",
+      { kind: "cut-before", from: "server", when: (said) => /^350/.test(String(said)) },
+    ],
+    ["RNTO is cut", { kind: "cut-before", from: "client", when: (said) => /^RNTO/.test(String(said)) }],
+    [
+      "RNTO loses its answer",
+      { kind: "cut-before", from: "server", when: (said) => /^250 Rename/.test(String(said)) },
+    ],
+  ];
+  const cutControl = (times: number, fault: TcpFault) => {
+    const before = control.hits;
+    control.plan = () => (control.hits - before < times ? fault : undefined);
+    return () => control.hits - before;
+  };
+
+  it.each(renaming.flatMap(([words, fault]) => [1, 2].map((times) => [words, times, fault] as const)))(
+    "when %s, %i times, the object is there whole, over an older one too",
+    async (_words, times, fault) => {
+      const storage = open();
+      for (const sizeBytes of [5 * MiB, 1000]) {
+        const bytes = randomData(sizeBytes);
+        const struck = cutControl(times, fault);
+        await storage.put("a/k", oddChunks(bytes.bytes), options);
+        // An answer that is lost is not lost twice: the second try finds the object.
+        expect(struck()).toBe(/RNTO loses/.test(_words) ? 1 : times);
+        expect(sha256(await collect(await storage.get("a/k", options)))).toBe(bytes.sha256);
+        expect(await partialsIn(server.files)).toEqual([]);
+      }
+    },
+  );
+
+  it.each(renaming)(
+    "when %s every time, the put fails in words and leaves nothing",
+    async (_words, fault) => {
+      const isLost = fault.from === "server";
+      cutControl(99, fault);
+      const putting = open().put("a/k", oddChunks(randomData(1 * MiB).bytes), options);
+      if (isLost && /RNTO/.test(_words)) return expect(await putting).toEqual({ sizeBytes: 1 * MiB });
+      await expect(putting).rejects.toMatchObject({ name: "StorageError", kind: "unreachable" });
+      control.plan = () => undefined;
+      expect(await open().stat("a/k", options)).toBeNull();
+      expect(await partialsIn(server.files)).toEqual([]);
+    },
+  );
 
   it("goes on with a get that was cut, when it is retried", async () => {
     const bytes = randomData(20 * MiB);

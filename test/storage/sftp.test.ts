@@ -1,3 +1,4 @@
+import { readdirSync, statSync } from "node:fs";
 import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
@@ -54,11 +55,11 @@ describeWith(["sshd"], "sftp: faults", () => {
   });
   const open = (config: Partial<SftpConfig> = {}, more: SftpOptions = {}) =>
     sftp({ ...configOf(server), port: proxy.port, ...config }, { retryPolicy: quick, ...more });
-  const faults: [string, TcpFault["kind"]][] = [
+  const faults: [string, "cut" | "stall"][] = [
     ["is cut", "cut"],
     ["stalls", "stall"],
   ];
-  const openFor = (kind: TcpFault["kind"]) => open({}, kind === "stall" ? { stallMs: 700 } : {});
+  const openFor = (kind: "cut" | "stall") => open({}, kind === "stall" ? { stallMs: 700 } : {});
 
   it.each(
     faults.flatMap(([words, kind]) =>
@@ -92,6 +93,59 @@ describeWith(["sshd"], "sftp: faults", () => {
       proxy.plan = () => undefined;
       expect(await open().stat("k", options)).toBeNull();
       await open().delete("k", options);
+      expect(await partialsIn(server.files)).toEqual([]);
+    },
+  );
+
+  const sizeBytes = 1000;
+  const stored = () => {
+    const folder = join(server.files, "some where", "a");
+    const sizes = new Map<string, number>();
+    try {
+      for (const name of readdirSync(folder)) sizes.set(name, statSync(join(folder, name)).size);
+    } catch {
+      // Nothing is there yet, or it is being renamed.
+    }
+    return sizes;
+  };
+  /** The messages behind the last byte: flush, size, close, rename; and their answers, that of the write before them. */
+  const last = [
+    ...[1, 2, 3, 4].map((nth) => ["client", nth, "request"] as const),
+    ...[1, 2, 3, 4, 5].map((nth) => ["server", nth, "answer"] as const),
+  ];
+  const cutAtMessage = (from: "client" | "server", nth: number): TcpFault => {
+    let seen = 0;
+    const isWritten = () => [...stored().values()].includes(sizeBytes);
+    return { kind: "cut-before", from, when: () => isWritten() && ++seen === nth };
+  };
+
+  it.each(last)(
+    "when the connection is cut at the %s's message %i behind the last byte, the object is there whole",
+    async (from, nth) => {
+      const data = randomData(sizeBytes);
+      const fault = cutAtMessage(from, nth);
+      proxy.plan = () => (proxy.hits === 0 ? fault : undefined);
+      await open().put("a/k", oddChunks(data.bytes), options);
+      expect(proxy.hits).toBe(1);
+      expect([...stored().keys()]).toEqual(["k"]);
+      expect(sha256(await collect(await open().get("a/k", options)))).toBe(data.sha256);
+    },
+  );
+
+  it.each(last)(
+    "when every connection is cut from the %s's message %i behind the last byte on, it is there whole or not at all",
+    async (from, nth) => {
+      const data = randomData(sizeBytes);
+      proxy.plan = (number) => cutAtMessage(from, number === 1 ? nth : 1);
+      await expect(open().put("a/k", oddChunks(data.bytes), options)).rejects.toMatchObject({
+        name: "StorageError",
+        kind: "unreachable",
+      });
+      proxy.plan = () => undefined;
+      const found = await open().stat("a/k", options);
+      if (found) expect(sha256(await collect(await open().get("a/k", options)))).toBe(data.sha256);
+      expect(found === null).toBe(from === "client" || nth < 5);
+      await open().delete("a/k", options);
       expect(await partialsIn(server.files)).toEqual([]);
     },
   );
