@@ -83,7 +83,6 @@ async function make(key: string, base: Base | null = null): Promise<Omit<Base, "
     pipeline: {
       compression: "zstd",
       level: null,
-      bandwidthBytesPerSecond: null,
       encryption: key.endsWith(".age") ? { recipients: [recipient] } : null,
     },
     targets: [
