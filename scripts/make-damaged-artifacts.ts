@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { generateX25519Identity, identityToRecipient } from "age-encryption";
 import { packIndexed } from "../test/engine/indexed-archive.ts";
+import { flipped } from "./flipped.ts";
 
 const folder = join(import.meta.dirname, "../test/fixtures/artifacts");
 const scratch = mkdtempSync(join(tmpdir(), "artifacts-"));
@@ -84,12 +85,6 @@ function noise(size: number, seed: number): Buffer {
     createHash("sha256").update(`${seed} ${i}`).digest(),
   );
   return Buffer.concat(parts).subarray(0, size);
-}
-
-function flipped(bytes: Buffer, at: number): Buffer {
-  const copy = Buffer.from(bytes);
-  copy[at] = (copy[at] as number) ^ 1;
-  return copy;
 }
 
 /** The archive without compression, one digit of the second member's mode another one. */

@@ -9,6 +9,15 @@ export class DamagedArtifact extends Error {
 
   /** The same error, of which another thread or process has told the message. */
   static again(message: string): DamagedArtifact {
-    return new DamagedArtifact(message.startsWith(prefix) ? message.slice(prefix.length) : message);
+    return new DamagedArtifact(reasonIn(message));
+  }
+
+  /** Tells, of anything that was damage in `part` of a backup, which part that was. */
+  static in(part: string, error: unknown): unknown {
+    if (!(error instanceof DamagedArtifact)) return error;
+    return new DamagedArtifact(`${part}: ${reasonIn(error.message)}`, { cause: error });
   }
 }
+
+const reasonIn = (message: string): string =>
+  message.startsWith(prefix) ? message.slice(prefix.length) : message;

@@ -109,25 +109,35 @@ async function restoreByIndex(
 
 async function proveBoth(own: IndexedArchive, full: IndexedArchive | null, job: RestoreJob): Promise<void> {
   await prove(own.artifact, job, job.signal);
-  await full?.artifact.prove();
+  await full?.artifact.prove().catch(rethrownOf(own.index.base));
 }
 
 /** The full backup that a differential one stands on, which must be the very one. */
 async function openFull(restoring: Restoring, needed: IndexBase): Promise<IndexedArchive> {
   const { base, signal, workDir } = restoring.job;
   const stored = await baseFor(base, needed);
-  const name = needed.recordId > 0 ? `record ${needed.recordId}` : `the full backup ${needed.sha256}`;
+  const name = nameOf(needed);
   if (!stored)
     throw new Error(`this is a differential backup: it can only be restored together with ${name}`);
   const known = stored.expected.sha256?.toLowerCase() ?? needed.sha256;
   if (known !== needed.sha256)
     throw new Error(`this differential backup stands on ${name}, and what is at hand is another one`);
   const expected = { ...stored.expected, sha256: needed.sha256 };
-  restoring.base = await openArtifact({ ...stored, expected, signal }, join(workDir, "base"));
-  const full = await openIndexed(restoring.base, stored);
-  if (!full) throw new DamagedArtifact("its base has no index");
-  return full;
+  const told = rethrownOf(needed);
+  restoring.base = await openArtifact({ ...stored, expected, signal }, join(workDir, "base")).catch(told);
+  const full = await openIndexed(restoring.base, stored).catch(told);
+  return full ?? told(new DamagedArtifact("it has no index"));
 }
+
+const nameOf = ({ recordId, sha256 }: IndexBase): string =>
+  recordId > 0 ? `record ${recordId}` : `the full backup ${sha256}`;
+
+/** Two backups are read: damage in the full one is told as such. */
+const rethrownOf =
+  (base: IndexBase | null) =>
+  (error: unknown): never => {
+    throw base === null ? error : DamagedArtifact.in(`${nameOf(base)}, on which it stands`, error);
+  };
 
 /**
  * Reads an artifact to its end. Its hash proves it; where none is known, its structure has to, as far as it can: every

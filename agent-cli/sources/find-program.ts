@@ -37,8 +37,8 @@ export const postgresqlFolders = (): string[] =>
     .map(({ folder }) => folder);
 
 /** Where SAP puts the programs of its servers, on the path of nobody but the system's own user. */
-export const saphanaFolders = (): string[] =>
-  matching("/usr/sap", /^[A-Z][A-Z0-9]{2}$/).flatMap((system) =>
+export const saphanaFolders = (parent = "/usr/sap"): string[] =>
+  matching(parent, /^[A-Z][A-Z0-9]{2}$/).flatMap((system) =>
     matching(system, /^HDB\d\d$/).map((instance) => join(instance, "exe")),
   );
 

@@ -317,7 +317,7 @@ test("the output of a command is verified and brought back into a file without a
   });
   expect(await verify("--sha256", sha256)).toMatchObject({
     code: 1,
-    stdout: expect.stringMatching(/^3 +not checked .* type command\ngrade 2 of 3 is proved\n$/m),
+    stdout: expect.stringMatching(/^3 +not checked .* verify it by its master\ngrade 2 of 3 is proved\n$/m),
   });
   const restored = await runAgentCommand(["restore", artifact, "--to", folder, "--sha256", sha256]);
   expect(restored, restored.stderr).toMatchObject({ code: 0 });

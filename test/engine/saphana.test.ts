@@ -1,7 +1,8 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { SourceSpec } from "../../agent-cli/pipeline/pipeline.ts";
+import { saphanaFolders } from "../../agent-cli/sources/find-program.ts";
 import { sourceOf } from "../../agent-cli/sources/open-source.ts";
 import { hanaBackupFile } from "../fakes/hana-backup-file.ts";
 import { details, verifierOf } from "./verifier.ts";
@@ -102,6 +103,13 @@ test("hdbbackupcheck looks into each file of a backup: grade 3, and what it find
       /sum: (\w+)/.exec(hanaBackupFile("HDB", 1, "tenant"))?.[1] ?? "",
     ),
   ]);
+});
+
+test("the folders of SAP's servers are found by how it names them", () => {
+  for (const name of ["HDB/HDB00/exe", "HDB/SYS/exe", "P01/HDB42/exe", "hostctrl/exe", "HDB/HDB1/exe"])
+    mkdirSync(join(directory, name), { recursive: true });
+  const found = ["HDB/HDB00/exe", "P01/HDB42/exe"].map((name) => join(directory, name));
+  expect(saphanaFolders(directory).toSorted()).toEqual(found);
 });
 
 test("without hdbbackupcheck a backup is read to its end, keeps grade 2, and it is said where it can be verified", async () => {

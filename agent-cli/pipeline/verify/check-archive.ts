@@ -1,11 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { removeTree } from "../../remove-tree.ts";
-import type { ArchiveIndex } from "../archive-index.ts";
+import type { ArchiveIndex, IndexBase } from "../archive-index.ts";
 import { DamagedArtifact } from "../damaged.ts";
 import { openArtifact } from "../fetch-artifact.ts";
 import { baseFor } from "../find-base.ts";
 import { openIndexed } from "../indexed-archive.ts";
+import type { StoredArtifact } from "../pipeline.ts";
 import { contentSize } from "../tar-entry.ts";
 import { toTarEntry } from "../to-tar-entry.ts";
 import { TarReader } from "../untar.ts";
@@ -44,9 +45,8 @@ export function checkArchive(job: VerifyJob, looked: Looked): ContentCheck {
     },
     async restore() {
       const base = index?.base ? await baseFor(job.base, index.base) : null;
-      if (index?.base && !base) {
-        return [notChecked("restore", "it is a differential backup, and its full one is not at hand")];
-      }
+      const missing = index?.base && whyNotOn(index.base, base);
+      if (missing) return [notChecked("restore", missing)];
       await requireRoom(job.workDir, index ? roomFor(index) : roomOf(looked), "restoring it");
       const place = join(job.workDir, `restored-${randomBytes(6).toString("hex")}`);
       try {
@@ -59,6 +59,15 @@ export function checkArchive(job: VerifyJob, looked: Looked): ContentCheck {
       }
     },
   };
+}
+
+/** Why a differential backup cannot be restored here; null when its full one is at hand. */
+function whyNotOn(needed: IndexBase, base: StoredArtifact | null): string | null {
+  if (!base) return "it is a differential backup, and its full one is not at hand";
+  const known = base.expected.sha256?.toLowerCase() ?? needed.sha256;
+  return known === needed.sha256
+    ? null
+    : "it is a differential backup, and the full one at hand is not the one that it stands on";
 }
 
 async function openIndex(job: VerifyJob): Promise<ArchiveIndex | null> {
