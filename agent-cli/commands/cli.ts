@@ -173,7 +173,7 @@ function buildProgram(ended: (outcome: ExitName) => void): Command {
       "list what is in a backup of files, or with --storage alone the backups there, without a master",
     )
     .argument("[artifact]", artifactHelp)
-    .option("--from <artifact>", "the same")
+    .option("--from <artifact>", "names the artifact too, instead of the argument")
     .option("--path <path>", "the directory to list (default: the top)")
     .option(
       "--name <text>",
@@ -189,7 +189,7 @@ function buildProgram(ended: (outcome: ExitName) => void): Command {
   withStorage(program.command("verify"))
     .description("verify an artifact without a master; exits with 1 when it is damaged")
     .argument("[artifact]", artifactHelp)
-    .option("--from <artifact>", "the same")
+    .option("--from <artifact>", "names the artifact too, instead of the argument")
     .option(
       "--grade <n>",
       "1: it is there, 2: every byte is hashed, 3: it is opened and read through, 4: restored and compared",
@@ -225,7 +225,7 @@ const withStorage = (command: Command): Command =>
   command
     .option(
       "--storage <file>",
-      "the place is a storage of any type, whose settings and secrets are in this YAML file (mode 0600)",
+      "a YAML file (mode 0600) with type, settings and secrets of a storage, in which the places are then keys",
     )
     .option("--ca-cert <path>", "to storages: trust this CA too");
 

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { isAbsolute } from "node:path";
 import { z } from "zod";
 import { targetSettings } from "../../protocol/objects.ts";
 import { type TargetType, targetType } from "../../protocol/states.ts";
@@ -58,7 +59,7 @@ function takeFromFile(content: Record<string, unknown>, key: string, file: strin
   delete content[name];
   if (content[key] !== undefined)
     throw new ExitError("usage", `storage: ${file}: ${key} and ${name} are both set: keep one`);
-  if (typeof path !== "string" || !path.startsWith("/"))
+  if (typeof path !== "string" || !isAbsolute(path))
     throw new ExitError("usage", `storage: ${file}: ${name} must be an absolute path`);
   requirePrivate(path, name);
   try {

@@ -4,6 +4,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { startMariadb, startPostgres } from "../fakes/database-servers.ts";
 import { describeWith } from "../needs.ts";
 import { runAgentCommand, scratch } from "./agent-process.ts";
+import { storageFile } from "./served-storages.ts";
 
 describeWith(["pg_ctlcluster", "mariadbd", "setpriv", "openssl"], "databases without a master", () => {
   test("PostgreSQL: one database and a whole server, from and to addresses", async () => {
@@ -25,6 +26,15 @@ describeWith(["pg_ctlcluster", "mariadbd", "setpriv", "openssl"], "databases wit
       { code: 0 },
     );
     expect(count("copy")).toBe("100");
+    const there = ["--storage", storageFile(folder, { type: "local_disk", path: join(folder, "disk") })];
+    const key = await backup([`${at}/app`, ...there, "--password-file", passwordFile]);
+    const toServer = ["--to", `${at}/from_storage`, "--password-file", passwordFile];
+    expect(await run(["restore", key, ...there, ...toServer])).toMatchObject({ code: 0 });
+    expect(count("from_storage")).toBe("100");
+    expect(await run(["verify", key, ...there])).toMatchObject({
+      stdout: expect.stringMatching(/^3 +passed/m),
+    });
+    server.sql("drop database from_storage");
     const env = { BACKUPX_DATABASE_PASSWORD: server.password };
     const all = await backup([`${at}?socket=${server.socket}`, "--to", join(folder, "all")], env);
     expect(all).toMatch(/\.tar\.zst$/);

@@ -278,6 +278,44 @@ describe("a differential backup without a master", () => {
   });
 });
 
+it("a key that does not fit, or a secret that is wrong, restores nothing and is told, the secret not repeated", async () => {
+  const place = scratch();
+  const server = await startStrictS3();
+  const settings = { type: "s3", endpoint: server.endpoint, region, bucket, ...credentials };
+  const there = ["--storage", storageFile(place, settings)];
+  const back = join(place, "back");
+  try {
+    const made = JSON.parse(await agent("backup", source, ...there, "--recipient", recipient, "--json"));
+    const stranger = join(place, "stranger.txt");
+    writeFileSync(stranger, `${await generateX25519Identity()}\n`, { mode: 0o600 });
+    const unopened = await runAgentCommand([
+      "restore",
+      made.artifact,
+      ...there,
+      "--identity",
+      stranger,
+      "--to",
+      back,
+    ]);
+    expect(unopened).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining("X25519") });
+    storageFile(place, { ...settings, secretAccessKey: "PLANTED" });
+    const denied = await runAgentCommand([
+      "restore",
+      made.artifact,
+      ...there,
+      "--identity",
+      identityFile,
+      "--to",
+      back,
+    ]);
+    expect(denied).toMatchObject({ code: 1, stdout: "", stderr: expect.stringMatching(/403|denied/) });
+    expect(denied.stderr).not.toContain("PLANTED");
+    expect(existsSync(back)).toBe(false);
+  } finally {
+    await server.close();
+  }
+});
+
 it("one file out of a large encrypted archive in a bucket costs little more than its own part of it", async () => {
   const place = scratch();
   const tree = join(place, "tree");
