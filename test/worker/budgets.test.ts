@@ -82,20 +82,20 @@ async function fill(from: number, to: number, nodesTo: number): Promise<void> {
   for (const statement of statements) await env.DB.prepare(statement).run();
 }
 
-/** The lists that people page through, and how many rows a page of ten reads at most: the ten, and what names them. */
+/** The lists that people page through, and how many rows a page of ten reads at most: those, one more, and what names them. */
 const pages: [name: string, e: Endpoint, query: Record<string, number | string>, most: number][] = [
-  ["nodes", adminApi.listNodes, {}, 21],
-  ["records", adminApi.listRecords, {}, 22],
+  ["nodes", adminApi.listNodes, {}, 22],
+  ["records", adminApi.listRecords, {}, 23],
   ["records of a task", adminApi.listRecords, { taskId: 7 }, 32],
   ["records of a node", adminApi.listRecords, { nodeId: 1 }, 32],
   ["records that failed", adminApi.listRecords, { status: "failed" }, 32],
   ["differential records", adminApi.listRecords, { kind: "differential" }, 32],
   ["full records", adminApi.listRecords, { kind: "full" }, 32],
-  ["commands", adminApi.listCommands, {}, 21],
+  ["commands", adminApi.listCommands, {}, 23],
   ["commands of a node", adminApi.listCommands, { nodeId: 1 }, 32],
   ["restores", adminApi.listRestores, {}, 32],
   ["restores of a node that succeeded", adminApi.listRestores, { nodeId: 1, status: "success" }, 42],
-  ["verifications", adminApi.listVerifications, {}, 32],
+  ["verifications", adminApi.listVerifications, {}, 34],
   [
     "verifications by a node that succeeded",
     adminApi.listVerifications,

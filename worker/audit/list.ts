@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { adminApi, objects } from "../../protocol/index.ts";
+import { cutPage } from "../db/cut-page.ts";
 import type { Deps } from "../deps.ts";
 
 type Filter = z.output<typeof adminApi.listAudit.query>;
@@ -19,12 +20,9 @@ export async function listAudit(
     )
     .bind(...values, filter.before ?? Number.MAX_SAFE_INTEGER, filter.limit + 1)
     .all<Row>();
-  const items = results.slice(0, filter.limit).map((row) => ({
-    ...row,
-    before: fromJson(row.before),
-    after: fromJson(row.after),
-  }));
-  return { items, next: results.length > filter.limit ? (items.at(-1)?.id ?? null) : null };
+  const { items, next } = cutPage(results, filter.limit);
+  const shown = items.map((row) => ({ ...row, before: fromJson(row.before), after: fromJson(row.after) }));
+  return { items: shown, next };
 }
 
 /** The index is named, since the planner may take another one for as good and read everything between. */

@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { adminApi, objects } from "../../protocol/index.ts";
+import { cutPage } from "../db/cut-page.ts";
 import type { Deps } from "../deps.ts";
 
 type Command = z.input<typeof objects.command>;
@@ -21,9 +22,9 @@ export async function listCommands(
 ): Promise<{ items: Command[]; next: number | null }> {
   const isFiltered = filter.status !== undefined || filter.type !== undefined;
   const walk = filter.nodeId === undefined ? ofAll(filter) : await ofNode(deps, filter.nodeId, filter);
-  const items = await select(deps, walk, filter, isFiltered ? SCAN_LIMIT : filter.limit);
-  if (items.length === filter.limit) return { items, next: items.at(-1)?.id ?? null };
-  return { items, next: isFiltered ? await endOfScan(deps, walk) : null };
+  const found = await select(deps, walk, filter, isFiltered ? SCAN_LIMIT : filter.limit + 1);
+  const { items, next } = cutPage(found, filter.limit);
+  return { items, next: next ?? (isFiltered ? await endOfScan(deps, walk) : null) };
 }
 
 function ofAll({ before }: Filter): Walk {
@@ -65,16 +66,16 @@ async function select({ db }: Deps, walk: Walk, filter: Filter, far: number): Pr
        where coalesce(?${given + 1}, c.status) = c.status and coalesce(?${given + 2}, c.type) = c.type
        limit ?${given + 3}`,
     )
-    .bind(...walk.values, far, filter.status ?? null, filter.type ?? null, filter.limit)
+    .bind(...walk.values, far, filter.status ?? null, filter.type ?? null, filter.limit + 1)
     .all<Command>();
   return results;
 }
 
-/** The id at which a walk stops that looked for something; null when it reached the end. */
+/** The id at which a walk stops that looked for something; null when there is nothing behind it. */
 async function endOfScan({ db }: Deps, walk: Walk): Promise<number | null> {
-  const row = await db
-    .prepare(`select id from (${walk.sql}) limit 1 offset ${SCAN_LIMIT - 1}`)
-    .bind(...walk.values, SCAN_LIMIT)
-    .first<{ id: number }>();
-  return row?.id ?? null;
+  const { results } = await db
+    .prepare(`select id from (${walk.sql}) limit 2 offset ${SCAN_LIMIT - 1}`)
+    .bind(...walk.values, SCAN_LIMIT + 1)
+    .all<{ id: number }>();
+  return cutPage(results, 1).next;
 }

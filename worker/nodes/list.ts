@@ -1,6 +1,7 @@
 import { and, desc, eq, gte, lt, type SQL, sql } from "drizzle-orm";
 import type { z } from "zod";
 import type { adminApi, objects } from "../../protocol/index.ts";
+import { cutPage } from "../db/cut-page.ts";
 import { nodes } from "../db/schema.ts";
 import type { Deps } from "../deps.ts";
 import { type ShownNode, showNodes } from "./shown.ts";
@@ -27,13 +28,13 @@ export async function listNodes(
     .from(nodes)
     .where(and(...within, floor === null ? undefined : gte(nodes.id, floor), ...unindexed))
     .orderBy(desc(nodes.id))
-    .limit(filter.limit);
-  const next = rows.length === filter.limit ? (rows.at(-1)?.id ?? null) : floor;
+    .limit(filter.limit + 1);
+  const { items, next } = cutPage(rows, filter.limit);
   // The rows' own states may be some seconds old.
-  const shown = (await showNodes(deps, rows)).filter(
+  const shown = (await showNodes(deps, items)).filter(
     ({ status }) => filter.status === undefined || status === filter.status,
   );
-  return { items: await withQueues(deps, shown), next };
+  return { items: await withQueues(deps, shown), next: next ?? floor };
 }
 
 /** The few that are away have an index, which is used only when its condition stands here as it stands there. */
@@ -52,16 +53,16 @@ const hasText = ({ text }: Filter): SQL[] =>
         sql`instr(lower(${nodes.name} || ' ' || ${nodes.hostname} || ' ' || ${nodes.ipAddress}), lower(${text})) > 0`,
       ];
 
-/** The id at which a scan stops; null when it reaches the end. */
+/** The id at which a scan stops; null when there is nothing behind it. */
 async function endOfScan({ orm }: Deps, within: SQL[]): Promise<number | null> {
-  const [row] = await orm
+  const rows = await orm
     .select({ id: nodes.id })
     .from(nodes)
     .where(and(...within))
     .orderBy(desc(nodes.id))
-    .limit(1)
+    .limit(2)
     .offset(SCAN_LIMIT - 1);
-  return row?.id ?? null;
+  return cutPage(rows, 1).next;
 }
 
 async function withQueues({ db }: Deps, shown: ShownNode[]): Promise<Listed[]> {

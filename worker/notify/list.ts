@@ -1,6 +1,7 @@
 import { desc, lt } from "drizzle-orm";
 import type { z } from "zod";
 import { objects } from "../../protocol/index.ts";
+import { cutPage } from "../db/cut-page.ts";
 import { notifications } from "../db/schema.ts";
 import type { Deps } from "../deps.ts";
 
@@ -17,9 +18,10 @@ export async function listNotifications(
     .where(before === undefined ? undefined : lt(notifications.id, before))
     .orderBy(desc(notifications.id))
     .limit(limit + 1);
-  const items = rows.slice(0, limit).map(({ details, ...row }) => ({
+  const { items, next } = cutPage(rows, limit);
+  const shown = items.map(({ details, ...row }) => ({
     ...row,
     details: objects.notificationDetails.parse(JSON.parse(details)),
   }));
-  return { items, next: rows.length > limit ? (items.at(-1)?.id ?? null) : null };
+  return { items: shown, next };
 }

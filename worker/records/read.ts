@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import { type adminApi, objects } from "../../protocol/index.ts";
+import { cutPage } from "../db/cut-page.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 import { lastVerificationOf } from "../verifications/read.ts";
@@ -48,16 +49,14 @@ export async function listRecords(
               order by r.id desc limit ?2`)
     .bind(
       Math.min(filter.before ?? Number.MAX_SAFE_INTEGER, end),
-      filter.limit,
+      filter.limit + 1,
       filter.taskId ?? null,
       filter.nodeId ?? null,
       first,
     )
     .all<Row>();
-  return {
-    items: results.map(toRecord),
-    next: results.length === filter.limit ? (results.at(-1)?.id ?? null) : null,
-  };
+  const { items, next } = cutPage(results, filter.limit);
+  return { items: items.map(toRecord), next };
 }
 
 /** Named, because the planner would rather walk through a range of ids than follow the index of a filter. */

@@ -1,4 +1,5 @@
 import { desc, eq, lt, sql } from "drizzle-orm";
+import { cutPage } from "../db/cut-page.ts";
 import { storageTargets } from "../db/schema.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
@@ -14,11 +15,9 @@ export async function listTargets(
     .from(storageTargets)
     .where(lt(storageTargets.id, page.before ?? Number.MAX_SAFE_INTEGER))
     .orderBy(desc(storageTargets.id))
-    .limit(page.limit);
-  return {
-    items: rows.map(showTarget),
-    next: rows.length === page.limit ? (rows.at(-1)?.id ?? null) : null,
-  };
+    .limit(page.limit + 1);
+  const { items, next } = cutPage(rows, page.limit);
+  return { items: items.map(showTarget), next };
 }
 
 /** One storage target without its secrets. */
