@@ -1,13 +1,13 @@
-import { join } from "node:path";
-import { artifactExtension, runBackup } from "../pipeline/backup.ts";
+import { runBackup } from "../pipeline/backup.ts";
 import { AllTargetsFailed } from "../pipeline/fan-out.ts";
 import type { Identities } from "../pipeline/identities.ts";
 import type { BackupJob, BackupResult, BackupTarget, Base, TargetResult } from "../pipeline/pipeline.ts";
 import { openStorage, type StorageEnv } from "../storage/open-storage.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { VaultContext } from "../vault-client.ts";
-import { IndexCache } from "./index-cache.ts";
-import type { Job, StoredBackup, TaskSpec } from "./job.ts";
+import { artifactKey } from "./artifact-key.ts";
+import { IndexCache, indexFolder } from "./index-cache.ts";
+import { isDirect, type Job, type StoredBackup, type TaskSpec } from "./job.ts";
 import { type BaseCopy, openBase } from "./open-base.ts";
 
 type Run = Pick<BackupJob, "workDir" | "ownPaths" | "commands" | "report" | "signal"> & {
@@ -25,9 +25,7 @@ export async function backUp(
   vault: Vault,
   env: StorageEnv,
 ): Promise<StoredBackup> {
-  const { compression, encryption } = spec.pipeline;
-  const fileName = `${spec.fileNameStem}${artifactExtension(spec.source, compression, encryption !== null)}`;
-  const key = `${spec.objectPrefix}${fileName}`;
+  const { fileName, key } = artifactKey(spec);
   const targets = await Promise.all(
     spec.targets.map(async (target): Promise<BackupTarget> => {
       const storage = await openTarget(target, recordId, vault, env).catch(alwaysFailing);
@@ -35,7 +33,7 @@ export async function backUp(
       return { id, name, storage, key, quotaRemainingBytes };
     }),
   );
-  const cache = new IndexCache(join(stateDir, "indexes"));
+  const cache = new IndexCache(indexFolder(stateDir));
   const base = await openBase(spec, {
     cache,
     copies: spec.base ? baseCopies(spec, spec.base, recordId, vault, env) : [],
@@ -127,9 +125,6 @@ const nothingStored = (targets: TargetResult[]): BackupResult => ({
   archiveIndex: null,
   timings: { totalMs: 0 },
 });
-
-const isDirect = ({ transferMode, type }: TaskSpec["targets"][number]): boolean =>
-  transferMode === "direct" && type !== "vault";
 
 async function openTarget(
   target: TaskSpec["targets"][number],

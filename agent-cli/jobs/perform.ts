@@ -59,6 +59,10 @@ export async function performJob(
       const { verify } = await import("./verify.ts");
       return verify(job, { ...run, identityFile }, await vault(), env);
     }
+    case "remove_remains": {
+      const { removeRemains } = await import("./remove-remains.ts");
+      return removeRemains(job.spec, env, signal);
+    }
     case "forget_snapshot": {
       const { forgetByRestic } = await import("./restic.ts");
       return forgetByRestic(job, byRestic, env);
