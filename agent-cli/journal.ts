@@ -53,6 +53,10 @@ export type OwnCopy = z.output<typeof ownCopy>;
 const hookNote = z.object({ hooks, taskId: id, taskName: z.string(), recordId: id });
 export type HookNote = z.output<typeof hookNote>;
 
+/** What a backup is called in storages that are none of this machine's disks, and how to ask the master for the way there. */
+const uploadNote = z.object({ taskId: id, recordId: id, objectPrefix: z.string(), fileNameStem: z.string() });
+export type UploadNote = z.output<typeof uploadNote>;
+
 const state = z.discriminatedUnion("name", [
   z.object({ name: z.literal("claimed") }),
   z.object({
@@ -60,6 +64,7 @@ const state = z.discriminatedUnion("name", [
     workDir: z.string(),
     ownCopies: z.array(ownCopy).default([]),
     hooks: hookNote.nullable().default(null),
+    upload: uploadNote.nullable().default(null),
   }),
   z.object({ name: z.literal("finished"), deliveries: z.array(delivery) }),
 ]);

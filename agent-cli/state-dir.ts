@@ -1,9 +1,10 @@
 import { createHash, randomBytes } from "node:crypto";
-import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ExitError } from "./exit-codes.ts";
 import { makeFolders } from "./make-folders.ts";
 import { removeTree } from "./remove-tree.ts";
+import { endLeftServers } from "./sources/left-servers.ts";
 
 /** Makes the state directory, or says why it cannot be used. */
 export function prepareStateDir(stateDir: string): void {
@@ -34,6 +35,7 @@ export async function prepareWorkRoot(root: string): Promise<void> {
     if (!found.isDirectory() || foreign) {
       throw new ExitError("usage", `tempDir: ${root} belongs to somebody else`);
     }
+    await endLeftServers(realpathSync(root));
     await removeTree(root);
     mkdirSync(root, { mode: 0o700 });
   } catch (error) {

@@ -8,6 +8,7 @@ import { makeClient } from "../client.ts";
 import { type Config, type Flags, readConfig, requireMaster } from "../config.ts";
 import { formatDuration } from "../duration.ts";
 import type { ExitName } from "../exit-codes.ts";
+import { removeLeftDrafts } from "../jobs/index-cache.ts";
 import { recover } from "../jobs/recover.ts";
 import { openJournal } from "../journal.ts";
 import { makeLink } from "../link.ts";
@@ -57,6 +58,7 @@ async function runLocked(
 ): Promise<ExitName> {
   const root = workRoot(config.stateDir, config.tempDir);
   await prepareWorkRoot(root);
+  removeLeftDrafts(config.stateDir);
   void removeLeftScratch(config.stateDir).catch(() => {});
   const draining = new AbortController();
   const stopped = new AbortController();

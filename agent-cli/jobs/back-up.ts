@@ -1,12 +1,12 @@
-import { join } from "node:path";
-import { artifactExtension, runBackup } from "../pipeline/backup.ts";
+import { runBackup } from "../pipeline/backup.ts";
 import { AllTargetsFailed } from "../pipeline/fan-out.ts";
 import type { Identities } from "../pipeline/identities.ts";
 import type { BackupJob, BackupResult, BackupTarget, Base, TargetResult } from "../pipeline/pipeline.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { VaultContext } from "../vault-client.ts";
+import { artifactKey } from "./artifact-key.ts";
 import type { StoragesOf } from "./connections.ts";
-import { IndexCache } from "./index-cache.ts";
+import { IndexCache, indexFolder } from "./index-cache.ts";
 import type { Job, StoredBackup, TaskSpec } from "./job.ts";
 import { type BaseCopy, openBase } from "./open-base.ts";
 import { openTarget } from "./open-target.ts";
@@ -26,9 +26,7 @@ export async function backUp(
   vault: Vault,
   storages: StoragesOf,
 ): Promise<StoredBackup> {
-  const { compression, encryption } = spec.pipeline;
-  const fileName = `${spec.fileNameStem}${artifactExtension(spec.source, compression, encryption !== null)}`;
-  const key = `${spec.objectPrefix}${fileName}`;
+  const { fileName, key } = artifactKey(spec);
   const targets = await Promise.all(
     spec.targets.map(async (target): Promise<BackupTarget> => {
       const client = async () => {
@@ -40,7 +38,7 @@ export async function backUp(
       return { id, name, storage, key, quotaRemainingBytes };
     }),
   );
-  const cache = new IndexCache(join(stateDir, "indexes"));
+  const cache = new IndexCache(indexFolder(stateDir));
   const base = await openBase(spec, {
     cache,
     copies: spec.base ? baseCopies(spec, spec.base, recordId, vault, storages) : [],

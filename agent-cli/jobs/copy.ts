@@ -4,8 +4,8 @@ import type { Reporter } from "../pipeline/pipeline.ts";
 import { hashesWhatItTakes } from "../storage/open-storage.ts";
 import { downloadClient, uploadClient, type VaultContext } from "../vault-client.ts";
 import type { StoragesOf } from "./connections.ts";
-import type { Job } from "./job.ts";
-import { isVault, openTarget } from "./open-target.ts";
+import { isDirect, type Job } from "./job.ts";
+import { openTarget } from "./open-target.ts";
 
 type Run = { report: Reporter; signal: AbortSignal };
 
@@ -22,7 +22,7 @@ export async function copy(
   const writer = () => uploadClient(context, spec.recordId, target.id);
   const from = await openTarget(source, storages(source), reader);
   const to = await openTarget(target, storages(target), writer);
-  const readsVault = isVault(target);
+  const readsVault = !isDirect(target);
   return copyArtifact({
     from: { storage: from, key: spec.sourceKey },
     // The vault tells the size when an upload is completed; it answers no other questions of a writer.

@@ -20,7 +20,7 @@ export async function execute(agent: Agent, held: Held): Promise<void> {
   try {
     held.abort.signal.throwIfAborted();
     workDir = makeWorkDir(agent.workRoot);
-    entry.state = { name: "started", workDir, ownCopies: [], hooks: null };
+    entry.state = { name: "started", workDir, ownCopies: [], hooks: null, upload: null };
     agent.journal.save(entry);
     agent.log.info("command started", { command: entry.id, type: entry.type });
     const outcome = await perform(agent, held, workDir);
@@ -126,6 +126,7 @@ function finish(agent: Agent, { entry }: Held, outcome: Outcome, startedAt: numb
     agent.journal.save(entry);
   } catch (error) {
     agent.log.error("cannot write the journal", { command: entry.id, reason: messageOf(error) });
+    forget(agent, entry.id);
   }
   agent.log[result.success ? "info" : "warn"]("command finished", {
     command: entry.id,
@@ -134,4 +135,13 @@ function finish(agent: Agent, { entry }: Held, outcome: Outcome, startedAt: numb
     seconds: Math.round((performance.now() - startedAt) / 100) / 10,
     reason: result.errorMessage || undefined,
   });
+}
+
+/** What is not known to have ended would be cleared up by the agent's next start, though its backup may be good: rather run it again. */
+function forget(agent: Agent, commandId: number): void {
+  try {
+    agent.journal.remove(commandId);
+  } catch {
+    // A disk that is full still lets files be removed; one that is broken lets nothing be done.
+  }
 }

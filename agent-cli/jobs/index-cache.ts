@@ -1,5 +1,14 @@
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { makeFolders } from "../make-folders.ts";
 
@@ -8,7 +17,20 @@ const maxKept = 100;
 const maxKeptBytes = 1024 * 1024 * 1024;
 
 const fileName = ({ taskId, recordId }: Kept) => `t${taskId}-r${recordId}.index`;
+const draftEnd = ".part";
 const isIndex = /^t(\d+)-r\d+\.index(\.part)?$/;
+
+/** Where an agent keeps them. */
+export const indexFolder = (stateDir: string): string => join(stateDir, "indexes");
+
+/** Removes what backups that were killed had begun to keep. To be called while none is under way. */
+export function removeLeftDrafts(stateDir: string): void {
+  const folder = indexFolder(stateDir);
+  if (!existsSync(folder)) return;
+  for (const name of readdirSync(folder)) {
+    if (isIndex.test(name) && name.endsWith(draftEnd)) rmSync(join(folder, name), { force: true });
+  }
+}
 
 type Kept = { taskId: number; recordId: number };
 
@@ -41,7 +63,7 @@ export class IndexCache {
   draft(kept: Kept, bytes: Uint8Array): { keep(): void; discard(): void } {
     makeFolders(this.#folder, 0o700);
     const path = join(this.#folder, fileName(kept));
-    const draft = `${path}.part`;
+    const draft = `${path}${draftEnd}`;
     writeFileSync(draft, bytes, { mode: 0o600 });
     return {
       keep: () => {
@@ -61,7 +83,7 @@ export class IndexCache {
       count += 1;
       bytes += sizeBytes;
       // A part is another job's that is under way, unless it is a day old.
-      const isStale = name.endsWith(".part") ? Date.now() - usedAt > 86_400_000 : taskId === last.taskId;
+      const isStale = name.endsWith(draftEnd) ? Date.now() - usedAt > 86_400_000 : taskId === last.taskId;
       if (isStale || count > maxKept || bytes > maxKeptBytes)
         rmSync(join(this.#folder, name), { force: true });
     }

@@ -21,6 +21,14 @@ export type TaskSpec = z.output<typeof agentApi.taskSpec.reply>;
 export type RestoreSpec = z.output<typeof agentApi.restoreSpec.reply>;
 export type CopySpec = z.output<typeof agentApi.copySpec.reply>;
 export type VerificationSpec = z.output<typeof agentApi.verificationSpec.reply>;
+
+/** A target as the master tells a job of it. */
+export type Target = { type: string; config: Record<string, unknown>; transferMode: string };
+
+/** Whether the agent reaches a target by itself, and not by way of the master. */
+export const isDirect = ({ transferMode, type }: Target): boolean =>
+  transferMode === "direct" && type !== "vault";
+
 type StorageSettings = { targetType: string; targetConfig: Record<string, unknown> };
 /** The bandwidth is the lower of what the node and the target allow. */
 type CappedStorage = StorageSettings & { bandwidthBytesPerSecond: number | null };
@@ -46,6 +54,7 @@ export type Job =
   | { kind: "restore"; restoreId: number; spec: RestoreSpec }
   | { kind: "copy"; commandId: number; spec: CopySpec }
   | { kind: "verify"; spec: VerificationSpec }
+  | { kind: "remove_remains"; spec: TaskSpec }
   | { kind: "list_dir"; path: string }
   | { kind: "discover"; server: DatabasePlace; secrets: SourceSecrets }
   | { kind: "preview"; source: SourceSpec; secrets: SourceSecrets }
@@ -68,6 +77,8 @@ export type JobResults = {
   restore: RestoreResult;
   copy: CopyResult;
   verify: VerificationReport;
+  /** Targets that could not be reached, each with the reason. */
+  remove_remains: { failed: string[] };
   list_dir: DirectoryListing;
   discover: Discovered;
   preview: PreviewedSource;

@@ -58,6 +58,10 @@ export async function performJob(
       const { verify } = await import("./verify.ts");
       return verify(job, { ...run, alive, identityFile }, await vault(), storages);
     }
+    case "remove_remains": {
+      const { removeRemains } = await import("./remove-remains.ts");
+      return removeRemains(job.spec, storages, signal);
+    }
     case "forget_snapshot": {
       const { forgetByRestic } = await import("./restic.ts");
       return forgetByRestic(job, byRestic, storages(null));

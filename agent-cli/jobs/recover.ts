@@ -1,5 +1,6 @@
 import type { Agent, Held } from "../agent.ts";
 import { interrupted } from "./execute.ts";
+import { removeNotedRemains } from "./far-remains.ts";
 import { hooksFor } from "./hooks.ts";
 import { messageOf } from "./outcome.ts";
 import { removeOwnCopies } from "./own-copies.ts";
@@ -11,7 +12,7 @@ import { removeOwnCopies } from "./own-copies.ts";
  */
 export async function recover(agent: Agent, { entry }: Held): Promise<void> {
   if (entry.state.name !== "started") return;
-  const { ownCopies, hooks } = entry.state;
+  const { ownCopies, hooks, upload } = entry.state;
   await removeOwnCopies(ownCopies);
   const said: string[] = [];
   if (hooks !== null) {
@@ -23,6 +24,9 @@ export async function recover(agent: Agent, { entry }: Held): Promise<void> {
     } catch (error) {
       said.push(`error: ${messageOf(error)}`);
     }
+  }
+  if (upload !== null) {
+    for (const line of await removeNotedRemains(agent, upload)) said.push(`warn: ${line}`);
   }
   entry.state = { name: "finished", deliveries: interrupted(entry, said) };
   try {

@@ -11,6 +11,8 @@ export type ChildOptions = {
   signal: AbortSignal;
   onProgress?: (progress: Progress) => void;
   onLog?: (level: "info" | "warn" | "error", text: string) => void;
+  /** Called when the process has ended without a word of its own: it cannot have tidied up. */
+  onKilled?: () => void;
 };
 
 /** A job that failed in its child process; the text is fit for people. */
@@ -79,6 +81,7 @@ function collect(
       resolve({ type: "failed", message: `no process for the job: ${error.message}` }),
     );
     child.on("close", (code, signal) => {
+      if (ending === null) options.onKilled?.();
       resolve(ending ?? { type: "failed", message: unexpectedEnd(code, signal, stderr) });
     });
   });

@@ -4,6 +4,7 @@ import { type Agent, type Held, StopReason } from "../agent.ts";
 import type { Delivery, HookNote } from "../journal.ts";
 import type { TargetResult, Warning } from "../pipeline/pipeline.ts";
 import { describeSource } from "../sources/describe.ts";
+import { removeFarRemains, uploadNote } from "./far-remains.ts";
 import { hooksFor, type RunHooks } from "./hooks.ts";
 import type { StoredBackup, TaskSpec } from "./job.ts";
 import { FailedRun, messageOf, type Outcome } from "./outcome.ts";
@@ -23,8 +24,10 @@ export async function runTask(
   const report = openReport(agent, held, { kind: "record", id: recordId });
   const about = (body: Record<string, unknown>): Delivery => ({ kind: "record", id: recordId, body });
   let hooks: RunHooks | null = null;
+  let spec: TaskSpec | null = null;
+  let isKilled = false;
   try {
-    const spec = await untilAnswered(signal, () =>
+    spec = await untilAnswered(signal, () =>
       agent.client.call(agentApi.taskSpec, { params: { id: taskId }, query: { recordId }, signal }),
     );
     hooks = prepareHooks(agent, spec, report);
@@ -34,7 +37,15 @@ export async function runTask(
     const result = await runInChild(
       agent,
       { kind: "backup", recordId, spec },
-      { workDir, signal, onProgress: report.progress, onLog: report.log },
+      {
+        workDir,
+        signal,
+        onProgress: report.progress,
+        onLog: report.log,
+        onKilled: () => {
+          isKilled = true;
+        },
+      },
     );
     const made = finalReport(spec, result, report);
     await hooks?.after({ status: made.status, errorMessage: made.errorMessage });
@@ -51,6 +62,8 @@ export async function runTask(
       status: isCancelled(error) ? "cancelled" : "failed",
       errorMessage: messageOf(error),
     });
+    const left = isKilled && spec ? await removeFarRemains(agent, spec) : [];
+    for (const line of left) report.log("warn", line);
     throw new FailedRun([about(await failureReport(error, report))], error);
   }
 }
@@ -67,8 +80,10 @@ const hookNote = ({ hooks, taskId, name, recordId }: TaskSpec): HookNote | null 
 function noteForRecovery(agent: Agent, { entry }: Held, spec: TaskSpec): void {
   const ownCopies = ownCopiesOf(spec);
   const hooks = hookNote(spec);
-  if ((ownCopies.length === 0 && hooks === null) || entry.state.name !== "started") return;
-  Object.assign(entry.state, { ownCopies, hooks });
+  const upload = uploadNote(spec);
+  const isNothing = ownCopies.length === 0 && hooks === null && upload === null;
+  if (isNothing || entry.state.name !== "started") return;
+  Object.assign(entry.state, { ownCopies, hooks, upload });
   agent.journal.save(entry);
 }
 

@@ -3,7 +3,8 @@ import type { Identities } from "../pipeline/identities.ts";
 import type { Reporter, StoredArtifact } from "../pipeline/pipeline.ts";
 import type { StorageEnv } from "../storage/open-storage.ts";
 import { type ArtifactCall, downloadClient, type VaultContext } from "../vault-client.ts";
-import { isVault, openTarget, type Target } from "./open-target.ts";
+import { isDirect, type Target } from "./job.ts";
+import { openTarget } from "./open-target.ts";
 
 /** An artifact as the master describes it to whoever is to read it. */
 type Described = {
@@ -27,7 +28,7 @@ export async function openStored(
     // A Go agent's records may know neither of these.
     expected: { sha256: checksum || null, sizeBytes: fileSize > 0 ? fileSize : null },
     archiveIndex,
-    nearby: !isVault(target) && target.type === "local_disk",
+    nearby: isDirect(target) && target.type === "local_disk",
   };
 }
 

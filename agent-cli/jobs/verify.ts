@@ -5,8 +5,7 @@ import { runVerification } from "../pipeline/verify/verify.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { VaultContext } from "../vault-client.ts";
 import type { StoragesOf } from "./connections.ts";
-import type { Job } from "./job.ts";
-import { isVault } from "./open-target.ts";
+import { isDirect, type Job } from "./job.ts";
 import { identitiesFrom, openStored } from "./stored-artifact.ts";
 
 type Run = Pick<VerifyJob, "workDir" | "commands" | "report" | "alive" | "signal"> & {
@@ -32,7 +31,7 @@ export async function verify(
     source: spec.source,
     compression: spec.compression,
     ...own,
-    storage: isVault(spec.storage) ? whatTheVaultHas(own.storage, spec.vaultSize) : own.storage,
+    storage: isDirect(spec.storage) ? own.storage : whatTheVaultHas(own.storage, spec.vaultSize),
     identities,
     base,
     ...run,

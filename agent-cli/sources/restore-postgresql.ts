@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { type FileHandle, open, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { SourceSpec } from "../pipeline/pipeline.ts";
@@ -135,7 +135,7 @@ class PostgresqlRestore implements DumpRestore {
 
   async #loadSink({ from, to, exists }: PlannedDatabase): Promise<DumpSink> {
     const { tally, report } = this.#restore;
-    const temporary = `backupx-restore-${randomBytes(6).toString("hex")}`;
+    const temporary = temporaryName(to);
     const statements = (this.#checked.get(from) ?? []).map((sql) =>
       sql.replace(databaseName, `$1${quoteName(temporary)}`),
     );
@@ -147,7 +147,7 @@ class PostgresqlRestore implements DumpRestore {
       await this.#drop(temporary);
     };
     try {
-      await this.#session.query(`${create};`);
+      await this.#session.query(`${await this.#dropStatement(temporary)} ${create};`);
       const args = ["--exit-on-error", "--no-password", ...this.#without()];
       loader = startConsumer(this.#session.run("pg_restore", args, temporary));
     } catch (error) {
@@ -220,6 +220,10 @@ class PostgresqlRestore implements DumpRestore {
     return new Error(`database ${database}: ${error.message}${hint}`, { cause: error });
   }
 }
+
+/** Always the same for the same database, so that the next restore of it removes what one that was killed has left. */
+const temporaryName = (database: string): string =>
+  `backupx-restore-${createHash("sha256").update(database).digest("hex").slice(0, 12)}`;
 
 /** Lines of a table of contents that are about the database as a whole. */
 const aboutDatabase = /^\d+; \d+ \d+ (DATABASE|DATABASE PROPERTIES|(ACL|COMMENT|SECURITY LABEL) - DATABASE) /;

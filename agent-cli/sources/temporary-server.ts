@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { randomBytes } from "node:crypto";
 import { chownSync, closeSync, constants, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { CannotCheck } from "../pipeline/verify/finding.ts";
+import { folderDescriptor, serverFolderName } from "./left-servers.ts";
 
 /** A database server of one verification alone, which nobody else reaches: it listens on a Unix socket in a private folder. */
 export type TemporaryServer<Server> = { server: Server; version: string; close(): Promise<void> };
@@ -34,7 +34,7 @@ export class ServerFolder {
   readonly fd: number;
 
   constructor(workDir: string, account: Account | null) {
-    this.path = join(workDir, `server-${randomBytes(6).toString("hex")}`);
+    this.path = join(workDir, serverFolderName());
     mkdirSync(this.path, { mode: 0o700 });
     if (account) chownSync(this.path, account.uid, account.gid);
     this.fd = openSync(this.path, constants.O_RDONLY | constants.O_DIRECTORY);
@@ -47,7 +47,7 @@ export class ServerFolder {
 
   /** As a program names it that has inherited the descriptor as its third, and may not enter the folders above it. */
   get inherited(): string {
-    return existsSync("/proc/self/fd") ? "/proc/self/fd/3" : this.path;
+    return existsSync("/proc/self/fd") ? `/proc/self/fd/${folderDescriptor}` : this.path;
   }
 
   close(): void {

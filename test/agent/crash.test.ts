@@ -40,6 +40,9 @@ describe("kill -9", () => {
     await until(() => !existsSync(`/proc/${job}`), "the end of the job's process", first.output);
     expect(filesIn(target)).toEqual([]);
     expect(filesIn(join(stateDir, "commands"))).toEqual([`${command.id}.json`]);
+    const indexes = join(stateDir, "indexes");
+    mkdirSync(indexes, { recursive: true });
+    for (const name of ["t7-r8.index", "t7-r9.index.part"]) writeFileSync(join(indexes, name), "an index");
 
     const second = start();
     const result = await finished(master, second, command.id);
@@ -55,6 +58,7 @@ describe("kill -9", () => {
     await second.logged("result acknowledged");
     expect(second.journal()).toEqual([]);
     expect(readdirSync(join(stateDir, "work"))).toEqual([]);
+    expect(readdirSync(indexes)).toEqual(["t7-r8.index"]);
     expect(master.commands.get(command.id)?.attempt).toBe(1);
     const boots = () =>
       new Set(master.callsTo("poll").map(({ body }) => (body as { bootId: string }).bootId)).size;

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { startMariadb, startPostgres } from "../fakes/database-servers.ts";
 import { describeWith } from "../needs.ts";
-import { runAgentCommand, scratch } from "./agent-process.ts";
+import { runAgentCommand, scratch, until } from "./agent-process.ts";
 import { storageFile } from "./served-storages.ts";
 
 describeWith(["pg_ctlcluster", "mariadbd", "setpriv", "openssl"], "databases without a master", () => {
@@ -46,6 +46,45 @@ describeWith(["pg_ctlcluster", "mariadbd", "setpriv", "openssl"], "databases wit
     expect(await run(["restore", made, "--to", file])).toMatchObject({ code: 0 });
     expect(statSync(file).size).toBeGreaterThan(1000);
     expect(readdirSync(join(folder, "out"))).toHaveLength(1);
+  });
+
+  test("PostgreSQL: a restore that is killed leaves the database as it was, and the next one removes what it left", async () => {
+    const server = await startPostgres();
+    onTestFinished(() => server.close());
+    server.sql("create database app");
+    // What is restored waits for as long as there is a database called hold.
+    server.sql(
+      `create table t as select i from generate_series(1, 100) i;
+       create function wait() returns int language plpgsql as $$ begin
+         while exists (select 1 from pg_database where datname = 'hold') loop perform pg_sleep(0.05); end loop;
+         return 1; end $$;
+       create materialized view held as select wait();`,
+      "app",
+    );
+    const folder = scratch();
+    const env = { BACKUPX_DATABASE_PASSWORD: server.password };
+    const app = `postgresql://postgres@127.0.0.1:${server.port}/app`;
+    const made = await backup([app, "--to", folder], env);
+    server.sql("create database hold");
+    server.sql("delete from t where i > 10", "app");
+    const databases = () => server.sql("select datname from pg_database order by 1").split("\n");
+    const before = databases();
+    const isWaiting = () =>
+      server.sql("select count(*) from pg_stat_activity where query like 'REFRESH%' and datname <> 'app'") ===
+      "1";
+    const restore = ["restore", made, "--to", app, "--conflict", "overwrite"];
+    await runAgentCommand(restore, {
+      env,
+      started: (child) =>
+        void until(isWaiting, "the load", undefined, 60_000).finally(() => child.kill("SIGKILL")),
+    });
+    const left = databases().filter((name) => !before.includes(name));
+    expect(left).toEqual([expect.stringMatching(/^backupx-restore-[0-9a-f]{12}$/)]);
+    expect(server.sql("select count(*) from t", "app")).toBe("10");
+    server.sql("drop database hold");
+    expect(await run(restore, env)).toMatchObject({ code: 0 });
+    expect(databases()).toEqual(before.filter((name) => name !== "hold"));
+    expect(server.sql("select count(*) from t", "app")).toBe("100");
   });
 
   test("MariaDB: from and to addresses", async () => {

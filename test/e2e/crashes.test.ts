@@ -2,6 +2,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSy
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { adminApi, agentApi, timing } from "../../protocol/index.ts";
+import { startFaultyProxy } from "../fakes/faulty-proxy.ts";
+import { bucket, credentials, region, startStrictS3 } from "../fakes/strict-s3.ts";
 import { childrenOf, type Machine, type RunningAgent } from "./machine.ts";
 import { TEST_MS, until } from "./until.ts";
 import { sourceFolder, startWorld, type World } from "./world.ts";
@@ -279,6 +281,100 @@ describe.concurrent("a copy on the node's own disk", { timeout: TEST_MS }, () =>
     machine.start();
     expect(await world.endOf(recordId)).toMatchObject({ status: "failed" });
     await until("no half file", () => files().length === 0, { seen: files });
+  });
+});
+
+describe.concurrent("a copy in a storage that is no disk of this machine", { timeout: TEST_MS }, () => {
+  /** A backup to S3, beside other targets, of whose requests some get no answer. */
+  async function toS3(
+    onEnd: OnEnd,
+    options: { kib: number; unanswered: RegExp; others?: number[]; before?: (m: Machine) => void },
+  ) {
+    const s3 = await startStrictS3();
+    const proxy = await startFaultyProxy(s3.port);
+    onEnd(() => s3.close());
+    onEnd(() => proxy.close());
+    proxy.plan = ({ method, url }) =>
+      options.unanswered.test(`${method} ${url}`) ? { kind: "stall" } : undefined;
+    const machine = await world.machine(onEnd);
+    const agent = machine.start();
+    await agent.logged("socket open");
+    const name = `s3-of-${machine.name}`;
+    const config = { endpoint: proxy.endpoint, bucket, region };
+    const target = await world.call(adminApi.createTarget, {
+      body: { name, type: "s3", config, secrets: credentials },
+    });
+    const taskId = await world.task(machine, {
+      source: { type: "file", paths: [sourceFolder(machine, options.kib)] },
+      targetIds: [target.id, ...(options.others ?? [])],
+      pipeline: { compression: "none" },
+    });
+    options.before?.(machine);
+    const { recordId } = await world.run(taskId);
+    const losePower = async () => {
+      const children = childrenOf(agent.pid);
+      for (const pid of children) process.kill(pid, "SIGSTOP");
+      await agent.end("SIGKILL");
+      for (const pid of children) process.kill(pid, "SIGKILL");
+    };
+    const stored = () => [...s3.uploads.keys(), ...s3.objects.keys()];
+    return { machine, agent, s3, proxy, name, recordId, losePower, stored };
+  }
+
+  /** One of several parts is stored, and the next gets no answer. */
+  async function halfSent(onEnd: OnEnd) {
+    const run = await toS3(onEnd, { kib: 20 * 1024, unanswered: /partNumber=2/ });
+    await until("the second part", () => run.proxy.hits > 0 && run.stored().length > 0);
+    return run;
+  }
+
+  test("the job is killed: the record says so, and no part stays", async ({ onTestFinished }) => {
+    const { agent, recordId, stored } = await halfSent(onTestFinished);
+    for (const pid of childrenOf(agent.pid)) process.kill(pid, "SIGKILL");
+    const record = await world.endOf(recordId);
+    expect(record).toMatchObject({ status: "failed", errorMessage: expect.stringContaining("SIGKILL") });
+    expect(stored()).toEqual([]);
+  });
+
+  test("the machine loses its power: after the restart no part stays", async ({ onTestFinished }) => {
+    const { machine, recordId, losePower, stored } = await halfSent(onTestFinished);
+    await losePower();
+    expect(stored()).toHaveLength(1);
+    machine.start();
+    expect(await world.endOf(recordId)).toMatchObject({ status: "failed", copies: [] });
+    expect(stored()).toEqual([]);
+    await until("nothing in hand", () => machine.leftovers().length === 0, { seen: machine.leftovers });
+  });
+
+  test("the machine loses its power when it is whole and another copy is not: it does not stay", async ({
+    onTestFinished,
+  }) => {
+    const vault = await world.target("vault");
+    const { machine, recordId, losePower, stored } = await toS3(onTestFinished, {
+      kib: 400,
+      unanswered: /^$/,
+      others: [vault],
+      before: (m) =>
+        void m.network.plan({ on: agentApi.completeUpload, trouble: { kind: "hold", letGo: never } }),
+    });
+    await until("the one copy", () => stored().length === 1);
+    await losePower();
+    machine.network.endPlans();
+    machine.start();
+    expect(await world.endOf(recordId)).toMatchObject({ status: "failed", copies: [] });
+    expect(stored()).toEqual([]);
+  });
+
+  test("it cannot be reached after the restart: the record's log says what may have stayed", async ({
+    onTestFinished,
+  }) => {
+    const { machine, proxy, recordId, name, losePower } = await halfSent(onTestFinished);
+    await losePower();
+    proxy.plan = () => ({ kind: "answer", status: 403, body: "<Error><Code>AccessDenied</Code></Error>" });
+    machine.start();
+    expect(await world.endOf(recordId)).toMatchObject({ status: "failed" });
+    const said = `what the killed backup had stored so far could not be removed: ${name}: `;
+    expect(await world.logOf(recordId)).toContain(said);
   });
 });
 

@@ -1,8 +1,19 @@
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import path from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import type { z } from "zod";
 import { adminApi, agentApi } from "../../protocol/index.ts";
+import { type DatabaseServer, startMariadb, startPostgres } from "../fakes/database-servers.ts";
+import { testWith } from "../needs.ts";
 import { startConfigured } from "./configured-agent.ts";
 import { childrenOf, type Machine } from "./machine.ts";
 import { TEST_MS, until } from "./until.ts";
@@ -235,6 +246,96 @@ describe.concurrent("a verification by the real agent", { timeout: TEST_MS }, ()
     expect(unseen?.one.errorMessage).toContain("`verify: [program, argument…]` at `commands.unseen`");
   });
 });
+
+type Database = {
+  needs: string[];
+  start(): Promise<DatabaseServer>;
+  source(server: DatabaseServer): z.input<typeof adminApi.createTask.body>["source"];
+  fill(server: DatabaseServer): void;
+};
+
+const databases: Record<string, Database> = {
+  PostgreSQL: {
+    needs: ["pg_ctlcluster"],
+    start: startPostgres,
+    source: ({ socket, port }) => ({
+      type: "postgresql",
+      host: socket,
+      port,
+      user: "postgres",
+      databases: ["shop"],
+    }),
+    fill(server) {
+      server.sql("create database shop");
+      // Is never done where nobody can connect from outside.
+      server.sql(
+        `create function wait() returns int language plpgsql as $$ begin
+           while current_setting('listen_addresses') = '' loop perform pg_sleep(0.1); end loop; return 1; end $$;
+         create materialized view held as select wait();`,
+        "shop",
+      );
+    },
+  },
+  MariaDB: {
+    needs: ["mariadbd", "mariadb-dump"],
+    start: startMariadb,
+    source: ({ port }) => ({
+      type: "mysql",
+      host: "127.0.0.1",
+      port,
+      user: "root",
+      databases: ["shop"],
+    }),
+    fill: (server) =>
+      void server.sql("create database shop; use shop; create table t as select seq from seq_1_to_100"),
+  },
+};
+
+for (const [name, { needs, start: startServer, source, fill }] of Object.entries(databases)) {
+  testWith(
+    [...needs, "setpriv", "openssl"],
+    `a temporary server of ${name} is gone with all of its files as soon as an agent is back that was killed with its job`,
+    async () => {
+      const server = await startServer();
+      onTestFinished(() => server.close());
+      fill(server);
+      const { machine, agent } = await aNode(onTestFinished);
+      const secrets = { password: server.password };
+      const targetIds = [await world.target("vault")];
+      const taskId = await world.task(machine, { source: source(server), secrets, targetIds });
+      const record = await world.endOf((await world.run(taskId)).recordId);
+      expect(record.status, record.errorMessage).toBe("success");
+      const id = await start(record.id, { grade: 4 });
+      await until("the server", () => temporaryServers(machine).some(({ serves }) => serves), {
+        seen: () => agent.output(),
+      });
+      const children = childrenOf(agent.pid);
+      for (const pid of children) process.kill(pid, "SIGSTOP");
+      await agent.end("SIGKILL");
+      for (const pid of children) process.kill(pid, "SIGKILL");
+      expect(temporaryServers(machine)).not.toEqual([]);
+      await machine.start().logged("agent started");
+      expect(temporaryServers(machine)).toEqual([]);
+      expect(await endOf(id)).toMatchObject({ status: "failed", damaged: false });
+      await until("nothing in hand", () => machine.leftovers().length === 0, { seen: machine.leftovers });
+    },
+    TEST_MS,
+  );
+}
+
+/** Processes that hold a folder of this machine's jobs open as servers of verifications do. */
+function temporaryServers({ stateDir }: Machine): { pid: string; serves: boolean }[] {
+  const work = path.join(stateDir, "work");
+  return readdirSync("/proc").flatMap((pid) => {
+    try {
+      if (!/^\d+$/.test(pid) || !readlinkSync(`/proc/${pid}/fd/3`).startsWith(`${work}/`)) return [];
+      const commandLine = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+      return [{ pid, serves: /unix_socket_directories|--socket=/.test(commandLine) }];
+    } catch {
+      return [];
+    }
+  });
+}
 
 /** A verification whose job waits for the vault's bytes, which the network holds back. */
 async function aHeldOne(onEnd: OnEnd) {

@@ -8,7 +8,7 @@ import { toHex } from "../../worker/secrets/hash.ts";
 import { sweepForAMinute } from "../../worker/sweeps/sweep.ts";
 import { system } from "../../worker/users/actor.ts";
 import { aNode, asRole, call, deps, ORIGIN } from "./master.ts";
-import { count, set, unique } from "./rows.ts";
+import { count, set, silence, unique } from "./rows.ts";
 import { A_HASH, aClaimedRun, goodReport, idle } from "./runs.ts";
 import { openSocket } from "./sockets.ts";
 
@@ -162,7 +162,7 @@ describe("a further copy", () => {
 
   it("fails when its agent falls silent, and tells the truth when it comes late", async () => {
     const { node, run, targetId, commandId, leaseToken } = await aCopyInHand();
-    await set("agent_commands", commandId, { lease_expires_at: 0 });
+    await silence(commandId);
     await expireCommands(deps);
     expect((await record(run.recordId)).copies[1]).toMatchObject({
       status: "failed",

@@ -7,7 +7,7 @@ import { search } from "../../worker/overview/search.ts";
 import { recordMissed } from "../../worker/schedules/record-missed.ts";
 import { counting } from "./counting.ts";
 import { aNode, asRole, aTask, call, deps } from "./master.ts";
-import { insert } from "./rows.ts";
+import { insert, silence } from "./rows.ts";
 import { aClaimedRun, goodReport } from "./runs.ts";
 
 const NOW = Date.now();
@@ -103,9 +103,7 @@ describe("the dashboard", () => {
   it("takes a run that was given up for failed, and back when its success comes late", async () => {
     const before = await today();
     const run = await aRun();
-    await env.DB.prepare("update agent_commands set lease_expires_at = 5 where id = ?")
-      .bind(run.commandId)
-      .run();
+    await silence(run.commandId);
     await expireCommands(deps);
     expect((await today())?.failed).toBe((before?.failed ?? 0) + 1);
     await run.report(goodReport(run));

@@ -185,6 +185,28 @@ describe("results", () => {
     expect(await commandRow(id)).toMatchObject({ status: "timeout", result: JSON.stringify(listing) });
   });
 
+  it("gives no command up for having been silent while the master itself was away for an hour", async () => {
+    const node = await aNode({ ours: true });
+    const [heard, silent] = [await enqueueListDir(node.id), await enqueueListDir(node.id)];
+    const commands = (await poll(node, idle)).data.commands ?? [];
+    for (const id of [heard, silent]) await age(id, 3600);
+    await expireCommands(deps);
+    for (const id of [heard, silent]) expect((await commandRow(id))?.["status"]).toBe("dispatched");
+    const leaseToken = commands.find(({ id }) => id === heard)?.leaseToken ?? "";
+    const renewed = await call(node.headers, agentApi.renewLease, {
+      params: { id: heard },
+      body: { leaseToken },
+    });
+    expect(renewed.status).toBe(200);
+    await age(silent, 115);
+    await expireCommands(deps);
+    expect((await commandRow(silent))?.["status"]).toBe("dispatched");
+    for (const id of [heard, silent]) await age(id, 10);
+    await expireCommands(deps);
+    expect((await commandRow(silent))?.["status"]).toBe("timeout");
+    expect((await commandRow(heard))?.["status"]).toBe("dispatched");
+  });
+
   it("keeps a command alive for as long as its lease is renewed", async () => {
     const node = await aNode({ ours: true });
     const id = await enqueueListDir(node.id);

@@ -5,6 +5,7 @@ import { expireCommands } from "../../worker/commands/expire.ts";
 import { authenticateAgent } from "../../worker/nodes/authenticate.ts";
 import { updateRecord } from "../../worker/records/update.ts";
 import { aNode, asRole, aTask, call, deps } from "./master.ts";
+import { silence } from "./rows.ts";
 import { A_HASH, aClaimedRun, goodReport, idle } from "./runs.ts";
 
 const report = (node: { headers: Record<string, string> }, id: number, body: unknown) =>
@@ -13,8 +14,6 @@ const record = async (id: number) =>
   (await call(await asRole("viewer"), adminApi.getRecord, { params: { id } })).data;
 const result = (node: { headers: Record<string, string> }, id: number, body: unknown) =>
   call(node.headers, agentApi.commandResult, { params: { id }, body });
-const silence = (commandId: number) =>
-  env.DB.prepare("update agent_commands set lease_expires_at = 0 where id = ?").bind(commandId).run();
 const count = async (table: string) =>
   (await env.DB.prepare(`select count(*) as n from ${table}`).first<{ n: number }>())?.n;
 

@@ -1,4 +1,5 @@
 import { env } from "cloudflare:workers";
+import { timing } from "../../protocol/index.ts";
 import { randomHex } from "../../worker/secrets/hash.ts";
 
 // Rows written straight into the tables, for arranging what a test is not about.
@@ -21,6 +22,12 @@ export async function insert(table: string, columns: Record<string, unknown>): P
     .first<{ id: number }>();
   return row?.id ?? 0;
 }
+
+/** As if the agent had said nothing of a command for as long as is waited, and a second more. */
+export const silence = (commandId: number) =>
+  set("agent_commands", commandId, {
+    lease_expires_at: Date.now() - (timing.silentCommandSeconds - timing.leaseSeconds + 1) * 1000,
+  });
 
 /** How many rows; `rows` is what follows `from`. */
 export async function count(rows: string, ...values: unknown[]): Promise<number> {

@@ -5,7 +5,7 @@ import { expireCommands } from "../../worker/commands/expire.ts";
 import { sweepForAMinute } from "../../worker/sweeps/sweep.ts";
 import { counting } from "./counting.ts";
 import { aNode, asRole, call, deps } from "./master.ts";
-import { copyRow, count, recordRow, set, targetRow, taskRow } from "./rows.ts";
+import { copyRow, count, recordRow, set, silence, targetRow, taskRow } from "./rows.ts";
 import { idle } from "./runs.ts";
 
 type Check = verification.Check;
@@ -329,9 +329,7 @@ describe("a verdict", () => {
   it("is final: a later report changes nothing, one after a time-out still counts", async () => {
     const made = await aRecord();
     const one = await claimed(made, { grade: 1 });
-    await env.DB.prepare("update agent_commands set lease_expires_at = 1 where id = ?")
-      .bind(one.commandId)
-      .run();
+    await silence(one.commandId);
     await expireCommands(deps);
     expect(await read(one.verificationId)).toMatchObject({
       status: "failed",
