@@ -177,7 +177,7 @@ async function good(
     source,
     sourceSecrets: { password },
     commands,
-    pipeline: { compression, level: null, bandwidthBytesPerSecond: null, ...packing },
+    pipeline: { compression, level: null, ...packing },
     targets: [{ id: 1, name: "memory", storage, key: name, quotaRemainingBytes: null }],
     workDir,
     report: { progress: () => {}, log: () => {} },
