@@ -7,7 +7,7 @@ import { errorCode } from "../pipeline/error-code.ts";
 import type { Compression, SourceSpec } from "../pipeline/pipeline.ts";
 import { databasePassword, databaseServer, isServer } from "./database-server.ts";
 import { runApart, runOnce, shownWarnings } from "./once.ts";
-import { openWhole, readPlace, type Where } from "./place.ts";
+import { openRead, readPlace, type Where } from "./place.ts";
 import { counted, formatBytes, printJson, printLine } from "./print.ts";
 
 type Options = Where & {
@@ -36,7 +36,10 @@ export async function backUpOnce(paths: string[], options: Options): Promise<voi
     encryption: options.recipient.length > 0 ? { recipients: options.recipient } : null,
   };
   const fileName = `${stemOf(options.name)}${artifactExtension(source, options.compression, pipeline.encryption !== null)}`;
-  const { shown, ...place } = await readPlace(await folderOf(options), fileName, options);
+  const read = await readPlace(folderOf(options), fileName, options);
+  // Settings that cannot be right are told before anything is read.
+  if (options.storage !== undefined) await openRead(read, options);
+  const { shown, ...place } = read;
   const target = { ...place, name: options.storage ?? options.to ?? "" };
   const job = { kind: "backup_once", source, sourceSecrets, pipeline, target } as const;
   const caCertFile = options.caCert === undefined ? null : resolve(options.caCert);
@@ -56,12 +59,9 @@ export async function backUpOnce(paths: string[], options: Options): Promise<voi
   for (const line of shownWarnings(made.warnings, made.warningCount)) printLine(line);
 }
 
-/** What the backup is to lie in. Settings that cannot be right are told before anything is read. */
-async function folderOf({ to, storage, ...where }: Options): Promise<string> {
-  if (storage !== undefined) {
-    await openWhole({ storage, ...where });
-    return to ?? "";
-  }
+/** What the backup is to lie in. */
+function folderOf({ to, storage }: Options): string {
+  if (storage !== undefined) return to ?? "";
   if (to === undefined) throw new ExitError("usage", "--to or --storage must say where the backup goes");
   if (!to.startsWith("s3://")) makeFolder(to);
   return to;

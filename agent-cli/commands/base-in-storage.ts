@@ -3,7 +3,7 @@ import type { IndexBase } from "../pipeline/archive-index.ts";
 import type { Identities } from "../pipeline/identities.ts";
 import type { FindBase, StoredArtifact } from "../pipeline/pipeline.ts";
 import { identitiesFor, kindOf } from "./artifact-kind.ts";
-import { openPlace, type Place, type Where } from "./place.ts";
+import { openBeside, type Place, type Where } from "./place.ts";
 
 /** A differential backup is at most so many days younger than its full one: no task may have more. */
 const maxAgeDays = 365;
@@ -26,7 +26,7 @@ export async function baseOf(
   if (named !== undefined) {
     // Both may be encrypted, to the same key.
     const keys = kindOf(named).encrypted ? await identitiesFor(identity) : null;
-    return described(await openPlace(named, where), keys);
+    return described(await openBeside(differential, named, where), keys);
   }
   return async (needed) => {
     const key = await findKey(differential, needed, signal);

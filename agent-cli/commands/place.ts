@@ -36,8 +36,19 @@ type ReadPlace = Pick<Place, "shown" | "key"> & {
  * Throws an ExitError for settings that cannot be right; nothing is asked of the storage yet.
  */
 export async function openPlace(place: string, where: Where): Promise<Place> {
-  const read = await readPlace(place, null, where);
+  return await openRead(await readPlace(place, null, where), where);
+}
+
+/** The same for a place that was read before. */
+export async function openRead(read: ReadPlace, where: Where): Promise<Place> {
   return { shown: read.shown, key: read.key, ...(await openIts(read, where)) };
+}
+
+/** What lies beside it: another place of the command line, of which `--storage` need not be read and opened again. */
+export async function openBeside(place: Place, other: string, where: Where): Promise<Place> {
+  if (where.storage === undefined) return await openPlace(other, where);
+  const key = keyBelow(other, null);
+  return { ...place, shown: key, key };
 }
 
 /** The whole of the storage that `--storage` names, as `openPlace` opens it. */

@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import {
   createReadStream,
@@ -26,7 +26,7 @@ import { fileNameStem, objectPrefix } from "../../worker/records/object-key.ts";
 import { startFaultyProxy } from "../fakes/faulty-proxy.ts";
 import { bucket, credentials, region, startStrictS3 } from "../fakes/strict-s3.ts";
 import { describeWith } from "../needs.ts";
-import { runAgentCommand, scratch } from "./agent-process.ts";
+import { agentEntry, runAgentCommand, scratch } from "./agent-process.ts";
 import { type Served, servedStorages, storageFile } from "./served-storages.ts";
 
 /*
@@ -277,6 +277,30 @@ describe("a differential backup without a master", () => {
     expect(existsSync(join(place, "back"))).toBe(false);
   });
 });
+
+it("the settings of a storage may come by a pipe, and are in no file then", async () => {
+  const place = scratch();
+  const input = JSON.stringify({ type: "local_disk", path: at("tree") });
+  const there = ["--storage", "/dev/stdin"];
+  const piped = async (...args: string[]) => {
+    const { code, stdout, stderr } = runByPipe(args, input);
+    expect(code, stderr).toBe(0);
+    return stdout;
+  };
+  const made = JSON.parse(await piped("backup", source, ...there, "--to", "piped", "--json"));
+  expect(await piped("list", ...there)).toContain(made.artifact);
+  const full = ["--base", keys.full, "--to", join(place, "back")];
+  await piped("restore", keys.differential, ...there, ...full);
+  expectTree(source, join(place, "back"));
+});
+
+/** By a shell's pipe: what Node gives a child is a socket, which has no name to be opened by. */
+function runByPipe(args: string[], input: string) {
+  const script = 'printf %s "$0" | exec "$@"';
+  const command = [script, input, process.execPath, agentEntry, ...args];
+  const child = spawnSync("sh", ["-c", ...command], { encoding: "utf8" });
+  return { code: child.status, stdout: child.stdout, stderr: child.stderr };
+}
 
 it("a key that does not fit, or a secret that is wrong, restores nothing and is told, the secret not repeated", async () => {
   const place = scratch();
