@@ -1,9 +1,18 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { adminApi } from "../../protocol/index.ts";
+import { adminApi, agentApi } from "../../protocol/index.ts";
 import { compareTrees } from "../../scripts/compare-trees.ts";
 import { cleanEnv } from "./machine.ts";
 import { TEST_MS, until } from "./until.ts";
@@ -149,6 +158,94 @@ describe.concurrent("the whole chain", { timeout: TEST_MS }, () => {
         body: { targetId, destination },
       });
       expect(await world.endOfRestore(restoreId)).toMatchObject({ status: "success", targetId });
+      expect(compareTrees(source, path.join(destination, source), []).differences).toEqual([]);
+    }
+  });
+
+  test("a file that shrinks and one that vanishes while they are read are named in the record, which is a success", async ({
+    onTestFinished,
+  }) => {
+    const machine = await world.machine(onTestFinished);
+    machine.start();
+    await world.online(machine);
+    const source = path.join(machine.folder, "source");
+    mkdirSync(source);
+    const [shrinking, vanishing, staying] = ["1-shrinks", "2-vanishes", "3-stays"].map((name) =>
+      path.join(source, name),
+    ) as [string, string, string];
+    // More than the buffers on the way hold, so that most of it is still to be read when it is changed.
+    writeFileSync(shrinking, Buffer.alloc(64 * 1024 * 1024, "s"));
+    for (const file of [vanishing, staying]) writeFileSync(file, "content");
+    let letGo = () => {};
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    machine.network.plan({ on: agentApi.uploadPart, trouble: { kind: "hold", letGo: held } });
+    const taskId = await world.task(machine, {
+      source: { type: "file", paths: [source] },
+      targetIds: [await world.target("vault")],
+      pipeline: { compression: "none" },
+    });
+    const { recordId } = await world.run(taskId);
+    await until("the first part", () =>
+      machine.network.passed.some((call) => call.path.endsWith("/parts/1")),
+    );
+    truncateSync(shrinking, 60 * 1024 * 1024);
+    rmSync(vanishing);
+    machine.network.endPlans();
+    letGo();
+    const record = await world.endOf(recordId);
+    expect(record).toMatchObject({ status: "success", warningCount: 2 });
+    expect(record.warnings).toEqual([
+      { path: shrinking, reason: expect.stringMatching(/^it shrank/) },
+      { path: vanishing, reason: expect.stringMatching(/vanished/) },
+    ]);
+    const destination = path.join(machine.folder, "back");
+    mkdirSync(destination);
+    const { restoreId } = await world.call(adminApi.restoreRecord, {
+      params: { id: recordId },
+      body: { destination },
+    });
+    expect(await world.endOfRestore(restoreId)).toMatchObject({ status: "success" });
+    expect(readFileSync(path.join(destination, staying), "utf8")).toBe("content");
+  });
+
+  test("two tasks whose names have no ASCII letter share no object, though they run at once for the same place", async ({
+    onTestFinished,
+  }) => {
+    const machine = await world.machine(onTestFinished, { name: "node-of-two", maxConcurrent: 2 });
+    machine.start();
+    await world.online(machine);
+    const disk = path.join(machine.folder, "disk");
+    mkdirSync(disk);
+    const targetIds = [await world.target("local_disk", { path: disk })];
+    const sources = ["one", "two"].map((name) => sourceFolder(machine, 40, name));
+    const names = ["数据库备份", "每日归档"];
+    const taskIds = await Promise.all(
+      sources.map((source, index) =>
+        world.task(machine, {
+          name: names[index] ?? "",
+          source: { type: "file", paths: [source] },
+          targetIds,
+        }),
+      ),
+    );
+    const runs = await Promise.all(taskIds.map((id) => world.run(id)));
+    const records = await Promise.all(runs.map(({ recordId }) => world.endOf(recordId)));
+    const keys = records.map(({ copies }) => copies[0]?.storagePath ?? "");
+    expect(new Set(keys).size).toBe(2);
+    for (const [index, record] of records.entries()) {
+      expect(keys[index]).toMatch(
+        new RegExp(`^BackupX/file/\\d{6}/records/${record.id}/task-t${taskIds[index]}-r${record.id}\\.tar`),
+      );
+      const destination = path.join(machine.folder, `back-${index}`);
+      mkdirSync(destination);
+      const { restoreId } = await world.call(adminApi.restoreRecord, {
+        params: { id: record.id },
+        body: { destination },
+      });
+      expect(await world.endOfRestore(restoreId)).toMatchObject({ status: "success" });
+      const source = sources[index] ?? "";
       expect(compareTrees(source, path.join(destination, source), []).differences).toEqual([]);
     }
   });

@@ -1,18 +1,15 @@
 import { createHash } from "node:crypto";
-import {
-  existsSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  truncateSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import type { z } from "zod";
 import { adminApi, agentApi } from "../../protocol/index.ts";
-import { type DatabaseServer, startMariadb, startPostgres } from "../fakes/database-servers.ts";
+import {
+  type DatabaseServer,
+  startMariadb,
+  startPostgres,
+  temporaryServersBelow,
+} from "../fakes/database-servers.ts";
 import { testWith } from "../needs.ts";
 import { startConfigured } from "./configured-agent.ts";
 import { childrenOf, type Machine } from "./machine.ts";
@@ -306,35 +303,25 @@ for (const [name, { needs, start: startServer, source, fill }] of Object.entries
       const record = await world.endOf((await world.run(taskId)).recordId);
       expect(record.status, record.errorMessage).toBe("success");
       const id = await start(record.id, { grade: 4 });
-      await until("the server", () => temporaryServers(machine).some(({ serves }) => serves), {
-        seen: () => agent.output(),
-      });
+      await until(
+        "the server",
+        () => temporaryServersBelow(path.join(machine.stateDir, "work")).some(({ serves }) => serves),
+        {
+          seen: () => agent.output(),
+        },
+      );
       const children = childrenOf(agent.pid);
       for (const pid of children) process.kill(pid, "SIGSTOP");
       await agent.end("SIGKILL");
       for (const pid of children) process.kill(pid, "SIGKILL");
-      expect(temporaryServers(machine)).not.toEqual([]);
+      expect(temporaryServersBelow(path.join(machine.stateDir, "work"))).not.toEqual([]);
       await machine.start().logged("agent started");
-      expect(temporaryServers(machine)).toEqual([]);
+      expect(temporaryServersBelow(path.join(machine.stateDir, "work"))).toEqual([]);
       expect(await endOf(id)).toMatchObject({ status: "failed", damaged: false });
       await until("nothing in hand", () => machine.leftovers().length === 0, { seen: machine.leftovers });
     },
     TEST_MS,
   );
-}
-
-/** Processes that hold a folder of this machine's jobs open as servers of verifications do. */
-function temporaryServers({ stateDir }: Machine): { pid: string; serves: boolean }[] {
-  const work = path.join(stateDir, "work");
-  return readdirSync("/proc").flatMap((pid) => {
-    try {
-      if (!/^\d+$/.test(pid) || !readlinkSync(`/proc/${pid}/fd/3`).startsWith(`${work}/`)) return [];
-      const commandLine = readFileSync(`/proc/${pid}/cmdline`, "utf8");
-      return [{ pid, serves: /unix_socket_directories|--socket=/.test(commandLine) }];
-    } catch {
-      return [];
-    }
-  });
 }
 
 /** A verification whose job waits for the vault's bytes, which the network holds back. */

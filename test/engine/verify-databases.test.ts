@@ -1,9 +1,14 @@
-import { chmodSync, readdirSync, writeFileSync } from "node:fs";
+import { chmodSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { SourceSpec } from "../../agent-cli/pipeline/pipeline.ts";
 import { gradeReached } from "../../protocol/verification.ts";
-import { type DatabaseServer, startMariadb, startPostgres } from "../fakes/database-servers.ts";
+import {
+  type DatabaseServer,
+  startMariadb,
+  startPostgres,
+  temporaryServersBelow,
+} from "../fakes/database-servers.ts";
 import { describeWith } from "../needs.ts";
 import { mysqlOf, postgresqlOf } from "./databases.ts";
 import { details, verifierOf } from "./verifier.ts";
@@ -19,6 +24,12 @@ async function backedUp(source: SourceSpec, password: string) {
   });
   return { ...w, ...verifierOf(w, source) };
 }
+
+/** Whether a server below that folder is at work on what it was given to load. */
+const isWaiting = (folder: string): boolean =>
+  temporaryServersBelow(folder).some(({ pid }) =>
+    /REFRESH MATERIALIZED VIEW/.test(readFileSync(`/proc/${pid}/cmdline`, "utf8")),
+  );
 
 describeWith(["pg_ctlcluster", "setpriv", "openssl"], "a backup of PostgreSQL", () => {
   let server: DatabaseServer;
@@ -61,6 +72,49 @@ describeWith(["pg_ctlcluster", "setpriv", "openssl"], "a backup of PostgreSQL", 
     const report = await verify(4);
     expect(gradeReached(report.checks)).toBe(2);
     expect(details(report).at(-1)).toMatch(/^3 damaged: the backup is damaged: pg_restore ended with code 1/);
+  });
+
+  test("is not called damaged when the program that reads it is killed", async () => {
+    const { verify, root } = await backedUp(
+      postgresqlOf(server, { databases: ["small"], globals: false }),
+      server.password,
+    );
+    const before = process.env["PATH"];
+    writeFileSync(join(root, "pg_restore"), "#!/bin/sh\nkill -9 $$\n", { mode: 0o755 });
+    process.env["PATH"] = `${root}:${before}`;
+    const report = await verify(4).finally(() => {
+      process.env["PATH"] = before;
+    });
+    expect(gradeReached(report.checks)).toBe(2);
+    expect(details(report).at(-1)).toBe("3 not_checked: pg_restore was ended by SIGKILL");
+  });
+
+  test("keeps the third grade when the server dies that it is loaded into, and leaves nothing of it", async () => {
+    server.sql("create database slow");
+    // Is never done where nobody can connect from outside.
+    server.sql(
+      `create function wait() returns int language plpgsql as $$ begin
+         while current_setting('listen_addresses') = '' loop perform pg_sleep(0.05); end loop; return 1; end $$;
+       create materialized view held as select wait();`,
+      "slow",
+    );
+    const { verify, workDir } = await backedUp(
+      postgresqlOf(server, { databases: ["slow"], globals: false }),
+      server.password,
+    );
+    const verifying = verify(4);
+    verifying.catch(() => {});
+    // Its server's own process and the one that waits for the function: all of them end.
+    await expect.poll(() => isWaiting(workDir), { timeout: 60_000, interval: 50 }).toBe(true);
+    for (const { pid } of temporaryServersBelow(workDir)) process.kill(pid, "SIGQUIT");
+    const report = await verifying;
+    expect(gradeReached(report.checks)).toBe(3);
+    expect(details(report).at(-1)).toMatch(
+      /^4 not_checked: it could not be loaded into a temporary server here: database slow: pg_restore /,
+    );
+    expect(readdirSync(workDir)).toEqual([]);
+    expect(temporaryServersBelow(workDir)).toEqual([]);
+    server.sql("drop database slow");
   });
 
   test("keeps the third grade and says why where no server can be started", async () => {

@@ -1,6 +1,15 @@
 import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, chownSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -177,6 +186,19 @@ function makeFolder(name: string): string {
   makeCertificate(folder);
   return folder;
 }
+
+/** Processes of servers that verifications have started below a folder, and whether they take connections yet. */
+export const temporaryServersBelow = (folder: string): { pid: number; serves: boolean }[] =>
+  readdirSync("/proc").flatMap((name) => {
+    try {
+      const isOne = /^\d+$/.test(name) && readlinkSync(`/proc/${name}/fd/3`).startsWith(`${folder}/`);
+      const commandLine = isOne ? readFileSync(`/proc/${name}/cmdline`, "utf8") : "";
+      const serves = /unix_socket_directories|--socket=/.test(commandLine);
+      return isOne ? [{ pid: Number(name), serves }] : [];
+    } catch {
+      return [];
+    }
+  });
 
 const isRoot = process.getuid?.() === 0;
 
