@@ -12,6 +12,8 @@ import { DatabaseSync } from "node:sqlite";
 import { generateX25519Identity, identityToRecipient } from "age-encryption";
 import { runBackup } from "../agent-cli/pipeline/backup.ts";
 import type { BackupJob, Compression, SourceSpec } from "../agent-cli/pipeline/pipeline.ts";
+import { SlabPool } from "../agent-cli/pipeline/slabs.ts";
+import { DumpArchive } from "../agent-cli/sources/dump-archive.ts";
 import { mysqlOf, postgresqlOf } from "../test/engine/databases.ts";
 import { packIndexed } from "../test/engine/indexed-archive.ts";
 import { type DatabaseServer, startMariadb, startPostgres } from "../test/fakes/database-servers.ts";
@@ -128,11 +130,11 @@ async function mongodb(): Promise<void> {
     chmodSync(join(programs, name), 0o755);
   }
   const orders = Array.from({ length: 60 }, (_, i) => ({ _id: i, text: `row ${i} of sixty` }));
-  const databases = { shop: { orders, empty: [] } };
+  const databases = { shop: { orders, empty: [] }, blog: { posts: orders.slice(0, 9) } };
   writeFileSync(stateFile, JSON.stringify({ user: "root", password: "secret", databases }));
   process.env["PATH"] = `${programs}:${process.env["PATH"]}`;
   process.env["FAKE_MONGO"] = stateFile;
-  const source: SourceSpec = {
+  const source = (database: string): SourceSpec => ({
     ...{
       type: "mongodb",
       host: "127.0.0.1",
@@ -140,13 +142,40 @@ async function mongodb(): Promise<void> {
       user: "root",
       tls: { mode: "prefer", caFile: null },
     },
-    ...{ authDatabase: "admin", replicaSet: null, databases: ["shop"], excludeDatabases: [], oplog: false },
-  };
-  const plain = await good("shop.archive", source, "none", {}, "secret");
+    ...{ authDatabase: "admin", replicaSet: null, databases: [database], excludeDatabases: [], oplog: false },
+  });
+  const plain = await good("shop.archive", source("shop"), "none", {}, "secret");
   save("flipped-value.archive", flipped(plain, plain.indexOf("row 30 of")));
   save("flipped-length.archive", flipped(plain, plain.indexOf("row 30 of") - 4));
   save("cut.archive", plain.subarray(0, plain.indexOf("row 30 of")));
   save("cut-before-its-last-end.archive", plain.subarray(0, -4));
+  pieces(plain, await backedUp("blog.archive", source("blog"), "none", {}, "secret"));
+}
+
+/** Two dumps as an archive holds them, in smaller pieces than it makes. */
+function pieces(shop: Buffer, blog: Buffer): void {
+  const half = shop.length >> 1;
+  const first: Member = ["shop.archive/00000001", shop.subarray(0, half)];
+  const second: Member = ["shop.archive/00000002", shop.subarray(half)];
+  const other: Member = ["blog.archive/00000001", blog];
+  const whole = tarOf(first, second, other);
+  save("pieces.tar", whole);
+  know("pieces.tar", whole);
+  save("pieces-swapped.tar", tarOf(second, first, other));
+  save("piece-missing.tar", tarOf(second, other));
+  save("last-piece-missing.tar", tarOf(first, other));
+  save("pieces-twice.tar", tarOf(first, second, other, first, second));
+  save("cut-between-pieces.tar", whole.subarray(0, 512 * (1 + Math.ceil(half / 512))));
+}
+
+type Member = [name: string, content: Buffer];
+
+function tarOf(...members: Member[]): Buffer {
+  const archive = new DumpArchive(new SlabPool());
+  const written = members.flatMap(([name, content]) =>
+    [...archive.addSmall(name, content)].map((part) => Buffer.from(part)),
+  );
+  return Buffer.concat([...written, ...archive.finish()]);
 }
 
 async function command(): Promise<void> {
@@ -164,18 +193,25 @@ async function command(): Promise<void> {
 type Change = Partial<Pick<BackupJob, "commands">> & Partial<Pick<BackupJob["pipeline"], "encryption">>;
 
 /** Backs a source up and keeps the artifact, and what a master would know of it. */
-async function good(
+async function good(name: string, ...how: HowMade): Promise<Buffer> {
+  const bytes = await backedUp(name, ...how);
+  save(name, bytes);
+  know(name, bytes);
+  return bytes;
+}
+
+type HowMade = [source: SourceSpec, compression: Compression, change?: Change, password?: string];
+
+async function backedUp(
   name: string,
-  source: SourceSpec,
-  compression: Compression,
-  { commands = {}, ...packing }: Change = {},
-  password: string | null = null,
+  ...[source, compression, change = {}, password]: HowMade
 ): Promise<Buffer> {
+  const { commands = {}, ...packing } = change;
   const storage = memoryStorage();
   const workDir = mkdtempSync(join(scratch, "work-"));
   await runBackup({
     source,
-    sourceSecrets: { password },
+    sourceSecrets: { password: password ?? null },
     commands,
     pipeline: { compression, level: null, ...packing },
     targets: [{ id: 1, name: "memory", storage, key: name, quotaRemainingBytes: null }],
@@ -183,10 +219,7 @@ async function good(
     report: { progress: () => {}, log: () => {} },
     signal: new AbortController().signal,
   });
-  const bytes = storage.objects.get(name) as Buffer;
-  save(name, bytes);
-  know(name, bytes);
-  return bytes;
+  return storage.objects.get(name) as Buffer;
 }
 
 function save(name: string, bytes: Buffer): void {

@@ -85,11 +85,15 @@ describeWith(["pg_ctlcluster", "mariadbd", "mariadb-dump", "setpriv", "openssl"]
   beforeAll(async () => {
     [postgres, mariadb] = await Promise.all([startPostgres(), startMariadb()]);
     postgres.sql("create database big");
-    postgres.sql("create table t as select md5(i::text) from generate_series(1, 20000) i", "big");
-    mariadb.sql("create database big; use big; create table t as select md5(seq) from seq_1_to_20000;");
+    postgres.sql("create table t as select repeat(md5(i::text), 4) from generate_series(1, 60000) i", "big");
+    mariadb.sql(
+      "create database big; use big; create table t as select repeat(md5(seq), 4) from seq_1_to_60000;",
+    );
   });
   afterAll(() => Promise.all([postgres?.close(), mariadb?.close()]));
 
+  // Of nearly 8 MB. What is less than a few frames would not have reached the target yet.
+  const halfBytes = 5_000_000;
   const databases = ["big"];
   test.each<[Fault, RegExp]>([
     ["killed", said.killed],
@@ -97,7 +101,7 @@ describeWith(["pg_ctlcluster", "mariadbd", "mariadb-dump", "setpriv", "openssl"]
     ["ending", /database big: .*pg_restore ended with code 1: .*end of file/],
   ])("of PostgreSQL, by a pg_dump that is %s in the middle", async (fault, words) => {
     const folder = scratch();
-    dying(folder, "pg_dump", fault, 200_000);
+    dying(folder, "pg_dump", fault, halfBytes);
     const source = postgresqlOf(postgres, { databases, globals: false });
     await expectFailed(await aRun(folder, { source, password: postgres.password }), words);
   });
@@ -108,7 +112,7 @@ describeWith(["pg_ctlcluster", "mariadbd", "mariadb-dump", "setpriv", "openssl"]
     ["ending", /the dump of database big was cut off before its end/],
   ])("of MariaDB, by a mariadb-dump that is %s in the middle", async (fault, words) => {
     const folder = scratch();
-    dying(folder, "mariadb-dump", fault, 200_000);
+    dying(folder, "mariadb-dump", fault, halfBytes);
     const source = mysqlOf(mariadb, { databases });
     await expectFailed(await aRun(folder, { source, password: mariadb.password }), words);
   });
@@ -177,7 +181,7 @@ describe("the output of a command", () => {
     ["killed", /sh was ended by SIGKILL/],
     ["failing", /sh ended with code 1: the disk broke/],
   ])("that is %s in the middle", async (fault, words) => {
-    const run = ["/bin/sh", "-c", `seq 1 100000; ${faults[fault]}`];
+    const run = ["/bin/sh", "-c", `seq 1 1000000; ${faults[fault]}`];
     await expectFailed(await aRun(scratch(), { source, config: { commands: { dump: { run } } } }), words);
   });
 });
@@ -188,7 +192,7 @@ describe("the copy of an SQLite database", () => {
     const database = new DatabaseSync(file);
     database.exec(`create table t (i integer primary key, text text);
       with recursive n (i) as (select 1 union all select i + 1 from n where i < 20000)
-      insert into t select i, 'row ' || i from n`);
+      insert into t select i, printf('row %400d', i) from n`);
     database.close();
     return file;
   }

@@ -10,6 +10,7 @@ import type {
 } from "../../agent-cli/pipeline/pipeline.ts";
 import type { VerifyJob } from "../../agent-cli/pipeline/verify/finding.ts";
 import { runVerification } from "../../agent-cli/pipeline/verify/verify.ts";
+import { gradeReached } from "../../protocol/verification.ts";
 import { type DatabaseServer, startMariadb, startPostgres } from "../fakes/database-servers.ts";
 import { describeWith } from "../needs.ts";
 import { mysqlOf, postgresqlOf, restoreOf } from "./databases.ts";
@@ -51,7 +52,7 @@ async function saidOf(kind: Kind, good: string, bytes: Buffer) {
   };
   return {
     verified: await verified(kind, bytes, { ...about, expected: known }),
-    opened: (await verified(kind, bytes, { ...about, expected: unknown })).slice(2),
+    unknown: await verified(kind, bytes, { ...about, expected: unknown }),
     restores: [
       await restored(kind, bytes, { ...about, expected: known }),
       await restored(kind, bytes, { ...about, expected: nothing }),
@@ -66,15 +67,15 @@ const compressionOf = (name: string): Compression =>
 
 type About = Pick<VerifyJob & RestoreJob, "key" | "compression" | "expected">;
 
-async function verified({ source, verifying }: Kind, bytes: Buffer, about: About): Promise<string[]> {
+async function verified({ source, verifying }: Kind, bytes: Buffer, about: About) {
   const { storage, report, ...w } = world();
   storage.objects.set(about.key, bytes);
   const workDir = w.workDir();
   const { signal } = new AbortController();
   const job = { grade: 3 as const, source, storage, report, workDir, signal, identities: null };
-  const said = details(await runVerification({ ...job, ...about, ...verifying }));
+  const said = await runVerification({ ...job, ...about, ...verifying });
   expect(readdirSync(workDir)).toEqual([]);
-  return said;
+  return { lines: details(said), reached: gradeReached(said.checks) };
 }
 
 async function restored(kind: Kind, bytes: Buffer, about: About): Promise<string> {
@@ -102,7 +103,7 @@ const gzipDiffers = "gzip: incorrect data check";
  * Each artifact; what a verification finds when it opens it; and what a restore ends with when size and hash of the sound
  * one are known, and when they are not: without them, not all damage can be seen.
  */
-type Row = [name: string, opened: string, known: string, unknown: string];
+type Row = [name: string, opened: string | string[], known: string, unknown: string];
 
 const named = new Set(["facts.json", "full.tar.zst", "other-full.tar.zst", "differential.tar.zst"]);
 const rows = (...all: Row[]): Row[] => {
@@ -114,16 +115,25 @@ async function expectSaid(kind: Kind, good: string, [name, opened, known, unknow
   const said = await saidOf(kind, good, bytes);
   const { sha256, sizeBytes } = facts.artifacts[good] as Known;
   const hash = createHash("sha256").update(bytes).digest("hex");
+  const third = [opened].flat().map((one) => `3 ${one}`);
   const hashed =
     hash === sha256
       ? `passed: its ${sizeBytes} bytes have the SHA-256 that was recorded`
       : `damaged: its SHA-256 is ${hash}, and ${sha256} was recorded`;
-  expect(said.opened).toEqual([`3 ${opened}`]);
   expect(said.verified).toEqual(
     bytes.length === sizeBytes
-      ? [`1 passed: it is there with its ${sizeBytes} bytes`, `2 ${hashed}`, `3 ${opened}`]
-      : [`1 damaged: it has ${bytes.length} bytes, and ${sizeBytes} were stored`],
+      ? {
+          lines: [`1 passed: it is there with its ${sizeBytes} bytes`, `2 ${hashed}`, ...third],
+          reached: hash === sha256 ? 3 : 1,
+        }
+      : { lines: [`1 damaged: it has ${bytes.length} bytes, and ${sizeBytes} were stored`], reached: null },
   );
+  // What was opened although its hash is not known has still reached no more than the first grade.
+  const notHashed = `2 not_checked: its SHA-256 is ${hash}, but none was ever recorded`;
+  expect(said.unknown).toEqual({
+    lines: [`1 passed: it is there with its ${bytes.length} bytes`, notHashed, ...third],
+    reached: 1,
+  });
   const size = damage(`its size is not the ${sizeBytes} bytes that were stored`);
   expect(said.restores).toEqual([known === otherSize ? size : known, unknown]);
 }
@@ -253,8 +263,9 @@ describe("a differential backup", () => {
     );
     const third =
       "3 passed: it was read to its end: 1 entries, 8 bytes, as its index has them; 3 more are in its full backup";
-    expect(said.verified.slice(2)).toEqual([third, `4 ${fourth}`]);
-    expect(said.opened).toEqual([third, `4 ${fourth}`]);
+    for (const { lines } of [said.verified, said.unknown])
+      expect(lines.slice(2)).toEqual([third, `4 ${fourth}`]);
+    expect(said.verified.reached).toBe(words === "restored" ? 4 : 3);
     expect(said.restores).toEqual([words, words]);
   });
 });
@@ -396,24 +407,39 @@ describe("an archive of MongoDB", () => {
     there: () => readFileSync(stateFile, "utf8"),
     clear,
   };
+  const parsed =
+    'passed: the archive of MongoDB 7.0.0 with "shop" was parsed to its end: 2 collections, 60 documents, each collection with the CRC-64 that mongodump has written: shop.orders 60, shop.empty 0';
+  const parsedBlog =
+    'passed: the archive of MongoDB 7.0.0 with "blog" was parsed to its end: 1 collections, 9 documents, each collection with the CRC-64 that mongodump has written: blog.posts 9';
   const otherSum =
     "the documents of shop.orders have the CRC-64 681f95c14432062f, and 3ade90b60e0afd9b was written";
   const tooLong =
     "document 31 of shop.orders is not sound: at its byte 19, a text is longer than its document";
   it.each(
     rows(
-      [
-        "shop.archive",
-        'passed: the archive of MongoDB 7.0.0 with "shop" was parsed to its end: 2 collections, 60 documents, each collection with the CRC-64 that mongodump has written: shop.orders 60, shop.empty 0',
-        "restored",
-        "restored",
-      ],
+      ["shop.archive", parsed, "restored", "restored"],
       refused("flipped-value.archive", damage(otherSum), otherSum),
       refused("flipped-length.archive", damage(tooLong), tooLong),
       refused("cut.archive", otherSize, "it is cut off in a document of shop.orders"),
       refused("cut-before-its-last-end.archive", otherSize, "it is cut off in a segment of shop.empty"),
     ),
   )("%s", (...row) => expectSaid(kind, "shop.archive", row));
+
+  const all: Kind = { ...kind, source: { ...source, databases: [], excludeDatabases: ["none"] } };
+  const otherPlace = "piece 1 of shop.archive is not where it must be";
+  const inOrders = "it is cut off in a document of shop.orders";
+  it.each(
+    rows(
+      ["pieces.tar", [parsed, parsedBlog], "restored", "restored"],
+      refused("pieces-swapped.tar", damage(otherPlace), otherPlace),
+      refused("piece-missing.tar", damage(otherPlace), otherPlace),
+      refused("last-piece-missing.tar", damage(inOrders), inOrders),
+      refused("pieces-twice.tar", otherSize, "shop.archive is there twice"),
+      refused("cut-between-pieces.tar", otherSize, "the archive stops before its end"),
+    ),
+  )("%s of several", (...row) =>
+    expectSaid({ ...all, job: restoreOf(all.source, "secret") }, "pieces.tar", row),
+  );
 });
 
 describe("the output of a command", () => {

@@ -72,7 +72,7 @@ function Checks({ report }: { report: NonNullable<Verification["report"]> }) {
           caption={t("verifications.checks")}
           columns={columns}
           items={report.checks}
-          keyOf={({ grade, name }) => `${grade} ${name}`}
+          keyOf={({ grade, name, detail }) => `${grade} ${name} ${detail}`}
         />
       </Section>
       {report.differenceCount === 0 ? null : (
