@@ -3,7 +3,7 @@ import type { IndexBase } from "../pipeline/archive-index.ts";
 import type { Identities } from "../pipeline/identities.ts";
 import type { FindBase, StoredArtifact } from "../pipeline/pipeline.ts";
 import { identitiesFor, kindOf } from "./artifact-kind.ts";
-import { openBeside, type Place, type Where } from "./place.ts";
+import { openBeside, type Place, requireThere, type Where } from "./place.ts";
 
 /** A differential backup is at most so many days younger than its full one: no task may have more. */
 const maxAgeDays = 365;
@@ -26,7 +26,9 @@ export async function baseOf(
   if (named !== undefined) {
     // Both may be encrypted, to the same key.
     const keys = kindOf(named).encrypted ? await identitiesFor(identity) : null;
-    return described(await openBeside(differential, named, where), keys);
+    const place = await openBeside(differential, named, where);
+    await requireThere(place, where, signal);
+    return described(place, keys);
   }
   return async (needed) => {
     const key = await findKey(differential, needed, signal);
@@ -44,7 +46,7 @@ export const orSayWhich = (base: StoredArtifact | FindBase, { shown }: Place): S
         if (found) return found;
         throw new ExitError(
           "failed",
-          `${shown} is a differential backup, and the full one below it is not beside it: it is that of record ` +
+          `${shown} is a differential backup, and the full one below it was not found: it is that of record ` +
             `${needed.recordId}, its SHA-256 ${needed.sha256}; name it by --base`,
         );
       }

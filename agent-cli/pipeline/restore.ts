@@ -65,6 +65,8 @@ async function tellOnly(restoring: Restoring): Promise<RestoreResult> {
   if (job.sourceType !== "file") throw new Error("only a restore of files can be tried without writing");
   const own = job.compression === "zstd" ? await openIndexed(artifact, job) : null;
   const nothing = { entries: 0, bytes: 0, warnings: [], warningCount: 0 };
+  // What has yet to be found is looked for now: a trial that leaves that out would promise too much.
+  if (own?.index.base && typeof job.base === "function") await job.base(own.index.base);
   if (own) return { ...nothing, outcome: surveyByIndex(restoring, own) };
   const survey = new Survey();
   const planner = new Planner(job.destination ?? "/", selection, job.conflict, survey);

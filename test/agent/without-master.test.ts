@@ -252,8 +252,14 @@ describe("a differential backup without a master", () => {
     const { code, stderr } = await runAgentCommand(args);
     expect(code).toBe(1);
     expect(stderr).toMatch(
-      /etc-t2-r9\.tar\.zst is a differential backup, .* not beside it: it is that of record 2, its SHA-256 [0-9a-f]{64}; name it by --base\n$/,
+      /etc-t2-r9\.tar\.zst is a differential backup, .* was not found: it is that of record 2, its SHA-256 [0-9a-f]{64}; name it by --base\n$/,
     );
+    expect(await runAgentCommand([...args, "--dry-run"])).toMatchObject({ code, stderr });
+    const misspelt = await runAgentCommand([...args, "--base", join(place, "etc.tar.zst")]);
+    expect(misspelt).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/there is no .*etc\.tar\.zst\n$/),
+    });
     expect(existsSync(join(place, "back"))).toBe(false);
     const verified = await runAgentCommand(["verify", join(place, "etc-t2-r9.tar.zst"), "--grade", "4"]);
     expect(verified).toMatchObject({
@@ -268,11 +274,13 @@ describe("a differential backup without a master", () => {
   it("is not restored on a full one that is another", async () => {
     const place = scratch();
     await cp(at("tree", keys.differential), join(place, "etc-t2-r9.tar.zst"));
-    await cp(at("tree", keys.differential), join(place, "etc-t2-r2.tar.zst"));
+    // It holds every file that the differential one leaves to its base.
+    await make("another.tar.zst");
+    await cp(at("tree/another.tar.zst"), join(place, "etc-t2-r2.tar.zst"));
     const args = ["restore", join(place, "etc-t2-r9.tar.zst"), "--to", join(place, "back")];
     expect(await runAgentCommand(args)).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining("damaged"),
+      stderr: expect.stringContaining("record 2, on which it stands: its SHA-256"),
     });
     expect(existsSync(join(place, "back"))).toBe(false);
   });
