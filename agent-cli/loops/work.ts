@@ -20,8 +20,10 @@ const REMEMBERED = 1000;
 export async function takeWork(agent: Agent, presence: Presence): Promise<void> {
   const desk = makeDesk(agent);
   let failures = 0;
-  // What an answer that never arrived handed out is handed out again, though not at once: so ask a second time.
-  let lookAgain = true;
+  // What an answer that never arrived handed out is handed out again, though not at once: so ask again after that time,
+  // however often is asked before.
+  let mayHaveLost = true;
+  let lookAgainAt = 0;
   while (!agent.draining.aborted && !agent.stopped.aborted) {
     let wait: { waitMs: number; firm: boolean };
     try {
@@ -38,13 +40,15 @@ export async function takeWork(agent: Agent, presence: Presence): Promise<void> 
       agent.link.succeeded();
       for (const command of reply.commands ?? (reply.command ? [reply.command] : [])) desk.accept(command);
       obeyOrders(agent, reply.orders);
+      if (mayHaveLost) lookAgainAt = performance.now() + LOOK_AGAIN_MS;
+      mayHaveLost = false;
+      const untilThenMs = lookAgainAt - performance.now();
       const waitMs = pollMs(agent, presence);
-      wait = { waitMs: lookAgain ? Math.min(waitMs, LOOK_AGAIN_MS) : waitMs, firm: false };
-      lookAgain = false;
+      wait = { waitMs: untilThenMs > 0 ? Math.min(waitMs, untilThenMs) : waitMs, firm: false };
     } catch (error) {
       if (agent.draining.aborted || agent.stopped.aborted) return;
       wait = agent.link.failed(error, failures++);
-      lookAgain = true;
+      mayHaveLost = true;
     }
     const over = AbortSignal.any([agent.stopped, agent.draining]);
     await (wait.firm ? pause(wait.waitMs, over) : agent.workBell.wait(wait.waitMs, over));

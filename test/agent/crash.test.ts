@@ -93,6 +93,20 @@ describe("kill -9", () => {
     expect(await finished(master, second, command.id)).toMatchObject({ success: false });
   });
 
+  test("a claim that reached no journal is handed out to the next start, though it is rung before that is due", async () => {
+    const { master, folder, start } = await world({ redeliverAfterMs: 10_000 });
+    const command = master.enqueue("list_dir", { path: folder });
+    Object.assign(command, { status: "dispatched", attempt: 1, dispatchedAt: Date.now() });
+    const agent = start();
+    await agent.logged("socket open");
+    for (const polls of [1, 2]) {
+      master.ring();
+      await until(() => master.callsTo("poll").length > polls, "a poll", agent.output);
+    }
+    await until(() => command.results.length > 0, "the result", agent.output, 60_000);
+    expect(command).toMatchObject({ attempt: 2, results: [{ success: true }] });
+  });
+
   test("a claim that never started is forgotten, and run when it is handed out again", async () => {
     const { master, stateDir, folder, start } = await world();
     const first = start();
