@@ -84,7 +84,7 @@ function packThreads({ pipeline, source, base }: BackupJob): PackThreads {
   const { compression, level, threads = null } = pipeline;
   const compare = base && source.type === "file" ? compareSettings(source.paths, base.index.deleted) : null;
   // Each file has a checksum in the index, and each 64 KiB of an encrypted artifact a tag: a third sum would find nothing more.
-  const frameChecksums = pipeline.encryption === null || !hasIndex(source, compression);
+  const frameChecksums = !(pipeline.encryption && hasIndex(source, compression));
   return new PackThreads({ compression, level, frameChecksums, threads, compare });
 }
 

@@ -1,5 +1,6 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { Decrypter, Encrypter, generateX25519Identity, identityToRecipient } from "age-encryption";
 import { describe, expect, test } from "vitest";
 import { makeHeader } from "../../agent-cli/pipeline/age-header.ts";
@@ -287,6 +288,27 @@ describe.each(["zstd", "gzip", "none"] as const)("an encrypted backup (%s)", (co
     }
     expect(existsSync(destination)).toBe(false);
   });
+});
+
+test("frames have zstd's checksum wherever age and the index do not make up for it", async () => {
+  const pair = await newPair();
+  const { source, root, storage, backup } = world();
+  writeFileSync(join(source, "a.txt"), "content");
+  const database = join(root, "a.db");
+  new DatabaseSync(database).exec("create table t (x)");
+  const encryption = { recipients: [pair.recipient] };
+  const hasChecksum = async (settings: Parameters<typeof backup>[0]) => {
+    await backup(settings);
+    const stored = storage.objects.get(key) as Buffer;
+    const isSealed = stored.subarray(0, 3).toString() === "age";
+    const packed = isSealed ? await opened(stored, holding(pair)) : stored;
+    return (packed.readUInt8(4) & 0x04) !== 0;
+  };
+  const dump = { type: "sqlite" as const, paths: [database] };
+  expect(await hasChecksum({})).toBe(true);
+  expect(await hasChecksum({ pipeline: pipeline("zstd", null) })).toBe(true);
+  expect(await hasChecksum({ pipeline: pipeline("zstd", encryption) })).toBe(false);
+  expect(await hasChecksum({ pipeline: pipeline("zstd", encryption), source: dump })).toBe(true);
 });
 
 test("an artifact's name says that it is encrypted", () => {
