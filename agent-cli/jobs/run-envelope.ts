@@ -74,7 +74,11 @@ function collect(
       options.onProgress?.(message.progress);
     } else if (message.type === "log") options.onLog?.(message.level, message.text);
     else if (message.type === "waiting") moved();
-    else ending ??= message;
+    else {
+      ending ??= message;
+      // It has nothing more to do, but might stay for as long as frames that nobody wants any more take to be made.
+      killGroup(child);
+    }
   });
   return new Promise((resolve) => {
     child.on("error", (error) =>

@@ -45,6 +45,8 @@ export class PackThreads {
   readonly #compare: CompareSettings | null;
   readonly #threads: Thread[] = [];
   readonly #waiting: Waiting[] = [];
+  /** What breaks those who wait for a frame. */
+  readonly #inWork = new Set<(error: Error) => void>();
   readonly #most: number;
   readonly #mostReaders: number;
   /** Slabs, as far as they were filled, that go on without being compressed. */
@@ -76,9 +78,8 @@ export class PackThreads {
       this.#sentAsIs.add(plain);
       return { bytes: plain, plainBytes: used };
     }
-    const bytes = await this.#encoded(plain, this.compression);
+    const bytes = await this.#unlessFailed(this.#encoded(plain, this.compression));
     this.slabs.give(slab);
-    if (this.#failure) throw this.#failure;
     return { bytes, plainBytes: used };
   }
 
@@ -86,6 +87,14 @@ export class PackThreads {
   takeBack(sent: Uint8Array): void {
     if (this.#sentAsIs.has(sent)) this.slabs.give(sent.buffer);
     else if (sent.length === sent.buffer.byteLength) release(sent);
+  }
+
+  /** Node ends no frame before its time, which at the highest levels is seconds. Whoever is stopped does not wait for it. */
+  #unlessFailed<T>(work: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#inWork.add(reject);
+      work.then(resolve, reject).finally(() => this.#inWork.delete(reject));
+    });
   }
 
   /** The encoder is made for the first frame: a differential run may come to none. */
@@ -152,6 +161,7 @@ export class PackThreads {
   fail(error: Error): void {
     this.#failure ??= error;
     for (const { reject } of this.#waiting.splice(0)) reject(this.#failure);
+    for (const reject of this.#inWork) reject(this.#failure);
     for (const thread of this.#threads) thread.fail(this.#failure);
   }
 

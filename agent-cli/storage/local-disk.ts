@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { Dirent, Stats } from "node:fs";
+import { type Dirent, type Stats, unlinkSync } from "node:fs";
 import { type FileHandle, lstat, mkdir, open, readdir, rename, rmdir, unlink } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { openFlags } from "../open-flags.ts";
@@ -106,7 +106,12 @@ async function writeWhole(
   const partial = partialName(path, randomBytes(8).toString("hex"));
   try {
     const file = await inWords(path, () => createFile(root, partial));
-    const sizeBytes = await thenClose(file, () => writeAll(file, path, body, onBytes));
+    const sizeBytes = await thenClose(file, () =>
+      writeAll(file, path, body, onBytes).catch((error) => {
+        unlinkNow(partial);
+        throw error;
+      }),
+    );
     signal.throwIfAborted();
     await inWords(path, () => rename(partial, path));
     await inWords(path, () => syncDirectories(root, dirname(path)));
@@ -115,6 +120,18 @@ async function writeWhole(
     await unlinkIfThere(partial).catch(() => {});
     await removeEmptyParents(root, path).catch(() => {});
     throw error;
+  }
+}
+
+/**
+ * By this thread: Node's others may be making frames for seconds, and a process that was told to stop may not have as long.
+ * Where a file that is open cannot be removed, it is once it is closed.
+ */
+function unlinkNow(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // The failure that led here is the one to tell.
   }
 }
 
