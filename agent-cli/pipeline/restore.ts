@@ -6,7 +6,7 @@ import { DamagedArtifact } from "./damaged.ts";
 import { Survey } from "./dry-run.ts";
 import { Extractor } from "./extract.ts";
 import { type Artifact, openArtifact } from "./fetch-artifact.ts";
-import { baseFor } from "./find-base.ts";
+import { baseFor, mayBeBase } from "./find-base.ts";
 import { type IndexedArchive, openIndexed } from "./indexed-archive.ts";
 import { Selection } from "./member-path.ts";
 import { peek } from "./peek.ts";
@@ -121,8 +121,7 @@ async function openFull(restoring: Restoring, needed: IndexBase): Promise<Indexe
   const name = nameOf(needed);
   if (!stored)
     throw new Error(`this is a differential backup: it can only be restored together with ${name}`);
-  const known = stored.expected.sha256?.toLowerCase() ?? needed.sha256;
-  if (known !== needed.sha256)
+  if (!mayBeBase(stored, needed))
     throw new Error(`this differential backup stands on ${name}, and what is at hand is another one`);
   const expected = { ...stored.expected, sha256: needed.sha256 };
   const told = rethrownOf(needed);

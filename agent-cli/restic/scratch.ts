@@ -1,9 +1,10 @@
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { makeFolders } from "../make-folders.ts";
+import { namesIn } from "../names-in.ts";
 
 const prefix = ".backupx-restore-";
 const notesIn = (stateDir: string): string => join(stateDir, "restic", "restores");
@@ -46,13 +47,5 @@ async function removeTree(path: string): Promise<void> {
     // Directories that were restored read-only let even their owner remove nothing.
     spawnSync("chmod", ["-R", "u+rwX", "--", path], { stdio: "ignore" });
     await rm(path, { recursive: true, force: true });
-  }
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
   }
 }

@@ -4,7 +4,7 @@ import { removeTree } from "../../remove-tree.ts";
 import type { ArchiveIndex, IndexBase } from "../archive-index.ts";
 import { DamagedArtifact } from "../damaged.ts";
 import { openArtifact } from "../fetch-artifact.ts";
-import { baseFor } from "../find-base.ts";
+import { baseFor, mayBeBase } from "../find-base.ts";
 import { openIndexed } from "../indexed-archive.ts";
 import type { StoredArtifact } from "../pipeline.ts";
 import { contentSize } from "../tar-entry.ts";
@@ -64,8 +64,7 @@ export function checkArchive(job: VerifyJob, looked: Looked): ContentCheck {
 /** Why a differential backup cannot be restored here; null when its full one is at hand. */
 function whyNotOn(needed: IndexBase, base: StoredArtifact | null): string | null {
   if (!base) return "it is a differential backup, and its full one is not at hand";
-  const known = base.expected.sha256?.toLowerCase() ?? needed.sha256;
-  return known === needed.sha256
+  return mayBeBase(base, needed)
     ? null
     : "it is a differential backup, and the full one at hand is not the one that it stands on";
 }

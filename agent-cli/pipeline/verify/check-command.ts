@@ -1,13 +1,13 @@
 import { configuredCommand, programRun } from "../../sources/command.ts";
 import { nameOf } from "../../sources/program.ts";
-import type { SourceSpec } from "../pipeline.ts";
+import type { ConfiguredCommand, SourceSpec } from "../pipeline.ts";
 import type { ContentCheck, Looked } from "./content-check.ts";
 import { counted } from "./counted.ts";
 import { type Finding, notChecked, passed, type VerifyJob } from "./finding.ts";
 import { judgedBy } from "./judged-by.ts";
 
 type CommandSpec = Extract<SourceSpec, { type: "command" }>;
-type Verifier = { run: string[]; timeoutMs: number };
+type Verifier = NonNullable<ConfiguredCommand["verify"]>;
 
 const name = "output";
 
