@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { childrenOf } from "../processes.ts";
 import { taskSpec, until } from "./agent-process.ts";
 import { finished, sourceFolder, world } from "./world.ts";
 
@@ -24,9 +25,6 @@ async function slowBackup(kib = 2000, bandwidth = 20_000) {
   const command = made.master.enqueue("run_task", { taskId: 7, recordId: 9 });
   return { ...made, target, command };
 }
-
-const childrenOf = (pid: number | undefined): number[] =>
-  readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
 
 describe("kill -9", () => {
   test("in the middle of a backup: the next start reports it at once, and nothing stays behind", async () => {

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { mysqlOf, postgresqlOf } from "../engine/databases.ts";
 import { type DatabaseServer, startMariadb, startPostgres } from "../fakes/database-servers.ts";
 import { describeWith } from "../needs.ts";
+import { childrenOf, signalAll } from "../processes.ts";
 import { scratch, taskSpec, until } from "./agent-process.ts";
 import { world } from "./world.ts";
 
@@ -209,15 +210,13 @@ describe("the copy of an SQLite database", () => {
     const folder = scratch();
     const source = { type: "sqlite", paths: [aDatabase(folder)] };
     const run = await aRun(folder, { source, bandwidth: 20_000 });
-    const children = `/proc/${run.agent.child.pid}/task/${run.agent.child.pid}/children`;
     await until(
       () => run.left().length > 1,
       "a copy, and the first bytes of it",
       run.agent.output,
       patienceMs,
     );
-    for (const pid of readFileSync(children, "utf8").split(" ").filter(Boolean))
-      process.kill(Number(pid), "SIGKILL");
+    signalAll(childrenOf(run.agent.child.pid), "SIGKILL");
     await expectFailed(run, /the job's process was killed \(SIGKILL\)/);
   });
 });

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { childrenOf, signalAll } from "../processes.ts";
 import { scratch, taskSpec, until } from "./agent-process.ts";
 import { finished, sourceFolder, world } from "./world.ts";
 
@@ -173,10 +174,7 @@ describe("hooks", () => {
       "progress",
       agent.output,
     );
-    const [job] = readFileSync(`/proc/${agent.child.pid}/task/${agent.child.pid}/children`, "utf8")
-      .trim()
-      .split(" ");
-    process.kill(Number(job), "SIGKILL");
+    signalAll(childrenOf(agent.child.pid), "SIGKILL");
     expect((await finished(run.master, agent, run.command.id))?.errorMessage).toContain("SIGKILL");
     expect(run.notes()).toEqual(["before  7/9", "afterFailure failed 7/9", "afterAlways failed 7/9"]);
   });

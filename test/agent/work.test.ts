@@ -1,9 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, statSync, symlinkSync } from "node:fs";
 import { getPriority } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { testWith } from "../needs.ts";
+import { childrenOf } from "../processes.ts";
 import { taskSpec, until } from "./agent-process.ts";
 import { finished, sourceFolder, world } from "./world.ts";
 
@@ -189,7 +190,7 @@ testWith(["ionice"], "a run goes out of the way as its task says, and the agent 
   const agent = start();
   await until(() => master.recordReports.get(9)?.some(({ progress }) => progress), "progress", agent.output);
   const { pid = 0 } = agent.child;
-  const [job = 0] = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").map(Number);
+  const [job = 0] = childrenOf(pid);
   expect({ job: getPriority(job), agent: getPriority(pid) }).toEqual({ job: 19, agent: getPriority() });
   expect(String(execFileSync("ionice", ["-p", String(job)])).trim()).toBe("idle");
   expect(await finished(master, agent, backup.id)).toMatchObject({ success: true });

@@ -2,7 +2,8 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { adminApi, agentApi } from "../../protocol/index.ts";
-import { childrenOf, type Machine } from "./machine.ts";
+import { childrenOf } from "../processes.ts";
+import type { Machine } from "./machine.ts";
 import { TEST_MS, until } from "./until.ts";
 import { sourceFolder, startWorld, type World } from "./world.ts";
 

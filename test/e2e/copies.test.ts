@@ -3,7 +3,8 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { adminApi, agentApi } from "../../protocol/index.ts";
 import { bucket, credentials, region, startStrictS3 } from "../fakes/strict-s3.ts";
-import { childrenOf, type Machine, type RunningAgent } from "./machine.ts";
+import { childrenOf, signalAll } from "../processes.ts";
+import type { Machine, RunningAgent } from "./machine.ts";
 import { TEST_MS, until } from "./until.ts";
 import { sourceFolder, startWorld, type World } from "./world.ts";
 
@@ -161,9 +162,9 @@ describe.concurrent("a further copy", { timeout: TEST_MS }, () => {
     onTestFinished,
   }) => {
     const { machine, agent, recordId, disk, files, children } = await halfCopied(onTestFinished);
-    for (const pid of children) process.kill(pid, "SIGSTOP");
+    signalAll(children, "SIGSTOP");
     await agent.end("SIGKILL");
-    for (const pid of children) process.kill(pid, "SIGKILL");
+    signalAll(children, "SIGKILL");
     expect(files()).toHaveLength(1);
     machine.start();
     expect(await endOfCopy(recordId, disk)).toMatchObject({

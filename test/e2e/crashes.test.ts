@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { adminApi, agentApi, timing } from "../../protocol/index.ts";
 import { startFaultyProxy } from "../fakes/faulty-proxy.ts";
 import { bucket, credentials, region, startStrictS3 } from "../fakes/strict-s3.ts";
-import { childrenOf, type Machine, type RunningAgent } from "./machine.ts";
+import { childrenOf, signalAll } from "../processes.ts";
+import type { Machine, RunningAgent } from "./machine.ts";
 import { TEST_MS, until } from "./until.ts";
 import { sourceFolder, startWorld, type World } from "./world.ts";
 
@@ -128,9 +129,9 @@ describe.concurrent("the agent is killed (kill -9) and comes back", { timeout: T
   }) => {
     const { run, children } = await upload(onTestFinished);
     // Stopped first, so that it cannot tidy up when it finds its agent gone.
-    for (const pid of children) process.kill(pid, "SIGSTOP");
+    signalAll(children, "SIGSTOP");
     await run.agent.end("SIGKILL");
-    for (const pid of children) process.kill(pid, "SIGKILL");
+    signalAll(children, "SIGKILL");
     await expectInterrupted(run);
   });
 
@@ -266,7 +267,7 @@ describe.concurrent("a copy on the node's own disk", { timeout: TEST_MS }, () =>
 
   test("the job is killed: the record says so, and no half file stays", async ({ onTestFinished }) => {
     const { recordId, files, children } = await halfWritten(onTestFinished);
-    for (const pid of children) process.kill(pid, "SIGKILL");
+    signalAll(children, "SIGKILL");
     const record = await world.endOf(recordId);
     expect(record).toMatchObject({ status: "failed", errorMessage: expect.stringContaining("SIGKILL") });
     expect(files()).toEqual([]);
@@ -274,9 +275,9 @@ describe.concurrent("a copy on the node's own disk", { timeout: TEST_MS }, () =>
 
   test("the machine loses its power: after the restart no half file stays", async ({ onTestFinished }) => {
     const { machine, agent, recordId, files, children } = await halfWritten(onTestFinished);
-    for (const pid of children) process.kill(pid, "SIGSTOP");
+    signalAll(children, "SIGSTOP");
     await agent.end("SIGKILL");
-    for (const pid of children) process.kill(pid, "SIGKILL");
+    signalAll(children, "SIGKILL");
     expect(files()).toHaveLength(1);
     machine.start();
     expect(await world.endOf(recordId)).toMatchObject({ status: "failed" });
@@ -313,9 +314,9 @@ describe.concurrent("a copy in a storage that is no disk of this machine", { tim
     const { recordId } = await world.run(taskId);
     const losePower = async () => {
       const children = childrenOf(agent.pid);
-      for (const pid of children) process.kill(pid, "SIGSTOP");
+      signalAll(children, "SIGSTOP");
       await agent.end("SIGKILL");
-      for (const pid of children) process.kill(pid, "SIGKILL");
+      signalAll(children, "SIGKILL");
     };
     const stored = () => [...s3.uploads.keys(), ...s3.objects.keys()];
     return { machine, agent, s3, proxy, name, recordId, losePower, stored };
@@ -330,7 +331,7 @@ describe.concurrent("a copy in a storage that is no disk of this machine", { tim
 
   test("the job is killed: the record says so, and no part stays", async ({ onTestFinished }) => {
     const { agent, recordId, stored } = await halfSent(onTestFinished);
-    for (const pid of childrenOf(agent.pid)) process.kill(pid, "SIGKILL");
+    signalAll(childrenOf(agent.pid), "SIGKILL");
     const record = await world.endOf(recordId);
     expect(record).toMatchObject({ status: "failed", errorMessage: expect.stringContaining("SIGKILL") });
     expect(stored()).toEqual([]);

@@ -21,6 +21,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { adminApi } from "../../protocol/index.ts";
 import { compareTrees } from "../../scripts/compare-trees.ts";
 import { describeWith } from "../needs.ts";
+import { childrenOf, signalAll } from "../processes.ts";
 import { cleanEnv, type Machine } from "./machine.ts";
 import { TEST_MS, until } from "./until.ts";
 import { sourceFolder, startWorld, type World } from "./world.ts";
@@ -317,7 +318,7 @@ describeWith(["restic"], "tasks with restic", () => {
     await until("restic to lock the repository", async () => locksIn(repository)[0]);
     const killed = restOfGroup(agent.pid);
     agent.child.kill("SIGKILL");
-    for (const pid of killed) process.kill(pid, "SIGKILL");
+    signalAll(killed, "SIGKILL");
     await agent.ended;
     expect(locksIn(repository)).toHaveLength(1);
 
@@ -435,9 +436,5 @@ function isRestoring(pid: number): boolean {
 
 /** All processes below this one. */
 function restOfGroup(pid: number): number[] {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8")
-    .trim()
-    .split(" ")
-    .filter(Boolean);
-  return children.map(Number).flatMap((child) => [child, ...restOfGroup(child)]);
+  return childrenOf(pid).flatMap((child) => [child, ...restOfGroup(child)]);
 }

@@ -11,8 +11,9 @@ import {
   temporaryServersBelow,
 } from "../fakes/database-servers.ts";
 import { testWith } from "../needs.ts";
+import { childrenOf, signalAll } from "../processes.ts";
 import { startConfigured } from "./configured-agent.ts";
-import { childrenOf, type Machine } from "./machine.ts";
+import type { Machine } from "./machine.ts";
 import { TEST_MS, until } from "./until.ts";
 import { sourceFolder, startWorld, type World } from "./world.ts";
 
@@ -311,9 +312,9 @@ for (const [name, { needs, start: startServer, source, fill }] of Object.entries
         },
       );
       const children = childrenOf(agent.pid);
-      for (const pid of children) process.kill(pid, "SIGSTOP");
+      signalAll(children, "SIGSTOP");
       await agent.end("SIGKILL");
-      for (const pid of children) process.kill(pid, "SIGKILL");
+      signalAll(children, "SIGKILL");
       expect(temporaryServersBelow(path.join(machine.stateDir, "work"))).not.toEqual([]);
       await machine.start().logged("agent started");
       expect(temporaryServersBelow(path.join(machine.stateDir, "work"))).toEqual([]);

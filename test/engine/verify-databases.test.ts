@@ -10,6 +10,7 @@ import {
   temporaryServersBelow,
 } from "../fakes/database-servers.ts";
 import { describeWith } from "../needs.ts";
+import { signalAll } from "../processes.ts";
 import { mysqlOf, postgresqlOf } from "./databases.ts";
 import { details, verifierOf } from "./verifier.ts";
 import { key, world } from "./world.ts";
@@ -106,7 +107,10 @@ describeWith(["pg_ctlcluster", "setpriv", "openssl"], "a backup of PostgreSQL", 
     verifying.catch(() => {});
     // Its server's own process and the one that waits for the function: all of them end.
     await expect.poll(() => isWaiting(workDir), { timeout: 60_000, interval: 50 }).toBe(true);
-    for (const { pid } of temporaryServersBelow(workDir)) process.kill(pid, "SIGQUIT");
+    signalAll(
+      temporaryServersBelow(workDir).map(({ pid }) => pid),
+      "SIGQUIT",
+    );
     const report = await verifying;
     expect(gradeReached(report.checks)).toBe(3);
     expect(details(report).at(-1)).toMatch(
