@@ -16,7 +16,7 @@ import { parseArgs } from "node:util";
 import { buildAgent } from "./built-agent.ts";
 import { type Contender, contenders } from "./contenders.ts";
 import { type Cost, measure } from "./measure.ts";
-import { machine, median, table } from "./statistics.ts";
+import { machine, median, roundsOf, table } from "./statistics.ts";
 import { type TreeName, trees } from "./trees.ts";
 
 type Run = { first: Cost; second: Cost | null; restore: Cost | null; sizeMb: number };
@@ -33,6 +33,7 @@ async function main(): Promise<void> {
       json: { type: "boolean", default: false },
     },
   });
+  const rounds = values.quick ? 1 : roundsOf(values.rounds);
   const entered = contenders.filter(({ name }) => !values.only || values.only.includes(name));
   const able = entered.filter(({ needs }) => needs.every(isInstalled));
   const say = (line: string) => (values.json ? console.error(line) : console.log(line));
@@ -47,7 +48,7 @@ async function main(): Promise<void> {
       const tree = trees[name](disk);
       const results = await compete(tree, able, {
         fast,
-        rounds: values.quick ? 1 : Number(values.rounds),
+        rounds,
         cold: values.cold,
         say,
       });

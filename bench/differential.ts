@@ -29,7 +29,7 @@ import { objects } from "../protocol/index.ts";
 import { agentFile, buildAgent } from "./built-agent.ts";
 import { type Cost, measure } from "./measure.ts";
 import { MS_PER_TICK, statusMib } from "./processes.ts";
-import { machine, median, table } from "./statistics.ts";
+import { machine, median, roundsOf, table } from "./statistics.ts";
 import { type TreeName, trees } from "./trees.ts";
 
 const JOB = agentFile("dist/job.js");
@@ -54,6 +54,7 @@ const { values } = parseArgs({
     quick: { type: "boolean", default: false },
   },
 });
+const rounds = values.quick ? 1 : roundsOf(values.rounds);
 buildAgent();
 const fast = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "differential-"));
 try {
@@ -87,7 +88,6 @@ async function compete(place: Place, change: string): Promise<Costs> {
     for (const [, { prepare }] of inTurns) await prepare();
     if (change === "some") touch(place.tree);
     const costs: Costs = {};
-    const rounds = values.quick ? 1 : Number(values.rounds);
     for (let round = 1; round <= rounds; round += 1) {
       for (const [who, { again }] of inTurns) {
         costs[who] ??= [];

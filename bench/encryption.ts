@@ -13,17 +13,18 @@ import { join } from "node:path";
 import { generateX25519Identity, identityToRecipient } from "age-encryption";
 import { runBackup } from "../agent-cli/pipeline/backup.ts";
 import { discarding } from "./discarding.ts";
-import { median } from "./statistics.ts";
+import { median, roundsOf } from "./statistics.ts";
 
 type Encryption = { recipients: string[] } | null;
 
 async function main(): Promise<void> {
-  const [rounds = "5", ...named] = process.argv.slice(2);
+  const [asked = "5", ...named] = process.argv.slice(2);
+  const rounds = roundsOf(asked);
   const scratch = mkdtempSync(join(tmpdir(), "encryption-bench-"));
   try {
     const recipients = [await newRecipient(), await newRecipient()];
     const trees = named.length > 0 ? named : [makeTree(join(scratch, "tree")), "/usr/share"];
-    for (const tree of trees) await compare(tree, { recipients }, Number(rounds), scratch);
+    for (const tree of trees) await compare(tree, { recipients }, rounds, scratch);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }

@@ -18,12 +18,14 @@ import { jobArguments, mallocFor } from "../agent-cli/jobs/job-process.ts";
 import { packersOf } from "../agent-cli/pipeline/packers.ts";
 import { type Cost, measure } from "./measure.ts";
 import { startS3rver } from "./s3-server.ts";
-import { machine, percentile } from "./statistics.ts";
+import { machine, percentile, roundsOf } from "./statistics.ts";
 import { trees } from "./trees.ts";
 
 type Run = { script: string; env?: Record<string, string> };
 type Comparison = { theirs(tree: string): Run; ours(tree: string): Run; cold?: boolean };
 
+const [asked = "3", chosen = "zstd-1,zstd-3,gzip,none,sealed-1", ...named] = process.argv.slice(2);
+const rounds = roundsOf(asked);
 const s3 = await startS3rver();
 /** What is measured is what is shipped: a bundle, without types to strip. */
 const bundle = mkdtempSync(join(tmpdir(), "pack-bundle-"));
@@ -87,13 +89,12 @@ async function makeBundle(): Promise<void> {
 
 async function main(): Promise<void> {
   await makeBundle();
-  const [rounds = "3", chosen = "zstd-1,zstd-3,gzip,none,sealed-1", ...named] = process.argv.slice(2);
   const scratch = mkdtempSync(join(tmpdir(), "pack-bench-"));
   try {
     const places = named.length > 0 ? named : Object.values(trees).map((make) => make(scratch));
     console.log(machine());
     for (const tree of places) {
-      for (const name of chosen.split(",")) await compare(tree, name, Number(rounds));
+      for (const name of chosen.split(",")) await compare(tree, name);
     }
     console.log(machine());
   } finally {
@@ -102,7 +103,7 @@ async function main(): Promise<void> {
   }
 }
 
-async function compare(tree: string, name: string, rounds: number): Promise<void> {
+async function compare(tree: string, name: string): Promise<void> {
   const comparison = comparisons[name];
   if (!comparison) throw new Error(`there is no comparison ${name}`);
   const pairs: { theirs: Cost; ours: Cost }[] = [];

@@ -16,7 +16,7 @@ import { join } from "node:path";
 import { jobArguments, mallocFor } from "../agent-cli/jobs/job-process.ts";
 import { agentFile, buildAgent } from "./built-agent.ts";
 import { type Cost, measure } from "./measure.ts";
-import { machine, median } from "./statistics.ts";
+import { machine, median, roundsOf } from "./statistics.ts";
 import { type TreeName, trees } from "./trees.ts";
 
 const agentPath = agentFile("bin/backupx-agent.mjs");
@@ -32,14 +32,15 @@ const unpacked = {
 }[compression] as string;
 
 async function main(): Promise<void> {
-  const [rounds = "5", ...others] = process.argv.slice(2);
+  const [asked = "5", ...others] = process.argv.slice(2);
+  const rounds = roundsOf(asked);
   const named = others.filter((name) => !name.startsWith("--"));
   buildAgent();
   const scratch = mkdtempSync(join("/dev/shm", "restore-bench-"));
   console.log(machine());
   try {
     for (const name of named.length > 0 ? named : Object.keys(trees))
-      await compare(name as TreeName, Number(rounds), scratch);
+      await compare(name as TreeName, rounds, scratch);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }

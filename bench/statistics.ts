@@ -18,6 +18,13 @@ export const spreadOf = (values: number[]): Spread => ({
   max: percentile(values, 1),
 });
 
+/** How many rounds a bench is asked for: of none, every median would be NaN. */
+export function roundsOf(text: string): number {
+  const rounds = Number(text);
+  if (Number.isInteger(rounds) && rounds > 0) return rounds;
+  throw new Error(`rounds must be a whole number of 1 or more, not ${text}`);
+}
+
 /** Rows of texts as columns; the first row is the head. */
 export function table(rows: (string | number)[][]): string {
   const texts = rows.map((row) => row.map(String));
