@@ -18,9 +18,7 @@ import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { generateX25519Identity, identityToRecipient } from "age-encryption";
-import S3rver from "s3rver";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { trustOwnCa } from "../../agent-cli/network.ts";
 import { decodeArchiveIndex } from "../../agent-cli/pipeline/archive-index.ts";
 import { runBackup } from "../../agent-cli/pipeline/backup.ts";
 import type { BackupJob, SourceSpec } from "../../agent-cli/pipeline/pipeline.ts";
@@ -30,8 +28,8 @@ import { ensureRepository, openRepository, type ResticJob } from "../../agent-cl
 import { openStorage } from "../../agent-cli/storage/open-storage.ts";
 import { compareTrees } from "../../scripts/compare-trees.ts";
 import { mysqlOf, postgresqlOf } from "../engine/databases.ts";
-import { makeCertificate } from "../fakes/certificate.ts";
 import { type DatabaseServer, startMariadb, startPostgres } from "../fakes/database-servers.ts";
+import { startS3OverTls } from "../fakes/s3-over-tls.ts";
 import { describeWith } from "../needs.ts";
 import { agentEntry } from "./agent-process.ts";
 
@@ -65,7 +63,7 @@ describeWith(programs, "the README's commands", () => {
   const source = at("etc");
   let postgres: DatabaseServer;
   let mariadb: DatabaseServer;
-  let s3: Awaited<ReturnType<typeof startS3>>;
+  let s3: Awaited<ReturnType<typeof startS3OverTls>>;
   let recipient: string;
   let env: Record<string, string>;
 
@@ -73,14 +71,13 @@ describeWith(programs, "the README's commands", () => {
     const identity = await generateX25519Identity();
     recipient = await identityToRecipient(identity);
     writeFileSync(at("identity.txt"), `${identity}\n`, { mode: 0o600 });
-    for (const name of ["bin", "here", "mnt/backup", "s3/files", "state"])
-      mkdirSync(at(name), { recursive: true });
+    for (const name of ["bin", "here", "mnt/backup", "s3", "state"]) mkdirSync(at(name), { recursive: true });
     writeFileSync(at("bin/backupx-agent"), `#!/bin/sh\nexec "${process.execPath}" "${agentEntry}" "$@"\n`);
     chmodSync(at("bin/backupx-agent"), 0o755);
     writeFileSync(at("restic-password"), "a restic password");
     postgres = await startPostgres();
     mariadb = await startMariadb();
-    s3 = await startS3();
+    s3 = await startS3OverTls(at("s3"));
     env = {
       PATH: `${at("bin")}:${process.env.PATH}`,
       HOME: folder,
@@ -88,8 +85,8 @@ describeWith(programs, "the README's commands", () => {
       PGPORT: String(postgres.port),
       PGUSER: "postgres",
       PGPASSWORD: postgres.password,
-      AWS_ACCESS_KEY_ID: "S3RVER",
-      AWS_SECRET_ACCESS_KEY: "S3RVER",
+      AWS_ACCESS_KEY_ID: s3.config.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: s3.config.secretAccessKey,
       AWS_ENDPOINT_URL: s3.endpoint,
       NODE_EXTRA_CA_CERTS: s3.caFile,
       SSL_CERT_FILE: s3.caFile,
@@ -102,36 +99,10 @@ describeWith(programs, "the README's commands", () => {
   afterAll(async () => {
     await postgres?.close();
     await mariadb?.close();
-    await s3?.server.close();
+    await s3?.close();
     rmSync(folder, { recursive: true, force: true });
   });
 
-  /** By TLS: without it restic signs each piece, and this server stores the signatures with what they sign. */
-  async function startS3() {
-    const { key, cert, caFile } = makeCertificate(at("s3"));
-    const network = { proxyUrl: null, insecureTls: false, caCertFile: caFile };
-    trustOwnCa(network);
-    const server = new S3rver({
-      key,
-      cert,
-      port: 0,
-      address: "127.0.0.1",
-      silent: true,
-      directory: at("s3/files"),
-      configureBuckets: [{ name: "backups", configs: [] }],
-    });
-    const { port } = await server.run();
-    return { server, network, caFile, endpoint: `https://127.0.0.1:${port}` };
-  }
-
-  const s3Config = () => ({
-    endpoint: s3.endpoint,
-    region: "us-east-1",
-    bucket: "backups",
-    pathStyle: true,
-    accessKeyId: "S3RVER",
-    secretAccessKey: "S3RVER",
-  });
   const signal = new AbortController().signal;
   const report = { progress: () => {}, log: () => {} };
   let works = 0;
@@ -203,10 +174,10 @@ describeWith(programs, "the README's commands", () => {
     if (!full.index) throw new Error("the full backup has no index");
     const base = { recordId: 2, sha256: full.sha256, index: decodeArchiveIndex(full.index) };
     await make("etc-t2-r9.tar.zst", files, { base });
-    const inS3 = await openStorage("s3", s3Config());
+    const inS3 = await openStorage("s3", s3.config);
     for (const name of ["etc-t2-r2.tar.zst", "etc-t2-r2.tar.zst.age", "etc-t2-r9.tar.zst"])
       await inS3.put(`BackupX/${name}`, Readable.from([readFileSync(at("here", name))]), { signal });
-    writeFileSync(at("here/storage.yaml"), JSON.stringify({ type: "s3", ...s3Config() }), { mode: 0o600 });
+    writeFileSync(at("here/storage.yaml"), JSON.stringify({ type: "s3", ...s3.config }), { mode: 0o600 });
   }
 
   /** A task's repository on a disk and in a bucket, made as a run makes it. */
@@ -214,7 +185,7 @@ describeWith(programs, "the README's commands", () => {
     if (files.type !== "file") throw new Error("restic reads files");
     for (const [type, config] of [
       ["local_disk", { path: at("mnt/backup") }],
-      ["s3", s3Config()],
+      ["s3", s3.config],
     ] as const) {
       const job: ResticJob = {
         workDir: workDir(),

@@ -2,9 +2,8 @@ import { execFile } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import S3rver from "s3rver";
 import { trustOwnCa } from "../../agent-cli/network.ts";
-import { makeCertificate } from "../fakes/certificate.ts";
+import { startS3OverTls } from "../fakes/s3-over-tls.ts";
 import { startStrictGcs } from "../fakes/strict-gcs.ts";
 import { azuriteAccount, startAzurite, startNginx, startProftpd, startSshd } from "../storage/servers.ts";
 
@@ -41,28 +40,9 @@ export const servedStorages: Kind[] = [
     type: "s3",
     needs: ["openssl"],
     async serve(folder) {
-      const { key, cert, caFile } = makeCertificate(folder);
-      trustOwnCa({ proxyUrl: null, insecureTls: false, caCertFile: caFile });
-      const server = new S3rver({
-        key,
-        cert,
-        port: 0,
-        address: "127.0.0.1",
-        silent: true,
-        directory: join(folder, "buckets"),
-        configureBuckets: [{ name: "backups", configs: [] }],
-      });
-      const { port } = await server.run();
-      const config = {
-        endpoint: `https://127.0.0.1:${port}`,
-        region: "us-east-1",
-        bucket: "backups",
-        prefix: "edge",
-        accessKeyId: "S3RVER",
-        secretAccessKey: "S3RVER",
-      };
-      const flags = ["--ca-cert", caFile];
-      return { settings: { type: "s3", ...config }, config, flags, close: () => server.close() };
+      const { caFile, close, ...server } = await startS3OverTls(folder);
+      const config = { ...server.config, prefix: "edge" };
+      return { settings: { type: "s3", ...config }, config, flags: ["--ca-cert", caFile], close };
     },
   },
   {

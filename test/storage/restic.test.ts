@@ -5,9 +5,7 @@ import { existsSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import S3rver from "s3rver";
 import { afterEach, expect, it, onTestFinished } from "vitest";
-import { trustOwnCa } from "../../agent-cli/network.ts";
 import { WarningList } from "../../agent-cli/pipeline/warnings.ts";
 import { makeSnapshot } from "../../agent-cli/restic/back-up.ts";
 import { resticExcludes } from "../../agent-cli/restic/excludes.ts";
@@ -20,7 +18,7 @@ import { verifySnapshot } from "../../agent-cli/restic/verify.ts";
 import { compileExcludes } from "../../agent-cli/sources/excludes.ts";
 import { inBoth, tokenBucket } from "../../agent-cli/storage/limited.ts";
 import { compareTrees } from "../../scripts/compare-trees.ts";
-import { makeCertificate } from "../fakes/certificate.ts";
+import { startS3OverTls } from "../fakes/s3-over-tls.ts";
 import { describeWith } from "../needs.ts";
 import { recorded } from "./recorded.ts";
 import { startNginx, startProftpd, startRcloneWebdav, startSshd } from "./servers.ts";
@@ -98,29 +96,9 @@ describeWith(["restic", "openssl"], "restic", () => {
   it("stores to S3, below a prefix", async () => {
     const directory = await mkdtemp(join(tmpdir(), "s3rver-"));
     made.push(directory);
-    const { key, cert, caFile } = makeCertificate(directory);
-    trustOwnCa({ proxyUrl: null, insecureTls: false, caCertFile: caFile });
-    const server = new S3rver({
-      key,
-      cert,
-      port: 0,
-      address: "127.0.0.1",
-      silent: true,
-      directory,
-      configureBuckets: [{ name: "backups", configs: [] }],
-    });
-    const { port } = await server.run();
-    onTestFinished(() => server.close());
-    const config = {
-      endpoint: `https://127.0.0.1:${port}`,
-      region: "us-east-1",
-      bucket: "backups",
-      prefix: "some/where",
-      pathStyle: true,
-      accessKeyId: "S3RVER",
-      secretAccessKey: "S3RVER",
-    };
-    await expectRoundTrip({ type: "s3", config }, caFile);
+    const { config, caFile, close } = await startS3OverTls(directory);
+    onTestFinished(close);
+    await expectRoundTrip({ type: "s3", config: { ...config, prefix: "some/where" } }, caFile);
   });
 });
 
