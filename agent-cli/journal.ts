@@ -57,6 +57,13 @@ export type HookNote = z.output<typeof hookNote>;
 const uploadNote = z.object({ taskId: id, recordId: id, objectPrefix: z.string(), fileNameStem: z.string() });
 export type UploadNote = z.output<typeof uploadNote>;
 
+/** What a restore is called in a database server that it loads. */
+const restoreNote = z.object({ id, mark: z.string() });
+export type RestoreNote = z.output<typeof restoreNote>;
+
+/** A further copy that goes to a storage which is none of this machine's disks: its command. */
+const copyNote = z.object({ commandId: id });
+
 const state = z.discriminatedUnion("name", [
   z.object({ name: z.literal("claimed") }),
   z.object({
@@ -65,6 +72,8 @@ const state = z.discriminatedUnion("name", [
     ownCopies: z.array(ownCopy).default([]),
     hooks: hookNote.nullable().default(null),
     upload: uploadNote.nullable().default(null),
+    copy: copyNote.nullable().default(null),
+    restore: restoreNote.nullable().default(null),
   }),
   z.object({ name: z.literal("finished"), deliveries: z.array(delivery) }),
 ]);

@@ -2,7 +2,8 @@ import { hostname } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { agentApi } from "../../protocol/agent-api.ts";
 import { type Agent, type Held, StopReason } from "../agent.ts";
-import type { Delivery } from "../journal.ts";
+import type { Delivery, OwnCopy } from "../journal.ts";
+import { remainsOfCopy, removeFarRemains } from "./far-remains.ts";
 import type { CopySpec } from "./job.ts";
 import { FailedRun, type Outcome } from "./outcome.ts";
 import { openReport, type Report } from "./report.ts";
@@ -20,16 +21,23 @@ export async function copyRecord(
   const { id } = held.entry;
   const report = openReport(agent, held, { kind: "copy", id });
   const about = (body: Record<string, unknown>): Delivery => ({ kind: "copy", id, body });
+  let spec: CopySpec | null = null;
+  let isKilled = false;
   try {
-    const spec = await untilAnswered(signal, () =>
+    spec = await untilAnswered(signal, () =>
       agent.client.call(agentApi.copySpec, { params: { id }, signal }),
     );
-    noteOwnCopy(agent, held, spec);
+    noteForRecovery(agent, held, spec);
     report.log("info", `copy on ${hostname()} from ${spec.source.name} to ${spec.target.name}`);
     const { sizeBytes, sha256 } = await runInChild(
       agent,
       { kind: "copy", commandId: id, spec },
-      { workDir, signal, onProgress: report.progress, onLog: report.log },
+      {
+        ...{ workDir, signal, onProgress: report.progress, onLog: report.log },
+        onKilled: () => {
+          isKilled = true;
+        },
+      },
     );
     report.log("info", `copied to ${spec.target.name}: ${sizeBytes} bytes, SHA-256 ${sha256}`);
     return {
@@ -37,6 +45,8 @@ export async function copyRecord(
       result: { success: true, errorMessage: "", result: { recordId, sizeBytes } },
     };
   } catch (error) {
+    const left = isKilled && spec ? await removeFarRemains(agent, remainsOfCopy(spec)) : [];
+    for (const line of left) report.log("warn", line);
     throw new FailedRun([about(await failureOf(error, report))], error);
   }
 }
@@ -49,14 +59,20 @@ async function failureOf(error: unknown, report: Report): Promise<Record<string,
   return { status: "failed", errorMessage: message.slice(0, 8000), log: await report.close() };
 }
 
-/** What a copy that is killed together with its agent leaves on this machine's own disks: its unfinished file. */
-function noteOwnCopy(agent: Agent, { entry }: Held, { target, targetKey }: CopySpec): void {
+/** What the next start of the agent has to remove, should this one be killed. */
+function noteForRecovery(agent: Agent, { entry }: Held, spec: CopySpec): void {
+  const ownCopies = ownCopyOf(spec);
+  const copy = remainsOfCopy(spec).length > 0 ? { commandId: entry.id } : null;
+  if ((ownCopies.length === 0 && copy === null) || entry.state.name !== "started") return;
+  Object.assign(entry.state, { ownCopies, copy });
+  agent.journal.save(entry);
+}
+
+/** On this machine's own disks: an unfinished file. */
+function ownCopyOf({ target, targetKey }: CopySpec): OwnCopy[] {
   const { path } = target.config;
   const isOwn = target.type === "local_disk" && typeof path === "string" && isAbsolute(path);
   const slash = targetKey.lastIndexOf("/");
-  if (!isOwn || slash < 0 || entry.state.name !== "started") return;
-  entry.state.ownCopies = [
-    { folder: join(path, targetKey.slice(0, slash)), stem: targetKey.slice(slash + 1) },
-  ];
-  agent.journal.save(entry);
+  if (!isOwn || slash < 0) return [];
+  return [{ folder: join(path, targetKey.slice(0, slash)), stem: targetKey.slice(slash + 1) }];
 }

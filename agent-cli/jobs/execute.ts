@@ -20,7 +20,15 @@ export async function execute(agent: Agent, held: Held): Promise<void> {
   try {
     held.abort.signal.throwIfAborted();
     workDir = makeWorkDir(agent.workRoot);
-    entry.state = { name: "started", workDir, ownCopies: [], hooks: null, upload: null };
+    entry.state = {
+      name: "started",
+      workDir,
+      ownCopies: [],
+      hooks: null,
+      upload: null,
+      copy: null,
+      restore: null,
+    };
     agent.journal.save(entry);
     agent.log.info("command started", { command: entry.id, type: entry.type });
     const outcome = await perform(agent, held, workDir);

@@ -29,6 +29,9 @@ export type Target = { type: string; config: Record<string, unknown>; transferMo
 export const isDirect = ({ transferMode, type }: Target): boolean =>
   transferMode === "direct" && type !== "vault";
 
+/** What a job that was killed may have left of an object in a storage. */
+export type Remains = { target: TaskSpec["targets"][number]; key: string };
+
 type StorageSettings = { targetType: string; targetConfig: Record<string, unknown> };
 /** The bandwidth is the lower of what the node and the target allow. */
 type CappedStorage = StorageSettings & { bandwidthBytesPerSecond: number | null };
@@ -51,10 +54,11 @@ export type LoneBackup = {
 export type Job =
   | { kind: "backup"; recordId: number; spec: TaskSpec }
   | ({ kind: "backup_once" } & LoneBackup)
-  | { kind: "restore"; restoreId: number; spec: RestoreSpec }
+  | { kind: "restore"; restoreId: number; spec: RestoreSpec; mark: string }
   | { kind: "copy"; commandId: number; spec: CopySpec }
   | { kind: "verify"; spec: VerificationSpec }
-  | { kind: "remove_remains"; spec: TaskSpec }
+  | { kind: "remove_remains"; remains: Remains[] }
+  | { kind: "drop_unfinished"; source: SourceSpec; secrets: SourceSecrets; mark: string }
   | { kind: "list_dir"; path: string }
   | { kind: "discover"; server: DatabasePlace; secrets: SourceSecrets }
   | { kind: "preview"; source: SourceSpec; secrets: SourceSecrets }
@@ -79,6 +83,8 @@ export type JobResults = {
   verify: VerificationReport;
   /** Targets that could not be reached, each with the reason. */
   remove_remains: { failed: string[] };
+  /** Databases that were removed, by their names. */
+  drop_unfinished: { dropped: string[] };
   list_dir: DirectoryListing;
   discover: Discovered;
   preview: PreviewedSource;

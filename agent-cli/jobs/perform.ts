@@ -17,6 +17,10 @@ export async function performJob(
     const access = { secrets: job.secrets, commands, workDir, ownPaths, signal };
     return job.kind === "discover" ? discover(job.server, access) : preview(job.source, access);
   }
+  if (job.kind === "drop_unfinished") {
+    const { dropUnfinished } = await import("./drop-unfinished.ts");
+    return dropUnfinished(job, { secrets: job.secrets, commands, workDir, signal });
+  }
   const { storagesOf, vaultContext } = await import("./connections.ts");
   const storages = await storagesOf(envelope, say);
   const vault = vaultContext(envelope, say);
@@ -60,7 +64,7 @@ export async function performJob(
     }
     case "remove_remains": {
       const { removeRemains } = await import("./remove-remains.ts");
-      return removeRemains(job.spec, storages, signal);
+      return removeRemains(job.remains, storages, signal);
     }
     case "forget_snapshot": {
       const { forgetByRestic } = await import("./restic.ts");

@@ -1,9 +1,10 @@
 import type { Agent, Held } from "../agent.ts";
 import { interrupted } from "./execute.ts";
-import { removeNotedRemains } from "./far-remains.ts";
+import { removeNotedCopy, removeNotedUpload } from "./far-remains.ts";
 import { hooksFor } from "./hooks.ts";
 import { messageOf } from "./outcome.ts";
 import { removeOwnCopies } from "./own-copies.ts";
+import { dropNotedDatabases } from "./unfinished-databases.ts";
 
 /**
  * Ends a command that an earlier start of the agent left running: removes what it left behind and runs the hooks that
@@ -12,7 +13,7 @@ import { removeOwnCopies } from "./own-copies.ts";
  */
 export async function recover(agent: Agent, { entry }: Held): Promise<void> {
   if (entry.state.name !== "started") return;
-  const { ownCopies, hooks, upload } = entry.state;
+  const { ownCopies, hooks, upload, copy, restore } = entry.state;
   await removeOwnCopies(ownCopies);
   const said: string[] = [];
   if (hooks !== null) {
@@ -25,9 +26,12 @@ export async function recover(agent: Agent, { entry }: Held): Promise<void> {
       said.push(`error: ${messageOf(error)}`);
     }
   }
-  if (upload !== null) {
-    for (const line of await removeNotedRemains(agent, upload)) said.push(`warn: ${line}`);
-  }
+  const cleared = [
+    ...(upload === null ? [] : await removeNotedUpload(agent, upload)),
+    ...(copy === null ? [] : await removeNotedCopy(agent, copy.commandId)),
+    ...(restore === null ? [] : await dropNotedDatabases(agent, restore)),
+  ];
+  said.push(...cleared.map((line) => `warn: ${line}`));
   entry.state = { name: "finished", deliveries: interrupted(entry, said) };
   try {
     agent.journal.save(entry);

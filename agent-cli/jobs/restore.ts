@@ -44,6 +44,7 @@ export async function restore(
     selectedPaths: spec.selectedPaths,
     originalPaths: spec.sourcePaths,
     conflict: spec.conflict,
+    mark: job.mark,
     ...run,
   });
 }

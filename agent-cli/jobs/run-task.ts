@@ -4,7 +4,7 @@ import { type Agent, type Held, StopReason } from "../agent.ts";
 import type { Delivery, HookNote } from "../journal.ts";
 import type { TargetResult, Warning } from "../pipeline/pipeline.ts";
 import { describeSource } from "../sources/describe.ts";
-import { removeFarRemains, uploadNote } from "./far-remains.ts";
+import { remainsOfBackup, removeFarRemains, uploadNote } from "./far-remains.ts";
 import { hooksFor, type RunHooks } from "./hooks.ts";
 import type { StoredBackup, TaskSpec } from "./job.ts";
 import { FailedRun, messageOf, type Outcome } from "./outcome.ts";
@@ -62,7 +62,7 @@ export async function runTask(
       status: isCancelled(error) ? "cancelled" : "failed",
       errorMessage: messageOf(error),
     });
-    const left = isKilled && spec ? await removeFarRemains(agent, spec) : [];
+    const left = isKilled && spec ? await removeFarRemains(agent, remainsOfBackup(spec)) : [];
     for (const line of left) report.log("warn", line);
     throw new FailedRun([about(await failureReport(error, report))], error);
   }

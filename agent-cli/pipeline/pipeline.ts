@@ -174,6 +174,8 @@ export type RestoreJob = StoredArtifact & {
   /** The source's paths when it was backed up: a single SQLite database has no name inside its artifact. */
   originalPaths?: readonly string[];
   conflict: "fail" | "keep" | "overwrite";
+  /** What this run is called in a database server, if somebody is to clear up after it; see sources/restore-mark.ts. */
+  mark?: string;
   workDir: string;
   report: Reporter;
   signal: AbortSignal;

@@ -1,6 +1,7 @@
 import { statSync } from "node:fs";
 import { join, posix } from "node:path";
 import { sourceOf } from "../sources/open-source.ts";
+import { newRestoreMark } from "../sources/restore-mark.ts";
 import { newTally } from "../sources/source.ts";
 import { contentOf } from "./artifact-content.ts";
 import type { Restoring } from "./restore.ts";
@@ -28,7 +29,10 @@ export async function restoreToSource(
     throw new Error(`where this ${job.sourceType} backup is to be restored to is not known`);
   const tally = newTally();
   const running = await restore(
-    { source, conflict, report, tally, options: { ...everything, ...job.options } },
+    {
+      ...{ source, conflict, report, tally, options: { ...everything, ...job.options } },
+      mark: job.mark ?? newRestoreMark(),
+    },
     { secrets: job.sourceSecrets ?? { password: null }, commands: job.commands ?? {}, workDir, signal },
   );
   try {

@@ -3,6 +3,7 @@ import type { ServerSpec } from "../pipeline/pipeline.ts";
 import { findProgram, versionOf } from "./find-program.ts";
 import { writePrivateFile } from "./private-file.ts";
 import { type ProgramRun, textOf } from "./program.ts";
+import { isUnfinishedName } from "./restore-mark.ts";
 import type { Access, FoundDatabase, Tools } from "./source.ts";
 
 export type MongodbServer = Extract<ServerSpec, { type: "mongodb" }>;
@@ -16,6 +17,11 @@ export type MongodbSession = {
   /** The server's databases without its own; null when this machine has no shell to ask it with. */
   list(): Promise<FoundDatabase[] | null>;
   drop(database: string): Promise<void>;
+  /** Makes an empty collection in each of these databases, or removes it again. */
+  makeCollection(databases: readonly string[], name: string): Promise<void>;
+  dropCollection(databases: readonly string[], name: string): Promise<void>;
+  /** Of these databases: those with a restore's collection that says that it has not finished, and that one's name. */
+  listUnfinished(databases: readonly string[]): Promise<{ database: string; collection: string }[]>;
   close(): Promise<void>;
 };
 
@@ -91,11 +97,35 @@ export async function openMongodb(
         .map(([name, sizeBytes]) => ({ name, sizeBytes: Number.isFinite(sizeBytes) ? sizeBytes : null }));
     },
     async drop(database) {
-      await ask(`server.getDB(${JSON.stringify(database)}).dropDatabase();`);
+      await ask(`${databaseOf(database)}.dropDatabase();`);
+    },
+    async makeCollection(databases, name) {
+      const make = databases.map((database) => `${databaseOf(database)}.createCollection(${asText(name)});`);
+      await ask(make.join("\n"));
+    },
+    async dropCollection(databases, name) {
+      const drop = databases.map(
+        (database) => `${databaseOf(database)}.getCollection(${asText(name)}).drop();`,
+      );
+      await ask(drop.join("\n"));
+    },
+    async listUnfinished(databases) {
+      if (databases.length === 0) return [];
+      const all = databases.map(
+        (database) => `[${asText(database)}, ${databaseOf(database)}.getCollectionNames()]`,
+      );
+      const answer = await ask(`print(JSON.stringify([${all.join(", ")}]));`);
+      const found = JSON.parse(answer.slice(answer.indexOf("["))) as [string, string[]][];
+      return found.flatMap(([database, collections]) =>
+        collections.filter(isUnfinishedName).map((collection) => ({ database, collection })),
+      );
     },
     close: () => rm(config, { force: true }),
   };
 }
+
+const asText = (text: string): string => JSON.stringify(text);
+const databaseOf = (database: string): string => `server.getDB(${asText(database)})`;
 
 function addressOf(server: MongodbServer, password: string | null): string {
   const { host, port, user, authDatabase, replicaSet } = server;

@@ -5,7 +5,7 @@ import { DumpArchive, memberOf } from "./dump-archive.ts";
 import { wholeArchive } from "./mongodb-archive.ts";
 import { isOneArchive, isWhole, type MongodbSession, openMongodb } from "./mongodb-session.ts";
 import { outputOf } from "./program.ts";
-import { restoreMongodb } from "./restore-mongodb.ts";
+import { dropUnfinishedMongodb, restoreMongodb } from "./restore-mongodb.ts";
 import { newTally, type Source, type SourceContext, type Tally } from "./source.ts";
 
 type MongodbSpec = Extract<SourceSpec, { type: "mongodb" }>;
@@ -52,6 +52,7 @@ export const mongodbSource: Source<MongodbSpec> = {
   },
 
   restore: restoreMongodb,
+  dropUnfinished: dropUnfinishedMongodb,
 };
 
 async function wanted(session: MongodbSession, spec: MongodbSpec): Promise<string[]> {

@@ -8,6 +8,7 @@ import { outputOf, ProgramFailed, textOf } from "./program.ts";
 import { restoreMysql } from "./restore-mysql.ts";
 import { newTally, type Source, type SourceContext, type Tally } from "./source.ts";
 import { endsAsDump } from "./sql-dump-end.ts";
+import { dropUnfinishedMysql, listUnfinished, type Unfinished } from "./unfinished-mysql.ts";
 
 type MysqlSpec = Extract<SourceSpec, { type: "mysql" }>;
 
@@ -24,7 +25,9 @@ export const mysqlSource: Source<MysqlSpec> = {
       const databases = await wanted(session, spec);
       if (spec.singleTransaction) await warnOfTables(session, databases, context);
       const tally = newTally();
-      const dumps = new Dumps(session, spec, tally);
+      const unfinished = await listUnfinished(session);
+      warnOfUnfinished(unfinished, databases, context);
+      const dumps = new Dumps(session, spec, tally, unfinished);
       const bytes = isPlain(spec) ? dumps.plain(databases) : dumps.archive(databases, context);
       return { bytes: closeAfter(bytes, session), tally };
     } catch (error) {
@@ -54,6 +57,7 @@ export const mysqlSource: Source<MysqlSpec> = {
   },
 
   restore: restoreMysql,
+  dropUnfinished: dropUnfinishedMysql,
 };
 
 const isPlain = ({ databases }: MysqlSpec): boolean => new Set(databases).size === 1;
@@ -80,15 +84,24 @@ async function warnOfTables(session: MysqlSession, databases: MysqlDatabase[], {
   }
 }
 
+function warnOfUnfinished(unfinished: Unfinished[], databases: MysqlDatabase[], { warnings }: SourceContext) {
+  for (const { database } of unfinished) {
+    if (!databases.some(({ name }) => name === database)) continue;
+    warnings.add(database, "it is half restored: the restore that loads it still runs, or was killed");
+  }
+}
+
 class Dumps {
   readonly #session: MysqlSession;
   readonly #spec: MysqlSpec;
   readonly #tally: Tally;
+  readonly #unfinished: readonly Unfinished[];
 
-  constructor(session: MysqlSession, spec: MysqlSpec, tally: Tally) {
+  constructor(session: MysqlSession, spec: MysqlSpec, tally: Tally, unfinished: readonly Unfinished[]) {
     this.#session = session;
     this.#spec = spec;
     this.#tally = tally;
+    this.#unfinished = unfinished;
   }
 
   async *plain(databases: MysqlDatabase[]): AsyncGenerator<Buffer> {
@@ -137,6 +150,10 @@ class Dumps {
       ...excludeTables
         .filter((table) => table.startsWith(`${database}.`))
         .map((table) => `--ignore-table=${table}`),
+      // What a restore has marked with it would be marked for ever in what is restored from this.
+      ...this.#unfinished
+        .filter((one) => one.database === database)
+        .map(({ table }) => `--ignore-table=${database}.${table}`),
       ...(this.#session.flavour === "mysql" ? oracleOnly : []),
     ];
   }

@@ -10,7 +10,7 @@ import {
   requireNewEnough,
 } from "./postgresql-session.ts";
 import { checkedBy, outputOf, ProgramFailed, textOf } from "./program.ts";
-import { restorePostgresql } from "./restore-postgresql.ts";
+import { dropUnfinishedPostgresql, restorePostgresql } from "./restore-postgresql.ts";
 import { newTally, type Source, type SourceContext, type Tally } from "./source.ts";
 
 type PostgresqlSpec = Extract<SourceSpec, { type: "postgresql" }>;
@@ -70,6 +70,7 @@ export const postgresqlSource: Source<PostgresqlSpec> = {
   },
 
   restore: restorePostgresql,
+  dropUnfinished: dropUnfinishedPostgresql,
 };
 
 const isPlain = ({ databases, globals }: PostgresqlSpec): boolean =>

@@ -4,6 +4,7 @@ import { isOwnDatabase, type MongodbSession, openMongodb } from "./mongodb-sessi
 import { type PlannedDatabase, planDatabases } from "./plan-databases.ts";
 import { startConsumer } from "./program.ts";
 import { readMongoArchive } from "./read-mongodb-archive.ts";
+import { unfinishedName } from "./restore-mark.ts";
 import type { Access, DumpRestore, SourceRestore } from "./source.ts";
 
 type MongodbSpec = Extract<SourceSpec, { type: "mongodb" }>;
@@ -12,7 +13,8 @@ const cleanUpMs = 20_000;
 
 /**
  * Puts archives of mongodump back. Databases that were not there before and could not be restored whole are dropped
- * again. Of those that are replaced, each collection that the backup holds is dropped first.
+ * again, and are marked until they are whole. Of those that are replaced, each collection that the backup holds is
+ * dropped first.
  */
 export async function restoreMongodb(
   restore: SourceRestore<MongodbSpec>,
@@ -26,6 +28,8 @@ class MongodbRestore implements DumpRestore {
   readonly #access: Access;
   readonly #session: MongodbSession;
   #plan: PlannedDatabase[] = [];
+  /** What another restore has left by halves. */
+  #unfinished: string[] = [];
 
   constructor(restore: SourceRestore<MongodbSpec>, access: Access, session: MongodbSession) {
     this.#restore = restore;
@@ -38,7 +42,9 @@ class MongodbRestore implements DumpRestore {
     const held = new Set<string>();
     await this.#read(bytes, async () => checkSink(held));
     const names = [...held].filter((name) => !isOwnDatabase(name));
-    this.#plan = planDatabases(names, options, conflict, await this.#existing());
+    const existing = await this.#existing();
+    this.#unfinished = (await this.#session.listUnfinished(existing)).map(({ database }) => database);
+    this.#plan = planDatabases(names, options, conflict, { existing, unfinished: this.#unfinished });
   }
 
   async load(bytes: AsyncIterable<Uint8Array>): Promise<{ entries: number; bytes: number }> {
@@ -70,8 +76,9 @@ class MongodbRestore implements DumpRestore {
     return readDumps(bytes, { suffix: "archive", only: allOfThem, open });
   }
 
-  #loadSink(planned: PlannedDatabase[]): DumpSink {
-    const { tally, conflict, options, report } = this.#restore;
+  async #loadSink(planned: PlannedDatabase[]): Promise<DumpSink> {
+    const { tally, conflict, options, report, mark } = this.#restore;
+    const made = this.#madeOf(planned);
     const names = planned.map(({ to }) => to).join(", ");
     tally.currentPath = names;
     const isAll = options.databases === null && conflict !== "keep";
@@ -86,41 +93,79 @@ class MongodbRestore implements DumpRestore {
         .filter(({ from, to }) => from !== to)
         .flatMap(({ from, to }) => [`--nsFrom=${pattern(from)}`, `--nsTo=${pattern(to)}`]),
     ];
+    await this.#start(made);
     const loader = startConsumer(this.#session.run("mongorestore", args));
     let isComplete = false;
     return {
-      async write(bytes) {
+      write: async (bytes) => {
         await loader.write(bytes);
         tally.sourceBytes += bytes.length;
       },
-      async end() {
+      end: async () => {
         await loader.end();
+        if (made.length > 0) await this.#session.dropCollection(made, unfinishedName(mark));
         isComplete = true;
         tally.entries += planned.length;
         report.log("info", `restored: ${names}`);
       },
       stop: async () => {
         await loader.stop();
-        if (!isComplete) await this.#dropNew(planned);
+        if (!isComplete) await this.#drop(made);
       },
     };
   }
 
+  async #start(databases: string[]): Promise<void> {
+    if (databases.length === 0) return;
+    for (const half of databases.filter((name) => this.#unfinished.includes(name)))
+      await this.#session.drop(half);
+    try {
+      await this.#session.makeCollection(databases, unfinishedName(this.#restore.mark));
+    } catch (error) {
+      await this.#drop(databases);
+      throw error;
+    }
+  }
+
+  /** The databases that this makes. Without a list of what existed, everything may have; but nobody misses halves. */
+  #madeOf(planned: PlannedDatabase[]): string[] {
+    const isOverwriting = this.#restore.conflict === "overwrite";
+    return planned
+      .filter(({ to, exists }) => (isOverwriting ? this.#unfinished.includes(to) : !exists))
+      .map(({ to }) => to);
+  }
+
   /** Also after a cancellation, so with a time of its own. Never rejects: the failure before it is the one to tell. */
-  async #dropNew(planned: PlannedDatabase[]): Promise<void> {
-    // Without a list of what existed, everything may have.
-    const made = this.#restore.conflict === "overwrite" ? [] : planned.filter(({ exists }) => !exists);
+  async #drop(databases: string[]): Promise<void> {
     try {
       const signal = AbortSignal.timeout(cleanUpMs);
       const session = await openMongodb(this.#restore.source, { ...this.#access, signal });
       try {
-        for (const { to } of made) await session.drop(to);
+        for (const database of databases) await session.drop(database);
       } finally {
         await session.close();
       }
     } catch {
       this.#restore.report.log("warn", "what was restored by halves could not be removed from the server");
     }
+  }
+}
+
+/** Removes what the restore with this mark was loading when it was killed; the answer is what it was called. */
+export async function dropUnfinishedMongodb(
+  server: MongodbSpec,
+  mark: string,
+  access: Access,
+): Promise<string[]> {
+  const session = await openMongodb(server, access);
+  try {
+    const existing = (await session.list()) ?? [];
+    const unfinished = await session.listUnfinished(existing.map(({ name }) => name));
+    const left = unfinished.filter(({ collection }) => collection === unfinishedName(mark));
+    for (const { database } of left) await session.drop(database);
+    return left.map(({ database }) => database);
+  } finally {
+    await session.close();
   }
 }
 

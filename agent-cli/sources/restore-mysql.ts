@@ -1,11 +1,12 @@
 import { DamagedArtifact } from "../pipeline/damaged.ts";
 import type { SourceSpec } from "../pipeline/pipeline.ts";
 import { type DumpMember, type DumpSink, readDumps } from "./dump-archive.ts";
-import { hexText, listMysql, type MysqlSession, openMysql, quoteMysqlName } from "./mysql-session.ts";
+import { listMysql, type MysqlSession, openMysql } from "./mysql-session.ts";
 import { isAskedFor, type PlannedDatabase, planDatabases } from "./plan-databases.ts";
 import { ProgramFailed, startConsumer } from "./program.ts";
 import type { Access, DumpRestore, SourceRestore } from "./source.ts";
 import { DumpEnd } from "./sql-dump-end.ts";
+import { dropMysql, endUnfinished, listUnfinished, startUnfinished } from "./unfinished-mysql.ts";
 
 type MysqlSpec = Extract<SourceSpec, { type: "mysql" }>;
 
@@ -13,7 +14,8 @@ const cleanUpMs = 20_000;
 
 /**
  * Puts dumps back into a server. A database cannot be renamed there, so each is loaded in its place: one that is to be
- * replaced is dropped first, and one that could not be loaded whole is dropped again.
+ * replaced is dropped first, and one that could not be loaded whole is dropped again. Until it is whole it is marked, so
+ * that nobody takes it for a good one should this be killed.
  */
 export async function restoreMysql(restore: SourceRestore<MysqlSpec>, access: Access): Promise<DumpRestore> {
   return new MysqlRestore(restore, access, await openMysql(restore.source, access));
@@ -40,7 +42,8 @@ class MysqlRestore implements DumpRestore {
       return isAskedFor(options, member.database) ? checkSink(member.database) : null;
     });
     const existing = (await listMysql(this.#session)).map(({ name }) => name);
-    this.#plan = planDatabases(held, options, conflict, existing);
+    const unfinished = (await listUnfinished(this.#session)).map(({ database }) => database);
+    this.#plan = planDatabases(held, options, conflict, { existing, unfinished });
     const kept = held.length - this.#plan.length;
     if (conflict === "keep" && kept > 0) report.log("info", `${kept} databases are kept as they are`);
   }
@@ -71,10 +74,11 @@ class MysqlRestore implements DumpRestore {
   }
 
   async #loadSink({ to, exists }: PlannedDatabase): Promise<DumpSink> {
-    const { tally, report } = this.#restore;
+    const { tally, report, mark } = this.#restore;
     tally.currentPath = to;
-    const name = quoteMysqlName(to);
-    await this.#session.query(`${exists ? `drop database ${name}; ` : ""}create database ${name};`);
+    await startUnfinished(this.#session, to, { mark, exists }).catch((error) =>
+      Promise.reject(explained(error, to)),
+    );
     const client = startConsumer(this.#session.client([`--database=${to}`]));
     let isComplete = false;
     const explain = (error: unknown) => Promise.reject(explained(error, to));
@@ -85,6 +89,7 @@ class MysqlRestore implements DumpRestore {
       },
       end: async () => {
         await client.end().catch(explain);
+        await endUnfinished(this.#session, to, mark);
         isComplete = true;
         tally.entries += 1;
         report.log("info", `database ${to} is restored`);
@@ -102,12 +107,7 @@ class MysqlRestore implements DumpRestore {
       const signal = AbortSignal.timeout(cleanUpMs);
       const session = await openMysql(this.#restore.source, { ...this.#access, signal });
       try {
-        // What the client had sent last may still be running, and holds the tables.
-        const running = await session.query(
-          `select id from information_schema.processlist where db = ${hexText(database)} and user = substring_index(user(), '@', 1);`,
-        );
-        for (const [id] of running) await session.query(`kill ${Number(id)};`).catch(() => {});
-        await session.query(`drop database if exists ${quoteMysqlName(database)};`);
+        await dropMysql(session, database);
       } finally {
         await session.close();
       }

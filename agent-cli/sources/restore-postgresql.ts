@@ -57,7 +57,7 @@ class PostgresqlRestore implements DumpRestore {
       return isAskedFor(options, member.database) ? await this.#checkSink(member.database) : null;
     });
     const existing = (await listPostgresql(this.#session)).map(({ name }) => name);
-    this.#plan = planDatabases(held, options, conflict, existing);
+    this.#plan = planDatabases(held, options, conflict, { existing, unfinished: [] });
     const kept = held.length - this.#plan.length;
     if (conflict === "keep" && kept > 0) report.log("info", `${kept} databases are kept as they are`);
   }
@@ -134,8 +134,8 @@ class PostgresqlRestore implements DumpRestore {
   }
 
   async #loadSink({ from, to, exists }: PlannedDatabase): Promise<DumpSink> {
-    const { tally, report } = this.#restore;
-    const temporary = temporaryName(to);
+    const { tally, report, mark } = this.#restore;
+    const temporary = `${temporaryBeginning(to)}-${mark}`;
     const statements = (this.#checked.get(from) ?? []).map((sql) =>
       sql.replace(databaseName, `$1${quoteName(temporary)}`),
     );
@@ -147,7 +147,8 @@ class PostgresqlRestore implements DumpRestore {
       await this.#drop(temporary);
     };
     try {
-      await this.#session.query(`${await this.#dropStatement(temporary)} ${create};`);
+      await dropBeginningWith(this.#session, temporaryBeginning(to));
+      await this.#session.query(`${create};`);
       const args = ["--exit-on-error", "--no-password", ...this.#without()];
       loader = startConsumer(this.#session.run("pg_restore", args, temporary));
     } catch (error) {
@@ -178,14 +179,12 @@ class PostgresqlRestore implements DumpRestore {
   async #takePlace(temporary: string, to: string, exists: boolean): Promise<void> {
     const { maintenanceDatabase } = this.#session;
     const from = to === maintenanceDatabase ? "template1" : maintenanceDatabase;
-    if (exists) await this.#session.query(await this.#dropStatement(to), from);
-    await this.#session.query(`alter database ${quoteName(temporary)} rename to ${quoteName(to)};`, from);
-  }
-
-  /** Whoever is connected is thrown out, as far as the server can do that. */
-  async #dropStatement(database: string): Promise<string> {
-    const [version = ""] = await this.#session.query("show server_version_num;");
-    return `drop database if exists ${quoteName(database)}${Number(version) >= 130_000 ? " with (force)" : ""};`;
+    // In one go: between the two there is neither.
+    const drop = exists ? `${await dropStatement(this.#session, to)} ` : "";
+    await this.#session.query(
+      `${drop}alter database ${quoteName(temporary)} rename to ${quoteName(to)};`,
+      from,
+    );
   }
 
   /** Also after a cancellation, so with a time of its own. Never rejects: the failure before it is the one to tell. */
@@ -194,13 +193,7 @@ class PostgresqlRestore implements DumpRestore {
     try {
       const session = await openPostgresql(this.#restore.source, { ...this.#access, signal });
       try {
-        const [row] = await session.query(
-          `select 1 from pg_database where datname = ${quoteText(database)};`,
-        );
-        if (row === undefined) return;
-        const [version = ""] = await session.query("show server_version_num;");
-        const force = Number(version) >= 130_000 ? " with (force)" : "";
-        await session.query(`drop database ${quoteName(database)}${force};`);
+        await session.query(await dropStatement(session, database));
       } finally {
         await session.close();
       }
@@ -221,9 +214,44 @@ class PostgresqlRestore implements DumpRestore {
   }
 }
 
-/** Always the same for the same database, so that the next restore of it removes what one that was killed has left. */
-const temporaryName = (database: string): string =>
-  `backupx-restore-${createHash("sha256").update(database).digest("hex").slice(0, 12)}`;
+/** Removes what the restore with this mark was loading when it was killed; the answer is what it was called. */
+export async function dropUnfinishedPostgresql(
+  server: PostgresqlSpec,
+  mark: string,
+  access: Access,
+): Promise<string[]> {
+  const session = await openPostgresql(server, access);
+  try {
+    return await dropWhere(
+      session,
+      `datname like ${quoteText(`${temporaryNames}%`)} and datname like ${quoteText(`%-${mark}`)}`,
+    );
+  } finally {
+    await session.close();
+  }
+}
+
+const temporaryNames = "backupx-restore-";
+
+/** The same for the same database, so that the next restore of it removes what one that was killed has left. */
+const temporaryBeginning = (database: string): string =>
+  `${temporaryNames}${createHash("sha256").update(database).digest("hex").slice(0, 12)}`;
+
+const dropBeginningWith = (session: PostgresqlSession, beginning: string): Promise<string[]> =>
+  dropWhere(session, `datname like ${quoteText(`${beginning}%`)}`);
+
+async function dropWhere(session: PostgresqlSession, condition: string): Promise<string[]> {
+  const rows = await session.query(`select to_json(datname) from pg_database where ${condition};`);
+  const found = rows.map((row) => String(JSON.parse(row)));
+  for (const name of found) await session.query(await dropStatement(session, name));
+  return found;
+}
+
+/** Whoever is connected is thrown out, as far as the server can do that. */
+async function dropStatement(session: PostgresqlSession, database: string): Promise<string> {
+  const [version = ""] = await session.query("show server_version_num;");
+  return `drop database if exists ${quoteName(database)}${Number(version) >= 130_000 ? " with (force)" : ""};`;
+}
 
 /** Lines of a table of contents that are about the database as a whole. */
 const aboutDatabase = /^\d+; \d+ \d+ (DATABASE|DATABASE PROPERTIES|(ACL|COMMENT|SECURITY LABEL) - DATABASE) /;

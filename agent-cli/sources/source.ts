@@ -80,6 +80,8 @@ export type SourceRestore<Spec extends SourceSpec> = Pick<RestoreJob, "conflict"
   report: Reporter;
   /** To be kept up to date while it runs: entries are databases. */
   tally: Tally;
+  /** Names this run in the server; see restore-mark.ts. */
+  mark: string;
 };
 
 /**
@@ -102,6 +104,8 @@ export type Source<Spec extends SourceSpec> = {
   ): Promise<FoundDatabase[]>;
   /** Sources of paths have none: they are restored by pipeline/restore.ts. */
   restore?(restore: SourceRestore<Spec>, access: Access): Promise<DumpRestore>;
+  /** Removes the databases that a restore was loading when it was killed, and tells their names; no others. */
+  dropUnfinished?(spec: Spec, mark: string, access: Access): Promise<string[]>;
 };
 
 /** Takes back what `open` gave, to where it came from, in two readings of the same bytes. */

@@ -1,5 +1,5 @@
-import { readdirSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { startMariadb, startPostgres } from "../fakes/database-servers.ts";
 import { describeWith } from "../needs.ts";
@@ -79,12 +79,48 @@ describeWith(["pg_ctlcluster", "mariadbd", "setpriv", "openssl"], "databases wit
         void until(isWaiting, "the load", undefined, 60_000).finally(() => child.kill("SIGKILL")),
     });
     const left = databases().filter((name) => !before.includes(name));
-    expect(left).toEqual([expect.stringMatching(/^backupx-restore-[0-9a-f]{12}$/)]);
+    expect(left).toEqual([expect.stringMatching(/^backupx-restore-[0-9a-f]{12}-[0-9a-f]{12}$/)]);
     expect(server.sql("select count(*) from t", "app")).toBe("10");
     server.sql("drop database hold");
     expect(await run(restore, env)).toMatchObject({ code: 0 });
     expect(databases()).toEqual(before.filter((name) => name !== "hold"));
     expect(server.sql("select count(*) from t", "app")).toBe("100");
+  });
+
+  test("MariaDB: what a killed restore leaves is called half restored, and the next one that may overwrite removes it", async () => {
+    const server = await startMariadb();
+    onTestFinished(() => server.close());
+    server.sql(
+      "create database app; use app; create table t engine=innodb as select seq, repeat(md5(seq), 8) w from seq_1_to_90000",
+    );
+    const folder = scratch();
+    const env = { BACKUPX_DATABASE_PASSWORD: server.password };
+    const at = `mariadb://root@127.0.0.1:${server.port}`;
+    const made = await backup([`${at}/app`, "--to", folder], env);
+    const isLoading = () =>
+      server.sql("select count(*) from information_schema.tables where table_schema = 'copy'") !== "0";
+    const restore = ["restore", made, "--to", `${at}/copy`, "--conflict"];
+    await runAgentCommand([...restore, "fail"], {
+      env,
+      started: (child) =>
+        void until(isLoading, "the load", undefined, 60_000).finally(() => child.kill("SIGKILL")),
+    });
+    const mark = /^backupx-restore-unfinished-[0-9a-f]{12}$/m;
+    expect(server.sql("show tables in copy")).toMatch(mark);
+    for (const conflict of ["fail", "keep"]) {
+      expect(await run([...restore, conflict], env)).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(/half restored, .*: "copy"; if none runs, choose to overwrite/),
+      });
+    }
+    const half = await run(["backup", `${at}/copy`, "--to", folder], env);
+    expect(half.stdout).toMatch(/"copy": it is half restored/);
+    expect(await run([...restore, "overwrite"], env)).toMatchObject({ code: 0 });
+    expect(server.sql("show tables in copy")).toBe("t");
+    expect(server.sql("select count(*) from copy.t")).toBe("90000");
+    const halfArtifact = /\S+\.sql\.zst/.exec(half.stdout)?.[0] ?? "";
+    expect(await run(["restore", halfArtifact, "--to", `${at}/again`], env)).toMatchObject({ code: 0 });
+    expect(server.sql("show tables in again")).not.toMatch(mark);
   });
 
   test("MariaDB: from and to addresses", async () => {
@@ -102,6 +138,45 @@ describeWith(["pg_ctlcluster", "mariadbd", "setpriv", "openssl"], "databases wit
       /would replace databases that exist: "copy"/,
     );
   });
+});
+
+test("MongoDB (a stand-in): what a killed restore leaves is called half restored, and the next one that may overwrite removes it", async () => {
+  const folder = scratch();
+  const stateFile = join(folder, "server.json");
+  const fake = resolve(import.meta.dirname, "../fakes/mongo-tools.mjs");
+  for (const name of ["mongodump", "mongorestore", "mongosh"]) {
+    // By `exec`, so that its parent is the agent.
+    const script = `#!/bin/sh\nexec "${process.execPath}" "${fake}" ${name} "$@"\n`;
+    writeFileSync(join(folder, name), script, { mode: 0o755 });
+  }
+  const orders = Array.from({ length: 20 }, (_, i) => ({ _id: i, text: `${i}` }));
+  const server = { user: "root", password: "p", databases: { shop: { orders } } };
+  const change = (next: object) => writeFileSync(stateFile, JSON.stringify({ ...server, ...next }));
+  const copy = () => JSON.parse(readFileSync(stateFile, "utf8")).databases.copy;
+  change({});
+  const env = {
+    PATH: `${folder}:${process.env["PATH"]}`,
+    FAKE_MONGO: stateFile,
+    BACKUPX_DATABASE_PASSWORD: "p",
+  };
+  const at = "mongodb://root@127.0.0.1";
+  const made = await backup([`${at}/shop`, "--to", folder], env);
+  const restore = ["restore", made, "--to", at, "--database", "shop=copy", "--conflict"];
+  change({ fault: "kill parent" });
+  expect(await run([...restore, "fail"], env)).toMatchObject({ code: null });
+  expect(Object.keys(copy()).toSorted()).toEqual([
+    expect.stringMatching(/^backupx-restore-unfinished-[0-9a-f]{12}$/),
+    "orders",
+  ]);
+  change({ databases: { ...server.databases, copy: { ...copy(), stray: orders } } });
+  for (const conflict of ["fail", "keep"]) {
+    expect(await run([...restore, conflict], env)).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/half restored, .*: "copy"; if none runs, choose to overwrite/),
+    });
+  }
+  expect(await run([...restore, "overwrite"], env)).toMatchObject({ code: 0 });
+  expect(copy()).toEqual({ orders });
 });
 
 test("an address that holds a password, or does not fit, is refused", async () => {

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, wri
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { adminApi, agentApi } from "../../protocol/index.ts";
+import { startFaultyProxy } from "../fakes/faulty-proxy.ts";
 import { bucket, credentials, region, startStrictS3 } from "../fakes/strict-s3.ts";
 import { childrenOf, signalAll } from "../processes.ts";
 import type { Machine, RunningAgent } from "./machine.ts";
@@ -188,6 +189,53 @@ describe.concurrent("a further copy", { timeout: TEST_MS }, () => {
     expect(await endOfCopy(recordId, disk)).toMatchObject({ status: "failed", error: "cancelled" });
     await until("the job's process to be gone", () => children.every((pid) => !existsSync(`/proc/${pid}`)));
     expect(files()).toEqual([]);
+  });
+});
+
+describe.concurrent("a copy to a storage that is no disk of this machine", { timeout: TEST_MS }, () => {
+  /** A copy from the machine's disk to S3, of which one part is stored and the next gets no answer. */
+  async function halfSent(onEnd: OnEnd) {
+    const s3 = await startStrictS3();
+    const proxy = await startFaultyProxy(s3.port);
+    onEnd(() => s3.close());
+    onEnd(() => proxy.close());
+    proxy.plan = ({ method, url }) =>
+      /partNumber=2/.test(`${method} ${url}`) ? { kind: "stall" } : undefined;
+    const kept = await aBackup(onEnd, "local_disk", 20 * 1024);
+    const config = { endpoint: proxy.endpoint, bucket, region };
+    const body = { name: `s3-of-${kept.machine.name}`, type: "s3" as const, config, secrets: credentials };
+    const { id: targetId } = await world.call(adminApi.createTarget, { body });
+    await copyTo(kept.recordId, { targetId });
+    const stored = () => [...s3.uploads.keys(), ...s3.objects.keys()];
+    await until("the second part", () => proxy.hits > 0 && stored().length > 0);
+    const end = () => endOfCopy(kept.recordId, targetId);
+    return { ...kept, proxy, stored, end, targetId, children: childrenOf(kept.agent.pid) };
+  }
+
+  test("whose job is killed fails and leaves no part", async ({ onTestFinished }) => {
+    const { children, end, stored } = await halfSent(onTestFinished);
+    signalAll(children, "SIGKILL");
+    expect(await end()).toMatchObject({ status: "failed", error: expect.stringContaining("SIGKILL") });
+    expect(stored()).toEqual([]);
+  });
+
+  test("whose machine loses its power leaves no part once that is back, and can be made again", async ({
+    onTestFinished,
+  }) => {
+    const { machine, agent, recordId, targetId, proxy, children, end, stored } =
+      await halfSent(onTestFinished);
+    signalAll(children, "SIGSTOP");
+    await agent.end("SIGKILL");
+    signalAll(children, "SIGKILL");
+    expect(stored()).toHaveLength(1);
+    machine.start();
+    expect(await end()).toMatchObject({ status: "failed", error: expect.stringContaining("interrupted") });
+    expect(stored()).toEqual([]);
+    await until("nothing in hand", () => machine.leftovers().length === 0, { seen: machine.leftovers });
+    proxy.plan = () => undefined;
+    await copyTo(recordId, { targetId });
+    expect(await end()).toMatchObject({ status: "success" });
+    expect(stored()).toHaveLength(1);
   });
 });
 

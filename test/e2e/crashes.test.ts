@@ -374,7 +374,7 @@ describe.concurrent("a copy in a storage that is no disk of this machine", { tim
     proxy.plan = () => ({ kind: "answer", status: 403, body: "<Error><Code>AccessDenied</Code></Error>" });
     machine.start();
     expect(await world.endOf(recordId)).toMatchObject({ status: "failed" });
-    const said = `what the killed backup had stored so far could not be removed: ${name}: `;
+    const said = `what the killed job had stored so far could not be removed: ${name}: `;
     expect(await world.logOf(recordId)).toContain(said);
   });
 });

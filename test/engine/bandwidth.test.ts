@@ -149,7 +149,7 @@ test.each(["none", "zstd"])(
       base: null,
       identityFile: null,
     } as unknown as RestoreSpec;
-    const job = { kind: "restore", restoreId: 3, spec } as const;
+    const job = { kind: "restore", restoreId: 3, spec, mark: "0123456789ab" } as const;
     await restore(job, { ...run(), identityFile: null }, noVault, storages);
     expect(readdirSync(restored())).toEqual(["file"]);
     // Once to prove it, once to use it: a disk needs no copy beside it.

@@ -162,6 +162,20 @@ test("discovery, a dry run, a wrong password, and the programs' versions", async
   expect(tools).toMatchObject({ mongodump: "100.10.0", mongosh: "2.3.1" });
 });
 
+test("what a restore was loading when it was killed is removed by its mark, and nothing else", async () => {
+  const { workDir } = world();
+  const one = [{ _id: 1, text: "half" }];
+  change(({ databases }) => {
+    databases["half"] = { things: one, "backupx-restore-unfinished-0123456789ab": [] };
+    databases["another's"] = { things: one, "backupx-restore-unfinished-ba9876543210": [] };
+  });
+  const signal = new AbortController().signal;
+  const access = { secrets, commands: {}, workDir: workDir(), signal };
+  const { dropUnfinished } = sourceOf("mongodb");
+  expect(await dropUnfinished?.(source(), "0123456789ab", access)).toEqual(["half"]);
+  expect(Object.keys(state().databases).toSorted()).toEqual(["admin", "another's", "ot$her*", "shop"]);
+});
+
 test("the oplog is asked for with all databases, and never with some", async () => {
   const { backup } = world();
   await expect(backup({ source: source({ oplog: true }), sourceSecrets: secrets })).rejects.toThrow(

@@ -263,6 +263,8 @@ async function restore() {
     there.push(document);
   }
   save(server);
+  // As a machine that loses its power ends whoever has started this, too.
+  if (server.fault === "kill parent") process.kill(process.ppid, "SIGKILL");
 }
 
 function shell() {
@@ -282,6 +284,20 @@ function shell() {
           delete server.databases[name];
           save(server);
         },
+        createCollection(collection) {
+          const server = state();
+          server.databases[name] ??= {};
+          server.databases[name][collection] = [];
+          save(server);
+        },
+        getCollectionNames: () => Object.keys(state().databases[name] ?? {}),
+        getCollection: (collection) => ({
+          drop() {
+            const server = state();
+            delete server.databases[name][collection];
+            save(server);
+          },
+        }),
       };
     }
   }
