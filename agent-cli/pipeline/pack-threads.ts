@@ -51,6 +51,8 @@ export class PackThreads {
   readonly #mostReaders: number;
   /** Slabs, as far as they were filled, that go on without being compressed. */
   readonly #sentAsIs = new WeakSet<Uint8Array>();
+  /** Frames, whose memory is nobody else's though they may not fill it. */
+  readonly #frames = new WeakSet<Uint8Array>();
   #failure: Error | null = null;
 
   constructor({ compression, level, frameChecksums, threads, compare }: PackSettings) {
@@ -79,6 +81,7 @@ export class PackThreads {
       return { bytes: plain, plainBytes: used };
     }
     const bytes = await this.#unlessFailed(this.#encoded(plain, this.compression));
+    this.#frames.add(bytes);
     this.slabs.give(slab);
     return { bytes, plainBytes: used };
   }
@@ -86,7 +89,7 @@ export class PackThreads {
   /** Takes back the memory of what was sent, unless it is a part of something that may still be needed. */
   takeBack(sent: Uint8Array): void {
     if (this.#sentAsIs.has(sent)) this.slabs.give(sent.buffer);
-    else if (sent.length === sent.buffer.byteLength) release(sent);
+    else if (this.#frames.has(sent) || sent.length === sent.buffer.byteLength) release(sent);
   }
 
   /** Node ends no frame before its time, which at the highest levels is seconds. Whoever is stopped does not wait for it. */
