@@ -21,7 +21,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { adminApi } from "../../protocol/index.ts";
 import { compareTrees } from "../../scripts/compare-trees.ts";
 import { describeWith } from "../needs.ts";
-import { childrenOf, signalAll } from "../processes.ts";
+import { descendantsOf, signalAll } from "../processes.ts";
 import { cleanEnv, type Machine } from "./machine.ts";
 import { TEST_MS, until } from "./until.ts";
 import { sourceFolder, startWorld, type World } from "./world.ts";
@@ -316,7 +316,7 @@ describeWith(["restic"], "tasks with restic", () => {
     });
     const { recordId } = await world.run(taskId);
     await until("restic to lock the repository", async () => locksIn(repository)[0]);
-    const killed = restOfGroup(agent.pid);
+    const killed = descendantsOf(agent.pid);
     agent.child.kill("SIGKILL");
     signalAll(killed, "SIGKILL");
     await agent.ended;
@@ -391,7 +391,7 @@ describeWith(["restic"], "tasks with restic", () => {
     const destination = path.join(machine.folder, "back");
     const { restoreId } = await world.call(adminApi.restoreRecord, { params: { id }, body: { destination } });
     // Held in the middle, for it would be done too soon.
-    const pid = await until("restic to restore", () => restOfGroup(agent.pid).find(isRestoring));
+    const pid = await until("restic to restore", () => descendantsOf(agent.pid).find(isRestoring));
     process.kill(pid, "SIGSTOP");
     expect(existsSync(destination)).toBe(true);
     await world.call(adminApi.cancelRestore, { params: { id: restoreId } });
@@ -432,9 +432,4 @@ function isRestoring(pid: number): boolean {
   } catch {
     return false;
   }
-}
-
-/** All processes below this one. */
-function restOfGroup(pid: number): number[] {
-  return childrenOf(pid).flatMap((child) => [child, ...restOfGroup(child)]);
 }
