@@ -1,5 +1,7 @@
 import { statfsSync } from "node:fs";
+import { type MissingProgram, maxMissingPrograms } from "../protocol/objects.ts";
 import type { Config } from "./config.ts";
+import { missingPrograms } from "./missing-programs.ts";
 import { resticVersion } from "./restic/version.ts";
 import { availableSources } from "./sources/available.ts";
 import { findProgram } from "./sources/find-program.ts";
@@ -12,6 +14,7 @@ export type Capabilities = {
   /** Names that this agent's own configuration gives a meaning to. */
   commands: string[];
   hooks: string[];
+  missingPrograms: MissingProgram[];
 };
 
 /** What this machine can really do, with the programs that are there now. */
@@ -31,6 +34,7 @@ export async function capabilities(config: Pick<Config, "commands" | "hooks">): 
     engines,
     commands,
     hooks: Object.keys(config.hooks),
+    missingPrograms: missingPrograms(config).slice(0, maxMissingPrograms),
   };
 }
 

@@ -315,6 +315,19 @@ export const directoryEntry = z.object({
   size: z.number().nonnegative(),
 });
 
+/** How many programs that cannot be started an agent names, at most: a heartbeat stays small. */
+export const maxMissingPrograms = 50;
+export const maxMissingProgramChars = 200;
+/** A program that an agent's configuration names and that cannot be started there. */
+const missingProgram = z.object({
+  /** Where it is named: `commands.ldap.verify`. */
+  at: z.string().max(100),
+  program: z.string().max(maxMissingProgramChars),
+  /** The error's code, such as ENOENT. */
+  problem: z.string().max(64),
+});
+export type MissingProgram = z.output<typeof missingProgram>;
+
 /** What an agent can do here and now: versions of the tools and drivers that it really found. */
 export const capabilities = z.object({
   sources: z.array(z.string().max(64)).max(64).default([]),
@@ -323,6 +336,7 @@ export const capabilities = z.object({
   /** Names that its configuration gives a meaning to, as sources and around runs. */
   commands: z.array(z.string().max(64)).max(200).default([]),
   hooks: z.array(z.string().max(64)).max(200).default([]),
+  missingPrograms: z.array(missingProgram).max(maxMissingPrograms).default([]),
 });
 
 /** A database of a server; its size only where the server tells it to this user. */

@@ -7,6 +7,7 @@ import { type Config, type Flags, readConfig } from "../config.ts";
 import { formatDuration } from "../duration.ts";
 import { ExitError, type ExitName } from "../exit-codes.ts";
 import { currentHolder } from "../lock.ts";
+import { missingPrograms } from "../missing-programs.ts";
 import { makeDispatcher, networkOf, trustOwnCa } from "../network.ts";
 import { agentVersion } from "../version.ts";
 import { formatBytes, printJson, printTable } from "./print.ts";
@@ -26,6 +27,7 @@ export async function runDoctor(flags: Flags, { json }: { json?: boolean }): Pro
     checks.push(...(await checkMaster(config)));
     checks.push(checkWritable("state directory", config.stateDir), checkDisk(config));
     checks.push(...(await checkIdentities(config)), checkRunning(config));
+    checks.push(...checkPrograms(config));
   }
   checks.push(await checkTools(config));
   if (json) printJson({ ok: checks.every(({ state }) => state !== "failed"), checks });
@@ -148,6 +150,13 @@ function checkRunning({ stateDir }: Config): Check {
   const holder = currentHolder(stateDir);
   return { name: "agent", state: "ok", detail: holder ? `running, pid ${holder.pid}` : "not running" };
 }
+
+const checkPrograms = (config: Config): Check[] =>
+  missingPrograms(config).map(({ at, program, problem }) => ({
+    name: at,
+    state: "failed",
+    detail: `${program} cannot be started: ${problem}; install it, or correct the configuration`,
+  }));
 
 async function checkTools(config: Config | null): Promise<Check> {
   const { sources, engines } = await capabilities(config ?? { commands: {}, hooks: {} });

@@ -1,7 +1,6 @@
-import { accessSync, constants } from "node:fs";
 import { environmentOf } from "../environment.ts";
-import { errorCode } from "../pipeline/error-code.ts";
 import type { ConfiguredCommand, SourceSpec } from "../pipeline/pipeline.ts";
+import { whyItCannotBeStarted } from "./find-program.ts";
 import { outputOf, type ProgramRun, startConsumer } from "./program.ts";
 import {
   type Access,
@@ -78,13 +77,10 @@ async function* counted(
 
 function previewOf({ name }: CommandSpec, { run: [program = ""] }: ConfiguredCommand): Preview {
   const preview: Preview = { ...newPreview(), complete: true, bytes: null };
-  try {
-    accessSync(program, constants.X_OK);
-    return { ...preview, entries: 1, first: [{ path: name, sizeBytes: null }] };
-  } catch (error) {
-    const reason = `${program} cannot be started: ${errorCode(error)}`;
-    return { ...preview, unreadable: { count: 1, first: [{ path: name, reason }] } };
-  }
+  const problem = whyItCannotBeStarted(program);
+  if (problem === null) return { ...preview, entries: 1, first: [{ path: name, sizeBytes: null }] };
+  const reason = `${program} cannot be started: ${problem}`;
+  return { ...preview, unreadable: { count: 1, first: [{ path: name, reason }] } };
 }
 
 function restoring({ tally }: SourceRestore<CommandSpec>, run: ProgramRun): DumpRestore {

@@ -1,8 +1,9 @@
 import { execFile } from "node:child_process";
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, statSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
 import { namesIn } from "../names-in.ts";
+import { errorCode } from "../pipeline/error-code.ts";
 
 const versionTimeoutMs = 10_000;
 
@@ -58,11 +59,14 @@ export async function versionOf(program: string, flag = "--version"): Promise<st
   }
 }
 
-function isExecutable(file: string): boolean {
+const isExecutable = (file: string): boolean => whyItCannotBeStarted(file) === null;
+
+/** The code of the error by which a program of this path would not be started; null when it would be. */
+export function whyItCannotBeStarted(program: string): string | null {
   try {
-    accessSync(file, constants.X_OK);
-    return true;
-  } catch {
-    return false;
+    accessSync(program, constants.X_OK);
+    return statSync(program).isFile() ? null : "EACCES";
+  } catch (error) {
+    return errorCode(error);
   }
 }

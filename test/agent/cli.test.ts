@@ -70,6 +70,21 @@ test("doctor names what is wrong and fails", async () => {
   expect(unset).toMatchObject({ code: 1, stdout: expect.stringMatching(/failed +master +not set/) });
 });
 
+test("doctor names each program of a command that cannot be started, and no argument", async () => {
+  const folder = scratch();
+  const config = join(folder, "agent.yaml");
+  const verify = [join(folder, "check"), "a-planted-secret"];
+  const commands = { ldap: { run: ["/bin/sh"], restore: [folder], verify } };
+  writeFileSync(config, JSON.stringify({ stateDir: folder, commands }));
+  const { code, stdout } = await runAgentCommand(["doctor", "--config", config]);
+  expect(code).toBe(1);
+  expect(stdout).toMatch(
+    /failed +commands\.ldap\.restore +\S+ cannot be started: EACCES; install it, or correct/,
+  );
+  expect(stdout).toMatch(/failed +commands\.ldap\.verify +\S+check cannot be started: ENOENT/);
+  expect(stdout).not.toMatch(/commands\.ldap\.run|a-planted-secret/);
+});
+
 test("status tells what runs, without the master", async () => {
   const master = await fakeMaster();
   const stateDir = join(scratch(), "state");

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { adminApi } from "../../protocol/index.ts";
@@ -94,6 +94,44 @@ testWith(
     for (const { save } of lacking) {
       await until("the task to be saved", async () => (await save()).status === 200 || undefined);
     }
+  },
+  TEST_MS,
+);
+
+test(
+  "a program that a command names and that is not there is told when the task is saved, until it is there",
+  async ({ onTestFinished }) => {
+    const machine = await world.machine(onTestFinished);
+    const program = path.join(machine.folder, "check");
+    const dump = { run: sh("seq 1 10"), restore: [program], verify: [program] };
+    // More of them, and longer ones, than a heartbeat may name.
+    const others = Array.from({ length: 60 }, (_, i) => [`other-${i}`, { run: [`/${"x".repeat(250)}`] }]);
+    const allowed = { commands: { dump, ...Object.fromEntries(others) } };
+    const agent = await startWith(machine, allowed);
+    const body = {
+      name: "dump to be checked",
+      nodeId: machine.nodeId,
+      source: { type: "command" as const, name: "dump" },
+      targetIds: [await world.target("vault")],
+    };
+    const save = () => world.ask(adminApi.createTask, { body });
+    const refused = (problem: string) => ({
+      status: 409,
+      code: "NODE_CANNOT_RUN_TASK",
+      message: expect.stringContaining(
+        `${program} at \`commands.dump.restore\`, which cannot be started there (${problem})`,
+      ),
+    });
+    expect(await save()).toMatchObject(refused("ENOENT"));
+    writeFileSync(program, "#!/bin/sh\n");
+    await agent.end("SIGKILL");
+    const again = await startWith(machine, allowed);
+    await until("the agent's new word", async () => (await save()).message.includes("EACCES") || undefined);
+    expect(await save()).toMatchObject(refused("EACCES"));
+    chmodSync(program, 0o755);
+    await again.end("SIGKILL");
+    await startWith(machine, allowed);
+    await until("the task to be saved", async () => (await save()).status === 200 || undefined);
   },
   TEST_MS,
 );

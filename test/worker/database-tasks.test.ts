@@ -269,6 +269,66 @@ describe("a node that lacks a tool", () => {
     ).toContain("hooks");
   });
 
+  it("names the program of a command that its node cannot start, by its use, its path and the remedy", async () => {
+    const source = { type: "command", name: "ldap" };
+    const without = (use: string) =>
+      able({
+        sources: ["command"],
+        commands: ["ldap", "other"],
+        missingPrograms: [{ at: `commands.ldap.${use}`, program: `/opt/${use}`, problem: "ENOENT" }],
+      });
+    for (const use of ["run", "restore", "verify"]) {
+      const node = await without(use);
+      const words = await refusedBy(node, { source });
+      expect(words).toContain(`${node.name} names /opt/${use} at \`commands.ldap.${use}\``);
+      expect(words).toMatch(/ENOENT.*install it.*agent\.yaml and restart the agent$/);
+      expect(await made(node, { source: { type: "command", name: "other" } })).toBeTruthy();
+    }
+    // Agents from before this say nothing of it.
+    expect(await made(await able({ sources: ["command"], commands: ["ldap"] }), { source })).toBeTruthy();
+  });
+
+  it("is asked for a command's verifying program where the task is verified", async () => {
+    const source = { type: "command", name: "ldap" };
+    const commands = { sources: ["command"], commands: ["ldap"] };
+    const at = "commands.ldap.verify";
+    const missingPrograms = [{ at, program: "/opt/check", problem: "EACCES" }];
+    const [with_, without] = [await able(commands), await able({ ...commands, missingPrograms })];
+    const verification = { grade: 3, schedule: "0 4 * * *" };
+    const by = ({ id }: Node) => ({ source, verification: { ...verification, nodeId: id } });
+    expect(await made(without, by(with_))).toBeTruthy();
+    expect(await refusedBy(with_, by(without))).toMatch(
+      new RegExp(`${without.name} names /opt/check at .*EACCES`),
+    );
+    expect(await refusedBy(without, { source, verification })).toContain(at);
+  });
+
+  it("still makes the backups of a command whose output nothing there takes back any more", async () => {
+    const source = { type: "command", name: "ldap" };
+    const can = { sources: ["command"], storages: ["vault"], commands: ["ldap"] };
+    const node = await able(can);
+    const { id, targetIds } = await made(node, { source });
+    const losing = (use: string) => {
+      const missingPrograms = [{ at: `commands.ldap.${use}`, program: "/opt/gone", problem: "ENOENT" }];
+      return set("nodes", node.id, { capabilities: JSON.stringify({ ...can, missingPrograms }) });
+    };
+    await losing("run");
+    expect(await run(id)).toMatchObject({ status: 409, message: expect.stringContaining("/opt/gone") });
+    await losing("restore");
+    expect((await run(id)).status).toBe(200);
+    const recordId = await recordRow(id, node.id, {
+      source: JSON.stringify(source),
+      source_type: "command",
+      pipeline: "{}",
+    });
+    await copyRow(recordId, targetIds[0] ?? 0);
+    await set("backup_records", recordId, { file_name: `ldap-t${id}-r${recordId}.bin` });
+    const restore = async (body: object) =>
+      call(await asRole("operator"), adminApi.restoreRecord, { params: { id: recordId }, body });
+    expect(await restore({})).toMatchObject({ status: 409, message: expect.stringContaining("/opt/gone") });
+    expect((await restore({ destination: "/tmp/dump" })).status).toBe(200);
+  });
+
   it("refuses a pool none of whose nodes can, but not an empty one or one with a single able node", async () => {
     const label = unique("pool");
     const inPool = { nodeId: null, poolLabel: label };

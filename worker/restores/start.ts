@@ -4,7 +4,7 @@ import { auditIfChanged } from "../audit/entry.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 import { isPackedByOurs } from "../records/object-key.ts";
-import { isGoAgent, whyItCannotRead } from "../tasks/can-run.ts";
+import { isGoAgent, whyItCannotRead, whyItCannotStart } from "../tasks/can-run.ts";
 import type { Actor } from "../users/actor.ts";
 import { chooseCopy } from "./choose-copy.ts";
 import { type ReadingNode, readingNode, requireOpener } from "./reading-node.ts";
@@ -93,7 +93,10 @@ function requireAbleAgent(node: ReadingNode, record: Restorable, request: Reques
     );
   const isOurs = isPackedByOurs(record);
   // To a destination, what was dumped is written as it is, which needs no program.
-  const unable = request.destination === null ? whyItCannotRead(node, source.type) : null;
+  const unable =
+    request.destination === null
+      ? (whyItCannotRead(node, source.type) ?? whyItCannotStart(node, source, ["restore"]))
+      : null;
   if (unable) throw new DomainError("NODE_CANNOT_RUN_TASK", unable);
   const obstacle = isGoAgent(node)
     ? goAgentLacks(source, isOurs, request)

@@ -1,7 +1,10 @@
+import type { z } from "zod";
 import type { objects } from "../../protocol/index.ts";
 
 type Source = objects.Source;
-type Capabilities = { sources: string[]; commands: string[]; hooks: string[] };
+type Capabilities = z.output<typeof objects.capabilities>;
+/** What an agent's configuration may name a program for, of each of its commands. */
+export type ProgramUse = "run" | "restore" | "verify";
 
 /** What a node needs before its agent can back up such a source. */
 const needed: Partial<Record<Source["type"], string>> = {
@@ -37,6 +40,21 @@ export function unknownNames(
   const unknown = hooksOf(hooks).filter((hook) => !capabilities.hooks.includes(hook));
   if (unknown.length === 0) return null;
   return `the configuration of ${name} allows no hook ${unknown.join(", ")} (it allows: ${listed(capabilities.hooks)}): add it to \`hooks:\` in its agent.yaml and restart the agent`;
+}
+
+/** A program for one of these uses of a command that its node cannot start; null when none is known. */
+export function missingProgram(
+  name: string,
+  { missingPrograms }: Capabilities,
+  source: Source,
+  uses: readonly ProgramUse[],
+): string | null {
+  if (source.type !== "command") return null;
+  const places = uses.map((use) => `commands.${source.name}.${use}`);
+  const found = missingPrograms.find(({ at }) => places.includes(at));
+  if (!found) return null;
+  const { at, program, problem } = found;
+  return `the configuration of ${name} names ${program} at \`${at}\`, which cannot be started there (${problem}): install it, and the agent notices within five minutes; or correct its agent.yaml and restart the agent`;
 }
 
 export const hooksOf = (hooks: objects.Hooks | null): string[] => {

@@ -1,6 +1,13 @@
 import { z } from "zod";
 import { objects, type states } from "../../protocol/index.ts";
-import { hooksOf, unknownNames, whatGoLacksFor, whatItLacksFor } from "./can-read.ts";
+import {
+  hooksOf,
+  missingProgram,
+  type ProgramUse,
+  unknownNames,
+  whatGoLacksFor,
+  whatItLacksFor,
+} from "./can-read.ts";
 
 /** What a task asks of the node that runs it. */
 export type Needs = {
@@ -65,6 +72,17 @@ export function whyItHasNoRestic(node: Able): string | null {
   return `the agent of ${node.name} finds no program restic: install it there, then restart the agent`;
 }
 
+/** Why this node cannot use a command's programs in these ways; null when nothing is known against it. */
+export function whyItCannotStart(
+  node: Able,
+  source: objects.Source,
+  uses: readonly ProgramUse[],
+): string | null {
+  return node.capabilities === null
+    ? null
+    : missingProgram(node.name, capabilitiesOf(node.capabilities), source, uses);
+}
+
 /** Those whose settings both agents call the same, or that the master translates. */
 const goStorages = ["local_disk", "vault", "s3"];
 
@@ -102,7 +120,10 @@ function agentLacks(node: Able, { source, encrypted, engine, hooks, targets }: N
   if (capabilities === null) return null;
   const able = capabilitiesOf(capabilities);
   const { storages } = able;
-  const obstacle = whatItLacksFor(name, able, source.type) ?? unknownNames(name, able, { source, hooks });
+  const obstacle =
+    whatItLacksFor(name, able, source.type) ??
+    unknownNames(name, able, { source, hooks }) ??
+    missingProgram(name, able, source, ["run"]);
   if (obstacle) return obstacle;
   const lacking = targets.find(({ type }) => !storages.includes(type));
   if (lacking?.type === "rclone") {

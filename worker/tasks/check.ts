@@ -4,7 +4,8 @@ import { DomainError } from "../errors.ts";
 import { readNode } from "../nodes/read.ts";
 import { nextRun, validateSchedule } from "../schedules/expression.ts";
 import { readTargets } from "../targets/read.ts";
-import { type Able, type Needs, whyItCannotRun } from "./can-run.ts";
+import type { ProgramUse } from "./can-read.ts";
+import { type Able, whyItCannotRun, whyItCannotStart } from "./can-run.ts";
 import { poolMembers } from "./choose-node.ts";
 import { checkResticSettings, checkResticTargets } from "./restic.ts";
 
@@ -64,8 +65,6 @@ export async function checkSurroundings(deps: Deps, task: TaskSettings): Promise
     );
   }
   if (task.pipeline.engine === "restic") checkResticTargets(targets);
-  const verifier = task.verification?.nodeId ?? null;
-  if (verifier !== null) await readNode(deps, verifier);
   const { compression, encryption, differential, engine } = task.pipeline;
   const needs = {
     source: task.source,
@@ -76,19 +75,30 @@ export async function checkSurroundings(deps: Deps, task: TaskSettings): Promise
     hooks: task.hooks,
     targets,
   };
-  if (task.nodeId !== null) requireAble(await readNode(deps, task.nodeId), needs);
-  if (task.poolLabel !== null) await requireAbleMember(deps, task.poolLabel, needs);
+  const verifier = task.verification?.nodeId ?? null;
+  // Whoever makes a record also restores and verifies it, unless another node is named.
+  const later: ProgramUse[] = verifier === null ? ["restore", "verify"] : ["restore"];
+  const obstacleOf: ObstacleOf = (node) =>
+    whyItCannotRun(node, needs) ?? whyItCannotStart(node, task.source, later);
+  if (task.nodeId !== null) requireAble(await readNode(deps, task.nodeId), obstacleOf);
+  if (task.poolLabel !== null) await requireAbleMember(deps, task.poolLabel, obstacleOf);
+  if (verifier !== null) {
+    requireAble(await readNode(deps, verifier), (node) => whyItCannotStart(node, task.source, ["verify"]));
+  }
 }
 
-function requireAble(node: Able, needs: Needs): void {
-  const obstacle = whyItCannotRun(node, needs);
+/** Why a node is not fit for a task, in words that end with what to do; null when nothing is known against it. */
+type ObstacleOf = (node: Able) => string | null;
+
+function requireAble(node: Able, obstacleOf: ObstacleOf): void {
+  const obstacle = obstacleOf(node);
   if (obstacle) throw new DomainError("NODE_CANNOT_RUN_TASK", obstacle);
 }
 
 /** Who is in a pool changes, so an empty one is no obstacle; but nobody waits for a node that is not there yet. */
-async function requireAbleMember(deps: Deps, label: string, needs: Needs): Promise<void> {
+async function requireAbleMember(deps: Deps, label: string, obstacleOf: ObstacleOf): Promise<void> {
   const members = await poolMembers(deps, label);
-  const obstacles = members.map((node) => whyItCannotRun(node, needs));
+  const obstacles = members.map(obstacleOf);
   const [first] = obstacles;
   if (!first || obstacles.includes(null)) return;
   throw new DomainError("NODE_CANNOT_RUN_TASK", `no node of pool ${label} can: ${first}`);
