@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ExitError } from "./exit-codes.ts";
+import { hasProcess, processIdentity } from "./process-identity.ts";
 
 export type Holder = { pid: number; process: string | null; since: number };
 
@@ -73,24 +74,5 @@ function readHolder(file: string): Holder | null {
   }
 }
 
-function isAlive(holder: Holder): boolean {
-  if (holder.process !== null) return processIdentity(holder.pid) === holder.process;
-  try {
-    process.kill(holder.pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
-}
-
-/** Pids are given out again, after a reboot above all: this boot and the start time tell two processes apart. */
-function processIdentity(pid: number): string | null {
-  try {
-    const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The second field is the program's name in brackets, which may hold spaces; the 22nd is the start time.
-    return `${boot}:${stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]}`;
-  } catch {
-    return null;
-  }
-}
+const isAlive = ({ pid, process }: Holder): boolean =>
+  process === null ? hasProcess(pid) : processIdentity(pid) === process;

@@ -1,17 +1,16 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { ExitError } from "../exit-codes.ts";
 import type { Job, JobResults } from "../jobs/job.ts";
 import { runEnvelope } from "../jobs/run-envelope.ts";
 import type { Progress, Reporter, Warning } from "../pipeline/pipeline.ts";
+import { removeTree } from "../remove-tree.ts";
 import { formatBytes } from "./print.ts";
+import { makeRunFolder, removeLeftRunFolders } from "./run-folder.ts";
 
 type Run = { workDir: string; signal: AbortSignal; report: Reporter };
 
 /** Runs one job in this process: with a private directory, a line of progress on a terminal, and a way to stop it. */
 export async function runOnce<T>(job: (run: Run) => Promise<T>): Promise<T> {
-  const workDir = await mkdtemp(join(tmpdir(), "backupx-"));
+  const workDir = await makeRunFolder();
   const stop = new AbortController();
   const onSignal = () => stop.abort(new ExitError("interrupted", "stopped"));
   for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, onSignal);
@@ -25,6 +24,7 @@ export async function runOnce<T>(job: (run: Run) => Promise<T>): Promise<T> {
     },
   };
   try {
+    await removeLeftRunFolders((text) => report.log("warn", text));
     return await job({ workDir, signal: stop.signal, report });
   } catch (error) {
     if (error instanceof ExitError) throw error;
@@ -32,7 +32,7 @@ export async function runOnce<T>(job: (run: Run) => Promise<T>): Promise<T> {
   } finally {
     line.clear();
     for (const name of ["SIGINT", "SIGTERM"] as const) process.off(name, onSignal);
-    await rm(workDir, { recursive: true, force: true });
+    await removeTree(workDir);
   }
 }
 

@@ -98,9 +98,19 @@ export async function until<T>(
 /** Runs one command of the agent to its end. */
 export async function runAgentCommand(
   args: string[],
-  options: { env?: Record<string, string>; input?: string; started?: (child: ChildProcess) => void } = {},
+  options: {
+    env?: Record<string, string>;
+    input?: string;
+    /** Who runs it, when this is root. */
+    uid?: number;
+    started?: (child: ChildProcess) => void;
+  } = {},
 ) {
-  const child = spawn(process.execPath, [agentEntry, ...args], { env: cleanEnv(options.env) });
+  const { uid } = options;
+  const child = spawn(process.execPath, [agentEntry, ...args], {
+    env: cleanEnv(options.env),
+    ...(uid !== undefined && { uid, gid: uid }),
+  });
   options.started?.(child);
   let stdout = "";
   let stderr = "";
