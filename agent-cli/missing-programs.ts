@@ -2,13 +2,18 @@ import { type MissingProgram, maxMissingProgramChars } from "../protocol/objects
 import type { Config } from "./config.ts";
 import { whyItCannotBeStarted } from "./sources/find-program.ts";
 
-/** Programs that the configuration names for its commands and that this user cannot start now. */
-export const missingPrograms = ({ commands }: Pick<Config, "commands">): MissingProgram[] =>
-  Object.entries(commands).flatMap(([name, { run, restore, verify }]) => [
+/** Programs that the configuration names for its commands and hooks and that this user cannot start now. */
+export const missingPrograms = ({
+  commands,
+  hooks,
+}: Pick<Config, "commands" | "hooks">): MissingProgram[] => [
+  ...Object.entries(commands).flatMap(([name, { run, restore, verify }]) => [
     ...missing(`commands.${name}.run`, run),
     ...missing(`commands.${name}.restore`, restore ?? []),
     ...missing(`commands.${name}.verify`, verify?.run ?? []),
-  ]);
+  ]),
+  ...Object.entries(hooks).flatMap(([name, { run }]) => missing(`hooks.${name}.run`, run)),
+];
 
 function missing(at: string, [program]: string[]): MissingProgram[] {
   const problem = program === undefined ? null : whyItCannotBeStarted(program);

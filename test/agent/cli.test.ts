@@ -70,19 +70,21 @@ test("doctor names what is wrong and fails", async () => {
   expect(unset).toMatchObject({ code: 1, stdout: expect.stringMatching(/failed +master +not set/) });
 });
 
-test("doctor names each program of a command that cannot be started, and no argument", async () => {
+test("doctor names each program of a command or hook that cannot be started, and no argument", async () => {
   const folder = scratch();
   const config = join(folder, "agent.yaml");
   const verify = [join(folder, "check"), "a-planted-secret"];
   const commands = { ldap: { run: ["/bin/sh"], restore: [folder], verify } };
-  writeFileSync(config, JSON.stringify({ stateDir: folder, commands }));
+  const hooks = { stop: { run: [join(folder, "gone"), "a-planted-secret"] }, start: { run: ["/bin/sh"] } };
+  writeFileSync(config, JSON.stringify({ stateDir: folder, commands, hooks }));
   const { code, stdout } = await runAgentCommand(["doctor", "--config", config]);
   expect(code).toBe(1);
+  expect(stdout).toMatch(/failed +hooks\.stop\.run +\S+gone cannot be started: ENOENT/);
   expect(stdout).toMatch(
     /failed +commands\.ldap\.restore +\S+ cannot be started: EACCES; install it, or correct/,
   );
   expect(stdout).toMatch(/failed +commands\.ldap\.verify +\S+check cannot be started: ENOENT/);
-  expect(stdout).not.toMatch(/commands\.ldap\.run|a-planted-secret/);
+  expect(stdout).not.toMatch(/commands\.ldap\.run|hooks\.start|a-planted-secret/);
 });
 
 test("status tells what runs, without the master", async () => {

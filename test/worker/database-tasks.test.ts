@@ -288,6 +288,18 @@ describe("a node that lacks a tool", () => {
     expect(await made(await able({ sources: ["command"], commands: ["ldap"] }), { source })).toBeTruthy();
   });
 
+  it("names the program of a hook that its node cannot start", async () => {
+    const source = { type: "file", paths: ["/srv"] };
+    const missingPrograms = [{ at: "hooks.stop.run", program: "/opt/stop", problem: "ENOENT" }];
+    const node = await able({ sources: ["file"], hooks: ["stop", "start"], missingPrograms });
+    for (const when of ["before", "afterSuccess", "afterFailure", "afterAlways"]) {
+      expect(await refusedBy(node, { source, hooks: { [when]: "stop" } })).toContain(
+        `${node.name} names /opt/stop at \`hooks.stop.run\``,
+      );
+    }
+    expect(await made(node, { source, hooks: { before: "start" } })).toBeTruthy();
+  });
+
   it("is asked for a command's verifying program where the task is verified", async () => {
     const source = { type: "command", name: "ldap" };
     const commands = { sources: ["command"], commands: ["ldap"] };

@@ -4,6 +4,7 @@ import { auditIfChanged } from "../audit/entry.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
 import { isPackedByOurs } from "../records/object-key.ts";
+import { commandPrograms } from "../tasks/can-read.ts";
 import { isGoAgent, whyItCannotRead, whyItCannotStart } from "../tasks/can-run.ts";
 import type { Actor } from "../users/actor.ts";
 import { chooseCopy } from "./choose-copy.ts";
@@ -95,7 +96,7 @@ function requireAbleAgent(node: ReadingNode, record: Restorable, request: Reques
   // To a destination, what was dumped is written as it is, which needs no program.
   const unable =
     request.destination === null
-      ? (whyItCannotRead(node, source.type) ?? whyItCannotStart(node, source, ["restore"]))
+      ? (whyItCannotRead(node, source.type) ?? whyItCannotStart(node, commandPrograms(source, ["restore"])))
       : null;
   if (unable) throw new DomainError("NODE_CANNOT_RUN_TASK", unable);
   const obstacle = isGoAgent(node)

@@ -42,15 +42,18 @@ export function unknownNames(
   return `the configuration of ${name} allows no hook ${unknown.join(", ")} (it allows: ${listed(capabilities.hooks)}): add it to \`hooks:\` in its agent.yaml and restart the agent`;
 }
 
-/** A program for one of these uses of a command that its node cannot start; null when none is known. */
+/** Where an agent's configuration names the programs of a source, if it is a command, and of hooks. */
+export const commandPrograms = (source: Source, uses: readonly ProgramUse[]): string[] =>
+  source.type === "command" ? uses.map((use) => `commands.${source.name}.${use}`) : [];
+export const hookPrograms = (hooks: objects.Hooks | null): string[] =>
+  hooksOf(hooks).map((hook) => `hooks.${hook}.run`);
+
+/** A program of one of these places that its node cannot start; null when none is known. */
 export function missingProgram(
   name: string,
   { missingPrograms }: Capabilities,
-  source: Source,
-  uses: readonly ProgramUse[],
+  places: readonly string[],
 ): string | null {
-  if (source.type !== "command") return null;
-  const places = uses.map((use) => `commands.${source.name}.${use}`);
   const found = missingPrograms.find(({ at }) => places.includes(at));
   if (!found) return null;
   const { at, program, problem } = found;

@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { objects, type states } from "../../protocol/index.ts";
 import {
+  commandPrograms,
   hooksOf,
   missingProgram,
-  type ProgramUse,
   unknownNames,
   whatGoLacksFor,
   whatItLacksFor,
@@ -72,15 +72,11 @@ export function whyItHasNoRestic(node: Able): string | null {
   return `the agent of ${node.name} finds no program restic: install it there, then restart the agent`;
 }
 
-/** Why this node cannot use a command's programs in these ways; null when nothing is known against it. */
-export function whyItCannotStart(
-  node: Able,
-  source: objects.Source,
-  uses: readonly ProgramUse[],
-): string | null {
+/** Why this node cannot start one of the programs that its configuration names there; null when nothing is known against it. */
+export function whyItCannotStart(node: Able, places: readonly string[]): string | null {
   return node.capabilities === null
     ? null
-    : missingProgram(node.name, capabilitiesOf(node.capabilities), source, uses);
+    : missingProgram(node.name, capabilitiesOf(node.capabilities), places);
 }
 
 /** Those whose settings both agents call the same, or that the master translates. */
@@ -123,7 +119,7 @@ function agentLacks(node: Able, { source, encrypted, engine, hooks, targets }: N
   const obstacle =
     whatItLacksFor(name, able, source.type) ??
     unknownNames(name, able, { source, hooks }) ??
-    missingProgram(name, able, source, ["run"]);
+    missingProgram(name, able, commandPrograms(source, ["run"]));
   if (obstacle) return obstacle;
   const lacking = targets.find(({ type }) => !storages.includes(type));
   if (lacking?.type === "rclone") {

@@ -4,7 +4,7 @@ import { DomainError } from "../errors.ts";
 import { readNode } from "../nodes/read.ts";
 import { nextRun, validateSchedule } from "../schedules/expression.ts";
 import { readTargets } from "../targets/read.ts";
-import type { ProgramUse } from "./can-read.ts";
+import { commandPrograms, hookPrograms } from "./can-read.ts";
 import { type Able, whyItCannotRun, whyItCannotStart } from "./can-run.ts";
 import { poolMembers } from "./choose-node.ts";
 import { checkResticSettings, checkResticTargets } from "./restic.ts";
@@ -77,13 +77,16 @@ export async function checkSurroundings(deps: Deps, task: TaskSettings): Promise
   };
   const verifier = task.verification?.nodeId ?? null;
   // Whoever makes a record also restores and verifies it, unless another node is named.
-  const later: ProgramUse[] = verifier === null ? ["restore", "verify"] : ["restore"];
-  const obstacleOf: ObstacleOf = (node) =>
-    whyItCannotRun(node, needs) ?? whyItCannotStart(node, task.source, later);
+  const later = [
+    ...commandPrograms(task.source, verifier === null ? ["restore", "verify"] : ["restore"]),
+    ...hookPrograms(task.hooks),
+  ];
+  const obstacleOf: ObstacleOf = (node) => whyItCannotRun(node, needs) ?? whyItCannotStart(node, later);
   if (task.nodeId !== null) requireAble(await readNode(deps, task.nodeId), obstacleOf);
   if (task.poolLabel !== null) await requireAbleMember(deps, task.poolLabel, obstacleOf);
   if (verifier !== null) {
-    requireAble(await readNode(deps, verifier), (node) => whyItCannotStart(node, task.source, ["verify"]));
+    const verify = commandPrograms(task.source, ["verify"]);
+    requireAble(await readNode(deps, verifier), (node) => whyItCannotStart(node, verify));
   }
 }
 
