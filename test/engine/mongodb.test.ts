@@ -169,6 +169,7 @@ test("what a restore was loading when it was killed is removed by its mark, and 
     databases["half"] = { things: one, "backupx-restore-unfinished-0123456789ab": [] };
     databases["another's"] = { things: one, "backupx-restore-unfinished-ba9876543210": [] };
   });
+  change((server) => (server["closed"] = "shop"));
   const signal = new AbortController().signal;
   const access = { secrets, commands: {}, workDir: workDir(), signal };
   const { dropUnfinished } = sourceOf("mongodb");

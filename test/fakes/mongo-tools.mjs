@@ -290,7 +290,11 @@ function shell() {
           server.databases[name][collection] = [];
           save(server);
         },
-        getCollectionNames: () => Object.keys(state().databases[name] ?? {}),
+        getCollectionNames() {
+          const server = state();
+          if (server.closed === name) throw new Error(`not authorized on ${name} to execute listCollections`);
+          return Object.keys(server.databases[name] ?? {});
+        },
         getCollection: (collection) => ({
           drop() {
             const server = state();
