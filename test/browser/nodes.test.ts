@@ -5,6 +5,7 @@ import path from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { adminApi } from "../../protocol/index.ts";
+import { startConfigured } from "../e2e/configured-agent.ts";
 import { cleanEnv } from "../e2e/machine.ts";
 import { TEST_MS } from "../e2e/until.ts";
 import { describeWith } from "../needs.ts";
@@ -116,6 +117,19 @@ describeWith(["chromium"], "nodes in the console", () => {
       await page.getByRole("button", { name: "Clear filters" }).click();
       await page.getByRole("link", { name: "another" }).waitFor();
       await expectAccessible(page);
+    });
+  });
+
+  test("what an agent's own configuration names and cannot start is told on its node's page", async () => {
+    const { world } = console;
+    const machine = await world.machine(onTestFinished, { name: "without-check" });
+    const check = path.join(machine.folder, "check");
+    await startConfigured(world, machine, { commands: { ldap: { run: ["/bin/sh"], verify: [check] } } });
+    await console.visit("admin", { path: `/nodes/${machine.nodeId}`, phone: true }, async (page) => {
+      await page.getByText("Cannot be started").waitFor();
+      await page.getByText(`commands.ldap.verify: ${check} (ENOENT)`).waitFor();
+      await expectAccessible(page);
+      await expectFits(page);
     });
   });
 

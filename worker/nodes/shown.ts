@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { objects } from "../../protocol/index.ts";
+import { objects } from "../../protocol/index.ts";
 import type { nodes } from "../db/schema.ts";
 import type { Deps } from "../deps.ts";
 import { presenceOf } from "./status.ts";
@@ -27,7 +27,7 @@ export async function showNodes(deps: Deps, rows: NodeRow[]): Promise<ShownNode[
     maxConcurrent: row.maxConcurrent,
     bandwidthBytesPerSecond: row.bandwidthBytesPerSecond,
     freeDiskBytes: row.freeDiskBytes,
-    capabilities: row.capabilities === null ? null : JSON.parse(row.capabilities),
+    capabilities: row.capabilities === null ? null : objects.capabilities.parse(JSON.parse(row.capabilities)),
     cloneSuspectedAt: row.cloneSuspectedAt,
     createdAt: row.createdAt,
   }));

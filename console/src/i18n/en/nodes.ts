@@ -131,6 +131,7 @@ export const nodes = {
   programs: "Programs",
   ownCommands: "Own commands",
   ownHooks: "Own hooks",
+  missingPrograms: "Cannot be started",
   connection: "Connection",
   connection_socket: "live",
   connection_poll: "asks every few seconds; no live connection gets through",

@@ -126,6 +126,7 @@ export const nodes: Messages["nodes"] = {
   programs: "程序",
   ownCommands: "自定义命令",
   ownHooks: "自定义钩子",
+  missingPrograms: "无法启动",
   connection: "连接方式",
   connection_socket: "实时连接",
   connection_poll: "每隔数秒轮询；实时连接无法建立",

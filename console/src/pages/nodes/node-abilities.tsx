@@ -1,4 +1,4 @@
-import { Badge, Group, Text } from "@mantine/core";
+import { Badge, Group, Stack, Text } from "@mantine/core";
 import { useTranslation } from "react-i18next";
 import { Facts } from "../../components/facts.tsx";
 import type { NodeDetail } from "./node.ts";
@@ -8,7 +8,7 @@ type Capabilities = NonNullable<NodeDetail["capabilities"]>;
 /** What the agent has found on its machine: what it can read, where it can write, and with which programs. */
 export function NodeAbilities({ capabilities }: { capabilities: Capabilities }) {
   const { t, i18n } = useTranslation();
-  const { sources, storages, engines, commands, hooks } = capabilities;
+  const { sources, storages, engines, commands, hooks, missingPrograms } = capabilities;
   const nameOf = (source: string) =>
     i18n.exists(`sources.${source}`) ? t(`sources.${source}` as never) : source;
   return (
@@ -22,8 +22,25 @@ export function NodeAbilities({ capabilities }: { capabilities: Capabilities }) 
         },
         { label: t("nodes.ownCommands"), value: commands.length > 0 ? <Names names={commands} /> : null },
         { label: t("nodes.ownHooks"), value: hooks.length > 0 ? <Names names={hooks} /> : null },
+        {
+          label: t("nodes.missingPrograms"),
+          value: missingPrograms.length > 0 ? <Missing programs={missingPrograms} /> : null,
+        },
       ]}
     />
+  );
+}
+
+/** Programs that the agent's own configuration names and that it cannot start. */
+function Missing({ programs }: { programs: Capabilities["missingPrograms"] }) {
+  return (
+    <Stack gap={2}>
+      {programs.map(({ at, program, problem }) => (
+        <Text key={at} size="sm" style={{ overflowWrap: "anywhere" }}>
+          {at}: {program} ({problem})
+        </Text>
+      ))}
+    </Stack>
   );
 }
 
