@@ -104,14 +104,17 @@ async function writeWhole(
   onBytes: ((bytes: number) => void) | undefined,
 ): Promise<number> {
   const partial = partialName(path, randomBytes(8).toString("hex"));
+  const drop = () => unlinkNow(partial);
   try {
     const file = await inWords(path, () => createFile(root, partial));
+    // At once, and not when the write that is under way has had its turn: that may be after this process was killed.
+    signal.addEventListener("abort", drop, { once: true });
     const sizeBytes = await thenClose(file, () =>
       writeAll(file, path, body, onBytes).catch((error) => {
-        unlinkNow(partial);
+        drop();
         throw error;
       }),
-    );
+    ).finally(() => signal.removeEventListener("abort", drop));
     signal.throwIfAborted();
     await inWords(path, () => rename(partial, path));
     await inWords(path, () => syncDirectories(root, dirname(path)));

@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { pbkdf2 } from "node:crypto";
+import { existsSync, readdirSync } from "node:fs";
 import {
   access,
   chmod,
@@ -15,6 +16,7 @@ import {
 } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { localDisk } from "../../agent-cli/storage/local-disk.ts";
 import { collect, keysOf, MiB, oddChunks, randomData } from "./streams.ts";
@@ -49,6 +51,30 @@ describe("local disk", () => {
     await expect(localDisk({ path }).check(options)).rejects.toMatchObject(refusal);
     await expect(put("k", Buffer.from("x"), path)).rejects.toMatchObject(refusal);
     await expect(access(join(root, "no"))).rejects.toThrow();
+  });
+
+  it("removes what it has begun at once when it is stopped, though all of Node's threads are busy", async () => {
+    const controller = new AbortController();
+    const { promise: until, resolve: release } = Promise.withResolvers<void>();
+    const body = (async function* () {
+      yield Buffer.from("begun");
+      await until;
+      yield Buffer.from("this has to wait for a thread");
+    })();
+    const running = localDisk({ path: root }).put("k", body, { signal: controller.signal });
+    running.catch(() => {});
+    while ((await readdir(root)).length === 0) await new Promise(setImmediate);
+    const rounds = 1_000_000;
+    // As many as there are threads for such work, unless somebody has set another number; and one to spare.
+    const threads = Number(process.env["UV_THREADPOOL_SIZE"] ?? 4) + 1;
+    const busy = Array.from({ length: threads }, () => promisify(pbkdf2)("p", "s", rounds, 32, "sha512"));
+    release();
+    await new Promise(setImmediate);
+    controller.abort(new Error("enough"));
+    expect(readdirSync(root)).toEqual([]);
+    await expect(running).rejects.toThrow("enough");
+    await Promise.all(busy);
+    expect(readdirSync(root)).toEqual([]);
   });
 
   it.runIf(existsSync("/proc/self/fd"))(
