@@ -61,9 +61,6 @@ export type UploadNote = z.output<typeof uploadNote>;
 const restoreNote = z.object({ id, mark: z.string() });
 export type RestoreNote = z.output<typeof restoreNote>;
 
-/** A further copy that goes to a storage which is none of this machine's disks: its command. */
-const copyNote = z.object({ commandId: id });
-
 const state = z.discriminatedUnion("name", [
   z.object({ name: z.literal("claimed") }),
   z.object({
@@ -72,7 +69,8 @@ const state = z.discriminatedUnion("name", [
     ownCopies: z.array(ownCopy).default([]),
     hooks: hookNote.nullable().default(null),
     upload: uploadNote.nullable().default(null),
-    copy: copyNote.nullable().default(null),
+    /** Whether it is a further copy that goes to a storage which is none of this machine's disks. */
+    isFarCopy: z.boolean().default(false),
     restore: restoreNote.nullable().default(null),
   }),
   z.object({ name: z.literal("finished"), deliveries: z.array(delivery) }),

@@ -25,7 +25,8 @@ const noMark = "0";
  * be alive keeps its directory, also when its pid means nothing here.
  */
 export async function removeLeftRunFolders(warn: (text: string) => void): Promise<void> {
-  for (const name of namesIn(tmpdir()).filter(isOfEndedRun)) {
+  const here = whereabouts();
+  for (const name of namesIn(tmpdir()).filter((name) => isOfEndedRun(name, here))) {
     const folder = join(tmpdir(), name);
     try {
       if (!isOwnFolder(folder)) continue;
@@ -40,9 +41,9 @@ export async function removeLeftRunFolders(warn: (text: string) => void): Promis
   }
 }
 
-function isOfEndedRun(name: string): boolean {
+function isOfEndedRun(name: string, here: string): boolean {
   const { where, pid, mark } = pattern.exec(name)?.groups ?? {};
-  if (where !== whereabouts()) return false;
+  if (where !== here) return false;
   return mark === noMark ? !hasProcess(Number(pid)) : markOf(Number(pid)) !== mark;
 }
 

@@ -62,9 +62,9 @@ async function failureOf(error: unknown, report: Report): Promise<Record<string,
 /** What the next start of the agent has to remove, should this one be killed. */
 function noteForRecovery(agent: Agent, { entry }: Held, spec: CopySpec): void {
   const ownCopies = ownCopyOf(spec);
-  const copy = remainsOfCopy(spec).length > 0 ? { commandId: entry.id } : null;
-  if ((ownCopies.length === 0 && copy === null) || entry.state.name !== "started") return;
-  Object.assign(entry.state, { ownCopies, copy });
+  const isFarCopy = remainsOfCopy(spec).length > 0;
+  if ((ownCopies.length === 0 && !isFarCopy) || entry.state.name !== "started") return;
+  Object.assign(entry.state, { ownCopies, isFarCopy });
   agent.journal.save(entry);
 }
 

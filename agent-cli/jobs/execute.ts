@@ -26,7 +26,7 @@ export async function execute(agent: Agent, held: Held): Promise<void> {
       ownCopies: [],
       hooks: null,
       upload: null,
-      copy: null,
+      isFarCopy: false,
       restore: null,
     };
     agent.journal.save(entry);

@@ -2,10 +2,8 @@ import { agentApi } from "../../protocol/agent-api.ts";
 import type { Agent } from "../agent.ts";
 import type { UploadNote } from "../journal.ts";
 import { artifactKey } from "./artifact-key.ts";
-import { clearUp } from "./clear-up.ts";
+import { clearUp, clearUpNoted } from "./clear-up.ts";
 import { type CopySpec, isDirect, type Remains, type Target, type TaskSpec } from "./job.ts";
-import { messageOf } from "./outcome.ts";
-import { untilAnswered } from "./until-answered.ts";
 
 /** Whether something that was killed is to be removed there; what lies on a disk of this machine is removed without a job. */
 const isFar = (target: Target): boolean => isDirect(target) && target.type !== "local_disk";
@@ -39,17 +37,8 @@ export const removeNotedCopy = (agent: Agent, id: number) =>
     remainsOfCopy(await agent.client.call(agentApi.copySpec, { params: { id }, signal })),
   );
 
-async function removeNoted(
-  agent: Agent,
-  ask: (signal: AbortSignal) => Promise<Remains[]>,
-): Promise<string[]> {
-  const { stopped: signal } = agent;
-  try {
-    return await removeFarRemains(agent, await untilAnswered(signal, () => ask(signal)));
-  } catch (error) {
-    return [told(messageOf(error))];
-  }
-}
+const removeNoted = (agent: Agent, ask: (signal: AbortSignal) => Promise<Remains[]>): Promise<string[]> =>
+  clearUpNoted(agent, ask, (remains) => removeFarRemains(agent, remains), told);
 
 /** Removes what a job whose process was killed may have left. Never throws: returns what could not be done, in words. */
 export async function removeFarRemains(agent: Agent, remains: Remains[]): Promise<string[]> {

@@ -13,7 +13,7 @@ import { dropNotedDatabases } from "./unfinished-databases.ts";
  */
 export async function recover(agent: Agent, { entry }: Held): Promise<void> {
   if (entry.state.name !== "started") return;
-  const { ownCopies, hooks, upload, copy, restore } = entry.state;
+  const { ownCopies, hooks, upload, isFarCopy, restore } = entry.state;
   await removeOwnCopies(ownCopies);
   const said: string[] = [];
   if (hooks !== null) {
@@ -28,7 +28,7 @@ export async function recover(agent: Agent, { entry }: Held): Promise<void> {
   }
   const cleared = [
     ...(upload === null ? [] : await removeNotedUpload(agent, upload)),
-    ...(copy === null ? [] : await removeNotedCopy(agent, copy.commandId)),
+    ...(isFarCopy ? await removeNotedCopy(agent, entry.id) : []),
     ...(restore === null ? [] : await dropNotedDatabases(agent, restore)),
   ];
   said.push(...cleared.map((line) => `warn: ${line}`));

@@ -2,10 +2,8 @@ import { agentApi } from "../../protocol/agent-api.ts";
 import type { Agent } from "../agent.ts";
 import type { RestoreNote } from "../journal.ts";
 import type { SourceSpec } from "../pipeline/pipeline.ts";
-import { clearUp } from "./clear-up.ts";
+import { clearUp, clearUpNoted } from "./clear-up.ts";
 import type { RestoreSpec } from "./job.ts";
-import { messageOf } from "./outcome.ts";
-import { untilAnswered } from "./until-answered.ts";
 
 /** The server in which a restore that is killed may leave half a database; null where there is none. */
 export function serverOf({ source, destination, dryRun, engine }: RestoreSpec): SourceSpec | null {
@@ -17,17 +15,13 @@ export function serverOf({ source, destination, dryRun, engine }: RestoreSpec): 
 const servers: ReadonlySet<SourceSpec["type"]> = new Set(["postgresql", "mysql", "mongodb"]);
 
 /** Clears up after a restore of an earlier start of the agent: the way to its server is asked of the master again. */
-export async function dropNotedDatabases(agent: Agent, { id, mark }: RestoreNote): Promise<string[]> {
-  const { stopped: signal } = agent;
-  try {
-    const spec = await untilAnswered(signal, () =>
-      agent.client.call(agentApi.restoreSpec, { params: { id }, signal }),
-    );
-    return await dropUnfinishedDatabases(agent, spec, mark);
-  } catch (error) {
-    return [notRemoved(messageOf(error))];
-  }
-}
+export const dropNotedDatabases = (agent: Agent, { id, mark }: RestoreNote): Promise<string[]> =>
+  clearUpNoted(
+    agent,
+    (signal) => agent.client.call(agentApi.restoreSpec, { params: { id }, signal }),
+    (spec) => dropUnfinishedDatabases(agent, spec, mark),
+    notRemoved,
+  );
 
 /** Removes what a restore whose process was killed was loading. Never throws: returns what was done, in words. */
 export async function dropUnfinishedDatabases(

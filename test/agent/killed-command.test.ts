@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { basename, join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { startPostgres, temporaryServersBelow } from "../fakes/database-servers.ts";
+import { neverRestored, startPostgres, temporaryServersBelow } from "../fakes/database-servers.ts";
 import { testWith } from "../needs.ts";
 import { childrenOf, signalAll } from "../processes.ts";
 import { agentEntry, runAgentCommand, scratch, until } from "./agent-process.ts";
@@ -183,13 +183,7 @@ testWith(
     const server = await startPostgres();
     onTestFinished(() => server.close());
     server.sql("create database app");
-    // Is never done where nobody can connect from outside.
-    server.sql(
-      `create function wait() returns int language plpgsql as $$ begin
-         while current_setting('listen_addresses') = '' loop perform pg_sleep(0.1); end loop; return 1; end $$;
-       create materialized view held as select wait();`,
-      "app",
-    );
+    server.sql(neverRestored, "app");
     const address = `postgresql://postgres@127.0.0.1:${server.port}/app`;
     const made = await runAgentCommand(["backup", address, "--to", join(temp, "out"), "--json"], {
       env: { ...env, BACKUPX_DATABASE_PASSWORD: server.password },

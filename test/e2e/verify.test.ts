@@ -6,6 +6,7 @@ import type { z } from "zod";
 import { adminApi, agentApi } from "../../protocol/index.ts";
 import {
   type DatabaseServer,
+  neverRestored,
   startMariadb,
   startPostgres,
   temporaryServersBelow,
@@ -265,13 +266,7 @@ const databases: Record<string, Database> = {
     }),
     fill(server) {
       server.sql("create database shop");
-      // Is never done where nobody can connect from outside.
-      server.sql(
-        `create function wait() returns int language plpgsql as $$ begin
-           while current_setting('listen_addresses') = '' loop perform pg_sleep(0.1); end loop; return 1; end $$;
-         create materialized view held as select wait();`,
-        "shop",
-      );
+      server.sql(neverRestored, "shop");
     },
   },
   MariaDB: {

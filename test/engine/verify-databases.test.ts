@@ -5,6 +5,7 @@ import type { SourceSpec } from "../../agent-cli/pipeline/pipeline.ts";
 import { gradeReached } from "../../protocol/verification.ts";
 import {
   type DatabaseServer,
+  neverRestored,
   startMariadb,
   startPostgres,
   temporaryServersBelow,
@@ -92,13 +93,7 @@ describeWith(["pg_ctlcluster", "setpriv", "openssl"], "a backup of PostgreSQL", 
 
   test("keeps the third grade when the server dies that it is loaded into, and leaves nothing of it", async () => {
     server.sql("create database slow");
-    // Is never done where nobody can connect from outside.
-    server.sql(
-      `create function wait() returns int language plpgsql as $$ begin
-         while current_setting('listen_addresses') = '' loop perform pg_sleep(0.05); end loop; return 1; end $$;
-       create materialized view held as select wait();`,
-      "slow",
-    );
+    server.sql(neverRestored, "slow");
     const { verify, workDir } = await backedUp(
       postgresqlOf(server, { databases: ["slow"], globals: false }),
       server.password,

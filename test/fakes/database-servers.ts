@@ -187,6 +187,11 @@ function makeFolder(name: string): string {
   return folder;
 }
 
+/** SQL of what takes for ever to restore into a PostgreSQL that nobody can connect to from outside, as a temporary one. */
+export const neverRestored = `create function wait() returns int language plpgsql as $$ begin
+    while current_setting('listen_addresses') = '' loop perform pg_sleep(0.1); end loop; return 1; end $$;
+  create materialized view held as select wait();`;
+
 /** Processes of servers that verifications have started below a folder, and whether they take connections yet. */
 export const temporaryServersBelow = (folder: string): { pid: number; serves: boolean }[] =>
   readdirSync("/proc").flatMap((name) => {

@@ -1,5 +1,4 @@
 import { z } from "zod";
-import { objects } from "../../protocol/index.ts";
 import { auditIfChanged } from "../audit/entry.ts";
 import type { Deps } from "../deps.ts";
 import { DomainError } from "../errors.ts";
@@ -7,7 +6,7 @@ import { objectPrefix } from "../records/object-key.ts";
 import { type Copy, chooseCopy } from "../restores/choose-copy.ts";
 import { readTarget } from "../targets/read.ts";
 import type { TargetRow } from "../targets/shown.ts";
-import { type Able, isGoAgent } from "../tasks/can-run.ts";
+import { type Able, capabilitiesOf, isGoAgent } from "../tasks/can-run.ts";
 import type { Actor } from "../users/actor.ts";
 
 type Request = { targetId: number; fromTargetId?: number | undefined; nodeId?: number | undefined };
@@ -124,7 +123,7 @@ function requireAbleAgent(node: Node, types: string[], target: TargetRow): void 
     );
   }
   if (node.capabilities === null) return;
-  const { storages } = objects.capabilities.parse(JSON.parse(node.capabilities));
+  const { storages } = capabilitiesOf(node.capabilities);
   const lacking = types.find((type) => !storages.includes(type));
   if (lacking === undefined) return;
   throw new DomainError(

@@ -1,7 +1,8 @@
 import type { z } from "zod";
-import { objects } from "../../protocol/index.ts";
+import type { objects } from "../../protocol/index.ts";
 import type { nodes } from "../db/schema.ts";
 import type { Deps } from "../deps.ts";
+import { capabilitiesOf } from "../tasks/can-run.ts";
 import { presenceOf } from "./status.ts";
 
 export type NodeRow = typeof nodes.$inferSelect;
@@ -27,7 +28,7 @@ export async function showNodes(deps: Deps, rows: NodeRow[]): Promise<ShownNode[
     maxConcurrent: row.maxConcurrent,
     bandwidthBytesPerSecond: row.bandwidthBytesPerSecond,
     freeDiskBytes: row.freeDiskBytes,
-    capabilities: row.capabilities === null ? null : objects.capabilities.parse(JSON.parse(row.capabilities)),
+    capabilities: row.capabilities === null ? null : capabilitiesOf(row.capabilities),
     cloneSuspectedAt: row.cloneSuspectedAt,
     createdAt: row.createdAt,
   }));

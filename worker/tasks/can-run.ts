@@ -143,6 +143,7 @@ function resticLacksRclone(name: string, storages: string[], targets: Needs["tar
 /** restic has no backend of its own for these. */
 const isReachedByRclone = (type: string): boolean => type === "webdav" || type === "ftp";
 
-const capabilitiesOf = (json: string) => objects.capabilities.parse(JSON.parse(json));
+/** What an agent has said that it can do, whatever version it had: what it did not know to say is empty. */
+export const capabilitiesOf = (json: string) => objects.capabilities.parse(JSON.parse(json));
 
 const list = (names: string[]) => names.join(", ") || "none";
