@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { DamagedArtifact } from "./damaged.ts";
+import type { FileSum } from "./file-sum.ts";
 import { BytesIn } from "./index-bytes.ts";
 import { IndexEntries, type Segment } from "./index-entries.ts";
 import {
@@ -36,7 +37,7 @@ export type IndexEntry = {
   ino: bigint;
   linkPath: Buffer | null;
   /** Of a file's content in the archive (a sparse file's map and data); null for everything else. */
-  crc32: number | null;
+  sum: FileSum | null;
   /** Where its first header block, PAX included, stands in this artifact's tar stream; -1: unchanged, in the base. */
   tarOffset: number;
 };

@@ -18,10 +18,11 @@ import {
   symlinkSync,
   writeSync,
 } from "node:fs";
-import { crc32 } from "node:zlib";
 import { ConfinedTree } from "./confined-tree.ts";
 import { DamagedArtifact } from "./damaged.ts";
 import { errorCode } from "./error-code.ts";
+import type { FileSum } from "./file-sum.ts";
+import { FileSumming, sumOf } from "./file-summing.ts";
 import {
   type MemberPath,
   NeighbouringPaths,
@@ -55,8 +56,8 @@ export type ExtractOptions = {
   warnings: WarningList;
   /** Called with a complete file before it takes its place; what it throws keeps the file from doing so. */
   approve?: (temporaryPath: string, finalPath: string) => void;
-  /** What a file's content must be; one with another hash never takes its place. */
-  expectedCrc32?: (entry: TarEntry) => number | null;
+  /** What a file's content must add up to; one with another sum never takes its place. */
+  expectedSum?: (entry: TarEntry) => FileSum | null;
   /** Directories and links are somebody else's. */
   contentsOnly?: boolean;
   /** Nothing that is to be restored was there when that was looked at. */
@@ -139,9 +140,12 @@ export class Extractor implements TarHandler {
   data(bytes: Buffer, offset: number): void {
     const file = this.#file;
     if (!file) return;
-    file.check?.add(bytes);
+    const { entry, fd } = file;
+    const isWhole = fd < 0 && !entry.sparse && bytes.length === entry.size;
+    if (isWhole) file.check?.whole(bytes);
+    else file.check?.add(bytes);
     this.bytes += bytes.length;
-    if (file.fd < 0 && bytes.length === file.entry.size && this.#writeAtOnce(file, bytes)) return;
+    if (isWhole && this.#writeAtOnce(file, bytes)) return;
     if (file.fd < 0) this.#openTemporary(file);
     this.#writing(file.path, () => writeFully(file.fd, bytes, offset));
   }
@@ -224,7 +228,7 @@ export class Extractor implements TarHandler {
     const standing = this.#standing(path);
     if (standing === "kept") return;
     if (this.#options.plan.linkTargets.has(key)) this.restoredTargets.set(key, path);
-    const expected = this.#options.expectedCrc32?.(entry) ?? null;
+    const expected = this.#options.expectedSum?.(entry) ?? null;
     const check = expected === null ? null : new ContentCheck(expected);
     this.#file = { entry, path, standing, check, temporary: null, fd: -1 };
   }
@@ -426,19 +430,27 @@ export class Extractor implements TarHandler {
 
 /** Compares a file's content, as it stands in the archive, with its checksum. */
 class ContentCheck {
-  readonly #expected: number;
-  #crc32 = 0;
+  readonly #expected: FileSum;
+  #summing: FileSumming | null = null;
+  #sum: FileSum | null = null;
 
-  constructor(expected: number) {
+  constructor(expected: FileSum) {
     this.#expected = expected;
   }
 
+  /** What is all of the content is summed by one call. */
+  whole(content: Buffer): void {
+    this.#sum = sumOf(content, this.#expected);
+  }
+
   add(bytes: Buffer): void {
-    this.#crc32 = crc32(bytes, this.#crc32);
+    this.#summing ??= new FileSumming(this.#expected);
+    this.#summing.add(bytes);
   }
 
   fits(): boolean {
-    return this.#crc32 === this.#expected;
+    const sum = this.#sum ?? this.#summing?.sum() ?? sumOf(nothing, this.#expected);
+    return sum === this.#expected;
   }
 }
 

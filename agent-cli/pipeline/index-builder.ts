@@ -1,9 +1,10 @@
 import type { IndexBase, IndexEntry, IndexFrame } from "./archive-index.ts";
+import { bitsOf, type FileSum } from "./file-sum.ts";
 import type { PackedSegment } from "./index-entries.ts";
 import {
   baseHashBytes,
   type Columns,
-  codes,
+  codeOf,
   columnsOf,
   footerBytes,
   frameHeaderBytes,
@@ -17,7 +18,6 @@ import {
   rowBytes,
   segmentEntries,
   segmentTextBytes,
-  sparseCode,
   widths,
   writeFooter,
 } from "./index-format.ts";
@@ -45,7 +45,7 @@ export class ArchiveIndexBuilder {
     const row = this.#count;
     const at = (column: keyof Columns) => fullColumns[column] + row * widths[column];
     const view = this.#view;
-    view.setUint8(at("type"), entry.sparse ? sparseCode : (codes.get(entry.type) as number));
+    view.setUint8(at("type"), codeOf(entry));
     view.setUint16(at("mode"), entry.mode, true);
     view.setUint32(at("uid"), entry.uid, true);
     view.setUint32(at("gid"), entry.gid, true);
@@ -56,7 +56,7 @@ export class ArchiveIndexBuilder {
     view.setBigUint64(at("dev"), entry.dev, true);
     view.setBigUint64(at("ino"), entry.ino, true);
     view.setFloat64(at("tarOffset"), entry.tarOffset, true);
-    view.setUint32(at("crc32"), entry.type === "file" ? requireCrc32(entry) : 0, true);
+    view.setUint32(at("sum"), entry.type === "file" ? bitsOf(requireSum(entry)) : 0, true);
     if (isLink(entry.type)) this.#addLink(entry);
     this.#paths.append(entry.path);
     this.#count += 1;
@@ -151,9 +151,9 @@ export function encodeArchiveIndex(index: {
   return builder.finish(index.base);
 }
 
-function requireCrc32({ crc32, path }: IndexEntry): number {
-  if (crc32 === null) throw new Error(`the file ${path} has no checksum`);
-  return crc32;
+function requireSum({ sum, path }: IndexEntry): FileSum {
+  if (sum === null) throw new Error(`the file ${path} has no checksum`);
+  return sum;
 }
 
 /** Bytes that are added at the end; memory grows by doubling and is kept for the next use. */

@@ -1,17 +1,20 @@
 import type { BigIntStats } from "node:fs";
 import type { IndexEntry, IndexMember } from "./archive-index.ts";
+import { sumFromBits } from "./file-sum.ts";
 import { BytesIn } from "./index-bytes.ts";
 import {
   broken,
   type Columns,
   columnsOf,
+  hasXxh64,
   isFileCode,
   isLinkCode,
+  isSparseCode,
+  lastCode,
   maxPathBytes,
   rowBytes,
   segmentTextBytes,
-  sparseCode,
-  types,
+  typeOfCode,
   unpack,
   widths,
 } from "./index-format.ts";
@@ -62,8 +65,7 @@ export class EntryReader {
   }
 
   get type(): TarEntry["type"] {
-    const code = this.#plain[this.#row] as number;
-    return code === sparseCode ? "file" : (types[code] as TarEntry["type"]);
+    return typeOfCode(this.#plain[this.#row] as number);
   }
 
   get linkPath(): Buffer | null {
@@ -207,7 +209,7 @@ class SegmentContent {
   #columnsOfTexts(): { codes: Buffer; links: BytesIn; paths: BytesIn } {
     const paths = new BytesIn(this.#plain);
     const codes = paths.bytes(rowBytes * this.#count).subarray(0, this.#count);
-    if (codes.some((code) => code > sparseCode)) throw broken("it has an entry of an unknown type");
+    if (codes.some((code) => code > lastCode)) throw broken("it has an entry of an unknown type");
     const links = paths.copy();
     for (const code of codes) if (isLinkCode(code)) paths.text();
     return { codes, links, paths };
@@ -226,15 +228,15 @@ class SegmentContent {
     const code = view.getUint8(this.#at("type", row));
     return {
       path,
-      type: code === sparseCode ? "file" : (types[code] as TarEntry["type"]),
-      sparse: code === sparseCode,
+      type: typeOfCode(code),
+      sparse: isSparseCode(code),
       size: this.#size(view.getFloat64(this.#at("size", row), true)),
       mode: view.getUint16(this.#at("mode", row), true) & 0o7777,
       uid: view.getUint32(this.#at("uid", row), true),
       gid: view.getUint32(this.#at("gid", row), true),
       mtimeNs: view.getBigInt64(this.#at("mtime", row), true),
       linkPath,
-      crc32: isFileCode(code) ? view.getUint32(this.#at("crc32", row), true) : null,
+      sum: isFileCode(code) ? sumFromBits(view.getUint32(this.#at("sum", row), true), hasXxh64(code)) : null,
       tarOffset: this.#kept ? -1 : this.#tarOffset(view.getFloat64(this.#at("tarOffset", row), true)),
     };
   }

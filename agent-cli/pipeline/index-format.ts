@@ -1,6 +1,8 @@
 import { constants, zstdCompressSync } from "node:zlib";
+import type { IndexEntry } from "./archive-index.ts";
 import { DamagedArtifact } from "./damaged.ts";
 import { errorCode } from "./error-code.ts";
+import { isXxh64 } from "./file-sum.ts";
 import { decodeOnce } from "./frame-decoder.ts";
 import type { TarEntry } from "./tar-entry.ts";
 
@@ -11,13 +13,16 @@ import type { TarEntry } from "./tar-entry.ts";
  * little-endian.
  *
  * A segment holds its columns one after the other: numbers of fixed width, then targets of the links, then paths, each as
- * what it shares with the path before it and the rest. Format 4 has segments that are taken over from the base as they
- * are, which the directory says: where they lead to is in the base. Formats 1 and 2 had other columns, and are not read.
+ * what it shares with the path before it and the rest. Formats 4 and 6 have segments that are taken over from the base as
+ * they are, which the directory says: where they lead to is in the base. In 3 and 4 the sum of a file is a CRC-32; from 5 on an
+ * entry's type says whether it is that or XXH64, for a differential backup may stand on an older one. Formats 1 and 2 had other
+ * columns, and are not read.
  */
 export const frameMagic = 0x184d2a5b;
 export const frameHeaderBytes = 8;
 const footerMagic = Buffer.from("BkpXIdx\0", "latin1");
-const formats = { plain: 3, withKept: 4 };
+const formats = { plain: 5, withKept: 6 };
+const oldestFormat = 3;
 /** In the directory, with the number of a segment's entries: it is the base's. */
 export const keptFlag = 0x80000000;
 export const footerBytes = 28;
@@ -32,17 +37,18 @@ export const maxIndexBytes = 1024 * 1024 * 1024;
 /** Of the SHA-256 by which a differential backup knows its base. */
 export const baseHashBytes = 32;
 
-export const types: readonly TarEntry["type"][] = [
-  "file",
-  "link",
-  "symlink",
-  "directory",
-  "char",
-  "block",
-  "fifo",
-];
-export const sparseCode = types.length;
-export const codes = new Map(types.map((type, code) => [type, code]));
+const types: readonly TarEntry["type"][] = ["file", "link", "symlink", "directory", "char", "block", "fifo"];
+/** An entry's code is its type's place in that list; files have other codes if they are sparse, or their sum is XXH64. */
+const sparseCode = types.length;
+const fileXxh64Code = sparseCode + 1;
+const sparseXxh64Code = sparseCode + 2;
+export const lastCode = sparseXxh64Code;
+
+export function codeOf({ type, sparse, sum }: Pick<IndexEntry, "type" | "sparse" | "sum">): number {
+  if (type !== "file") return types.indexOf(type);
+  if (sum !== null && isXxh64(sum)) return sparse ? sparseXxh64Code : fileXxh64Code;
+  return sparse ? sparseCode : 0;
+}
 
 /** Widths of the fixed columns, in their order. */
 export const widths = {
@@ -56,7 +62,7 @@ export const widths = {
   dev: 8,
   ino: 8,
   tarOffset: 8,
-  crc32: 4,
+  sum: 4,
 } as const;
 export type Columns = Record<keyof typeof widths, number>;
 export const rowBytes = Object.values(widths).reduce((sum, width) => sum + width, 0);
@@ -73,7 +79,11 @@ export function columnsOf(count: number): Columns {
 }
 
 export const isLink = (type: TarEntry["type"]): boolean => type === "link" || type === "symlink";
-export const isFileCode = (code: number): boolean => code === 0 || code === sparseCode;
+export const isFileCode = (code: number): boolean => code === 0 || code >= sparseCode;
+export const isSparseCode = (code: number): boolean => code === sparseCode || code === sparseXxh64Code;
+export const hasXxh64 = (code: number): boolean => code >= fileXxh64Code;
+export const typeOfCode = (code: number): TarEntry["type"] =>
+  isFileCode(code) ? "file" : (types[code] as TarEntry["type"]);
 export const isLinkCode = (code: number): boolean => code === 1 || code === 2;
 
 export type Footer = {
@@ -89,7 +99,7 @@ export function readFooter(bytes: Buffer): Footer | null {
   const footer = bytes.subarray(bytes.length - footerBytes);
   if (!footer.subarray(20).equals(footerMagic)) return null;
   const version = footer.readUInt32LE(16);
-  if (version !== formats.plain && version !== formats.withKept)
+  if (version < oldestFormat || version > formats.withKept)
     throw broken(`it is of the format ${version}, which this program does not know`);
   const found = {
     frameBytes: footer.readUInt32LE(0),
@@ -109,7 +119,7 @@ export function writeFooter(footer: Buffer, { hasKept, ...what }: Footer & { has
   footer.writeUInt32LE(what.directoryBytes, 4);
   footer.writeUInt32LE(what.directoryPlainBytes, 8);
   footer.writeUInt32LE(what.segments, 12);
-  // Agents that know the first format alone can still read what needs no other.
+  // An agent that knows only the first of the two can still read what needs no other.
   footer.writeUInt32LE(hasKept ? formats.withKept : formats.plain, 16);
   footerMagic.copy(footer, 20);
 }

@@ -5,6 +5,7 @@ import { DamagedArtifact } from "./damaged.ts";
 import { type DryRunOutcome, Survey } from "./dry-run.ts";
 import { Extractor } from "./extract.ts";
 import { type ExtractionLane, ownLane, ThreadLane } from "./extraction-lane.ts";
+import type { FileSum } from "./file-sum.ts";
 import type { IndexedArchive } from "./indexed-archive.ts";
 import { pathKey, type Selection, splitMemberPath } from "./member-path.ts";
 import type { Plan } from "./plan-extraction.ts";
@@ -158,15 +159,15 @@ function* wantedSegments(
   for (const segment of segmentsOf(own.index, want)) yield { archive: own, segment };
 }
 
-type LeftInBase = Map<string, { type: TarEntry["type"]; size: number; crc32: number | null }>;
+type LeftInBase = Map<string, { type: TarEntry["type"]; size: number; sum: FileSum | null }>;
 
 /** The wanted members that the differential run found unchanged. */
 function leftInBase({ index }: IndexedArchive, want: (entry: IndexMember) => boolean): LeftInBase {
   const left: LeftInBase = new Map();
   for (const entry of index.entries.members()) {
     if (entry.tarOffset >= 0 || !want(entry)) continue;
-    const { type, size, crc32 } = entry;
-    left.set(entry.path.toString("latin1"), { type, size, crc32 });
+    const { type, size, sum } = entry;
+    left.set(entry.path.toString("latin1"), { type, size, sum });
   }
   return left;
 }
@@ -175,7 +176,7 @@ function takeFromBase(left: LeftInBase, entry: IndexMember): boolean {
   const key = entry.path.toString("latin1");
   const wanted = left.get(key);
   if (!wanted) return false;
-  if (wanted.type !== entry.type || wanted.size !== entry.size || wanted.crc32 !== entry.crc32)
+  if (wanted.type !== entry.type || wanted.size !== entry.size || wanted.sum !== entry.sum)
     throw notItsBase(key);
   left.delete(key);
   return true;

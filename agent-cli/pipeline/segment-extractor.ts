@@ -34,7 +34,7 @@ export class SegmentExtractor {
       warnings,
       contentsOnly: true,
       fresh: part.fresh,
-      expectedCrc32: () => this.#reader?.expectedCrc32() ?? null,
+      expectedSum: () => this.#reader?.expectedSum() ?? null,
     };
     this.#extractor = new Extractor(options);
   }

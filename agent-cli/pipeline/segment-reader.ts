@@ -1,4 +1,5 @@
 import { DamagedArtifact } from "./damaged.ts";
+import type { FileSum } from "./file-sum.ts";
 import type { FrameDecoder } from "./frame-decoder.ts";
 import { readPlainFile } from "./plain-file.ts";
 import { type Member, type PlacedFrame, unpackMembers } from "./segments.ts";
@@ -63,8 +64,8 @@ export class SegmentReader implements TarHandler {
     if (this.#next !== this.#members.length) throw notAsIndexed();
   }
 
-  expectedCrc32(): number | null {
-    return this.#members[this.#next - 1]?.crc32 ?? null;
+  expectedSum(): FileSum | null {
+    return this.#members[this.#next - 1]?.sum ?? null;
   }
 
   entry(entry: TarEntry): void {

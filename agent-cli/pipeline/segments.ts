@@ -1,5 +1,6 @@
 import type { ArchiveIndex, IndexFrame, IndexMember } from "./archive-index.ts";
 import { DamagedArtifact } from "./damaged.ts";
+import type { FileSum } from "./file-sum.ts";
 import type { TarEntry } from "./tar-entry.ts";
 
 /** A frame in the compressed stream, and where its content stands in the tar stream. */
@@ -12,7 +13,7 @@ export type Member = {
   path: Buffer;
   type: TarEntry["type"];
   size: number;
-  crc32: number | null;
+  sum: FileSum | null;
 };
 
 /** Neighbouring frames, and the wanted members that begin and end in them. */
@@ -67,8 +68,8 @@ function* membersOf(
     if (entry.tarOffset <= previous) throw new DamagedArtifact("its index: the members are not in order");
     previous = entry.tarOffset;
     if (waiting) yield { ...waiting, to: entry.tarOffset };
-    const { path, type, size, crc32, tarOffset } = entry;
-    waiting = want(entry) ? { from: tarOffset, to: tarBytes, path, type, size, crc32 } : null;
+    const { path, type, size, sum, tarOffset } = entry;
+    waiting = want(entry) ? { from: tarOffset, to: tarBytes, path, type, size, sum } : null;
   }
   if (waiting) yield waiting;
 }
@@ -117,19 +118,19 @@ class SegmentBuilder {
   }
 }
 
-const fixedBytes = 3 * 8 + 4 + 1 + 1 + 4;
+const fixedBytes = 4 * 8 + 4 + 1;
+const noSum = -1;
 const types: readonly TarEntry["type"][] = ["file", "link", "symlink", "directory", "char", "block", "fifo"];
 
 /** Members travel between threads as plain bytes: as objects, copying them would cost more than restoring them. */
-function packMember({ from, to, path, type, size, crc32 }: Member): Buffer {
+function packMember({ from, to, path, type, size, sum }: Member): Buffer {
   const packed = Buffer.allocUnsafe(fixedBytes + path.length);
   packed.writeDoubleLE(from, 0);
   packed.writeDoubleLE(to, 8);
   packed.writeDoubleLE(size, 16);
-  packed.writeUInt32LE(path.length, 24);
-  packed[28] = types.indexOf(type);
-  packed[29] = crc32 === null ? 0 : 1;
-  packed.writeUInt32LE(crc32 ?? 0, 30);
+  packed.writeDoubleLE(sum ?? noSum, 24);
+  packed.writeUInt32LE(path.length, 32);
+  packed[36] = types.indexOf(type);
   packed.set(path, fixedBytes);
   return packed;
 }
@@ -137,13 +138,14 @@ function packMember({ from, to, path, type, size, crc32 }: Member): Buffer {
 export function unpackMembers(packed: Buffer): Member[] {
   const members: Member[] = [];
   for (let at = 0; at < packed.length; ) {
-    const pathEnd = at + fixedBytes + packed.readUInt32LE(at + 24);
+    const pathEnd = at + fixedBytes + packed.readUInt32LE(at + 32);
+    const sum = packed.readDoubleLE(at + 24);
     members.push({
       from: packed.readDoubleLE(at),
       to: packed.readDoubleLE(at + 8),
       size: packed.readDoubleLE(at + 16),
-      type: types[packed[at + 28] as number] as TarEntry["type"],
-      crc32: packed[at + 29] === 1 ? packed.readUInt32LE(at + 30) : null,
+      type: types[packed[at + 36] as number] as TarEntry["type"],
+      sum: sum === noSum ? null : sum,
       path: packed.subarray(at + fixedBytes, pathEnd),
     });
     at = pathEnd;

@@ -1,8 +1,9 @@
 import { type BigIntStats, closeSync, fstatSync, openSync, readSync } from "node:fs";
-import { crc32 } from "node:zlib";
 import { openFlags } from "../open-flags.ts";
 import type { IndexEntry } from "../pipeline/archive-index.ts";
 import { errorCode } from "../pipeline/error-code.ts";
+import type { FileSum } from "../pipeline/file-sum.ts";
+import { FileSumming, sumOf } from "../pipeline/file-summing.ts";
 import { slabBytes } from "../pipeline/slabs.ts";
 import { blockBytes, encodeSparseMap, type TarWriter } from "../pipeline/tar.ts";
 import { memberName, type TarEntry } from "../pipeline/tar-entry.ts";
@@ -59,8 +60,9 @@ export class FilePacker {
   readonly #entry = newEntry();
   #path: Buffer = Buffer.alloc(0);
   #warned = false;
-  /** The CRC-32 of what was stored of this file. */
-  #sum = 0;
+  /** The sum of what was stored of this file; while it comes in pieces, who sums them. */
+  #sum: FileSum | null = null;
+  #summing: FileSumming | null = null;
 
   constructor(tar: TarWriter, options: PackerOptions) {
     this.#tar = tar;
@@ -106,7 +108,8 @@ export class FilePacker {
   #begin(path: Buffer): void {
     this.#path = path;
     this.#warned = false;
-    this.#sum = 0;
+    this.#sum = null;
+    this.#summing = null;
   }
 
   /** Stores an open file, or says how it is to be stored. */
@@ -169,7 +172,7 @@ export class FilePacker {
         end += Math.min(read, left);
       }
     }
-    this.#add(slab.subarray(used, end));
+    if (this.#options.checksums) this.#sum = sumOf(slab.subarray(used, end));
     tar.advance(size);
     tar.pad(size);
     this.#options.tally.sourceBytes += size;
@@ -223,7 +226,9 @@ export class FilePacker {
   }
 
   #add(bytes: Buffer): void {
-    if (this.#options.checksums) this.#sum = crc32(bytes, this.#sum);
+    if (!this.#options.checksums) return;
+    this.#summing ??= new FileSumming();
+    this.#summing.add(bytes);
   }
 
   /**
@@ -299,7 +304,7 @@ export class FilePacker {
     const entry = this.#entryOf(offset, stat);
     entry.size = size;
     entry.sparse = sparse;
-    entry.crc32 = this.#sum;
+    entry.sum = this.#sum ?? this.#summing?.sum() ?? null;
     report.stored(entry, !this.#warned);
   }
 
@@ -311,7 +316,7 @@ export class FilePacker {
     entry.tarOffset = offset;
     entry.size = 0;
     entry.sparse = false;
-    entry.crc32 = null;
+    entry.sum = null;
     entry.mode = Number(stat.mode) & 0o7777;
     entry.uid = Number(stat.uid);
     entry.gid = Number(stat.gid);
@@ -356,7 +361,7 @@ const isSparse = (stat: BigIntStats): boolean =>
 
 const newEntry = (): IndexEntry => ({
   ...{ path: Buffer.alloc(0), type: "file", sparse: false, size: 0, mode: 0, uid: 0, gid: 0 },
-  ...{ mtimeNs: 0n, ctimeNs: 0n, dev: 0n, ino: 0n, linkPath: null, crc32: null, tarOffset: 0 },
+  ...{ mtimeNs: 0n, ctimeNs: 0n, dev: 0n, ino: 0n, linkPath: null, sum: null, tarOffset: 0 },
 });
 
 /** Linux's encoding of device numbers. */

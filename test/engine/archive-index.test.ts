@@ -5,6 +5,7 @@ import {
   readArchiveIndex,
 } from "../../agent-cli/pipeline/archive-index.ts";
 import { DamagedArtifact } from "../../agent-cli/pipeline/damaged.ts";
+import { sumFromBits } from "../../agent-cli/pipeline/file-sum.ts";
 import { ArchiveIndexBuilder, encodeArchiveIndex } from "../../agent-cli/pipeline/index-builder.ts";
 
 function entryOf(i: number, over: Partial<IndexEntry> = {}): IndexEntry {
@@ -21,21 +22,22 @@ function entryOf(i: number, over: Partial<IndexEntry> = {}): IndexEntry {
     dev: 0xffff_ffff_ffff_fff1n,
     ino: BigInt(i) + 9_007_199_254_740_993n,
     linkPath: null,
-    crc32: (i * 0x9e3779b1) >>> 0,
+    // Of both kinds, as in a differential backup on an older one.
+    sum: sumFromBits((i * 0x9e3779b1) >>> 0, i % 2 === 0),
     tarOffset: i * 1024,
     ...over,
   };
 }
 
 const special: IndexEntry[] = [
-  entryOf(0, { path: Buffer.from("/srv"), type: "directory", size: 0, crc32: null, mode: 0o1777 }),
+  entryOf(0, { path: Buffer.from("/srv"), type: "directory", size: 0, sum: null, mode: 0o1777 }),
   entryOf(1, { path: Buffer.from([0x2f, 0xff, 0xfe, 0x0a]), mtimeNs: -5n, ctimeNs: 3n }),
-  entryOf(2, { type: "symlink", linkPath: Buffer.from("../ä"), size: 0, crc32: null }),
-  entryOf(3, { type: "link", linkPath: Buffer.from("/srv/x"), size: 0, crc32: null }),
+  entryOf(2, { type: "symlink", linkPath: Buffer.from("../ä"), size: 0, sum: null }),
+  entryOf(3, { type: "link", linkPath: Buffer.from("/srv/x"), size: 0, sum: null }),
   entryOf(4, { sparse: true, size: 2 ** 45 }),
-  entryOf(5, { type: "fifo", size: 0, crc32: null }),
-  entryOf(6, { type: "char", size: 0, crc32: null }),
-  entryOf(7, { type: "block", size: 0, crc32: null }),
+  entryOf(5, { type: "fifo", size: 0, sum: null }),
+  entryOf(6, { type: "char", size: 0, sum: null }),
+  entryOf(7, { type: "block", size: 0, sum: null }),
   entryOf(8, { path: Buffer.from(`/${"long/".repeat(5000)}end`) }),
 ];
 

@@ -66,7 +66,7 @@ describe("the short way to read a file's headers", () => {
     const bytes = Buffer.concat(tar.finish());
     const { type, size } = written;
     const path = Buffer.concat([Buffer.from("/"), written.path]);
-    const member: Member = { from: 0, to, path, type, size, crc32: null };
+    const member: Member = { from: 0, to, path, type, size, sum: null };
     return { bytes, member };
   };
 

@@ -17,9 +17,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { generateX25519Identity, identityToRecipient } from "age-encryption";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { decodeArchiveIndex } from "../../agent-cli/pipeline/archive-index.ts";
-import type { BackupJob, Base } from "../../agent-cli/pipeline/pipeline.ts";
+import { isXxh64 } from "../../agent-cli/pipeline/file-sum.ts";
+import type { BackupJob, BackupResult, Base } from "../../agent-cli/pipeline/pipeline.ts";
 import { memoryStorage } from "../fakes/memory-storage.ts";
 import { testWith } from "../needs.ts";
+import { packIndexed, withOlderSums } from "./indexed-archive.ts";
 import { expectSameTree, isRoot, run, scratch, target, world } from "./world.ts";
 
 afterEach(() => {
@@ -50,7 +52,9 @@ async function fullOf(w: World, change: Partial<BackupJob> = {}) {
   const base: Base = { recordId: 7, sha256: result.sha256, index: decodeArchiveIndex(index) };
   return { base, storage, result };
 }
-type Full = Awaited<ReturnType<typeof fullOf>>;
+type Full = Pick<Awaited<ReturnType<typeof fullOf>>, "base" | "storage"> & {
+  result: Pick<BackupResult, "sha256" | "sizeBytes">;
+};
 
 async function differential(w: World, full: Full, change: Partial<BackupJob> = {}) {
   const storage = memoryStorage();
@@ -284,6 +288,27 @@ describe("a differential backup", () => {
     expect(made.deleted).toEqual(["dir/8/3"]);
     expect(made.result.entries).toBe(full.result.entries);
     await restoreBoth(w, full, made);
+    expectSameTree(w.restored(), w.source);
+  });
+
+  it("stands on a full one whose sums are an older agent's", async () => {
+    const w = world();
+    const at = (name: string) => join(w.source, name);
+    for (const name of ["changes", "stays", "goes"]) writeFileSync(at(name), `content of ${name}`);
+    const full = await packIndexed(w.source, { change: withOlderSums });
+    const storage = memoryStorage();
+    storage.objects.set("artifact", full.bytes);
+    const index = decodeArchiveIndex(full.bytes.subarray(full.archiveIndex.offsetBytes));
+    const result = { sha256: full.sha256, sizeBytes: full.bytes.length };
+    writeFileSync(at("changes"), "another content");
+    rmSync(at("goes"));
+    await letTimePass();
+    const older = { base: { recordId: 7, sha256: full.sha256, index }, storage, result };
+    const made = await differential(w, older);
+    expect(made.packed).toEqual([".", "changes"]);
+    const sums = [...made.index.entries].map(({ sum }) => sum !== null && isXxh64(sum));
+    expect(sums).toEqual([false, true, false]);
+    await restoreBoth(w, older, made);
     expectSameTree(w.restored(), w.source);
   });
 

@@ -11,6 +11,7 @@ import type {
   IndexPlace,
 } from "../../agent-cli/pipeline/archive-index.ts";
 import { encrypt } from "../../agent-cli/pipeline/encrypt.ts";
+import { sumOf } from "../../agent-cli/pipeline/file-summing.ts";
 import { encodeArchiveIndex } from "../../agent-cli/pipeline/index-builder.ts";
 import { SlabPool, slabBytes } from "../../agent-cli/pipeline/slabs.ts";
 import { TarWriter } from "../../agent-cli/pipeline/tar.ts";
@@ -53,6 +54,13 @@ export async function packIndexed(root: string, options: PackOptions = {}): Prom
   const plain = Buffer.concat([...slabs, ...tar.finish()]);
   return await finish(plain, entries, deleted, options);
 }
+
+/** Gives files the sums that agents have stored before they used XXH64. */
+export const withOlderSums: NonNullable<PackOptions["change"]> = ({ entries }) => {
+  for (const entry of entries) {
+    if (entry.type === "file") entry.sum = crc32(readFileSync(entry.path));
+  }
+};
 
 /** The last member of a differential backup: names of what is gone, for who restores with tar alone. */
 function writeList(tar: TarWriter, deleted: Buffer[]): void {
@@ -126,7 +134,7 @@ function entryOf(path: string, inodes: Map<bigint, string>): IndexEntry {
       : type === "symlink"
         ? readlinkSync(path, { encoding: "buffer" })
         : null,
-    crc32: type === "file" ? crc32(readFileSync(path)) : null,
+    sum: type === "file" ? sumOf(readFileSync(path)) : null,
     tarOffset: -1,
   };
 }

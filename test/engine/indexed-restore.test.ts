@@ -194,7 +194,7 @@ test("content that is not what the index has the checksum of does not take its p
     const packed = await packIndexed(source, {
       change: ({ entries }) => {
         const victim = entries.find(({ path }) => path.toString().endsWith("file-33"));
-        if (victim) victim.crc32 = 1;
+        if (victim) victim.sum = 1;
       },
     });
     storage.objects.set(key, packed.bytes);

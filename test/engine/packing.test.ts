@@ -11,9 +11,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, join } from "node:path";
-import { crc32 } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { readArchiveIndex } from "../../agent-cli/pipeline/archive-index.ts";
+import { sumOf } from "../../agent-cli/pipeline/file-summing.ts";
 import { decompress } from "../../agent-cli/pipeline/frames.ts";
 import { PackThreads } from "../../agent-cli/pipeline/pack-threads.ts";
 import { SlabPool, slabBytes } from "../../agent-cli/pipeline/slabs.ts";
@@ -90,11 +90,11 @@ test("the index leads to every file, with its checksum, and the record is told w
   ]);
   const tar = await plainTar(storage);
   expect(index.frames.reduce((sum, { plainBytes }) => sum + plainBytes, 0)).toBe(tar.length);
-  for (const { path, type, size, crc32: sum, tarOffset } of entries) {
+  for (const { path, type, size, sum, tarOffset } of entries) {
     if (type !== "file") continue;
     const content = readFileSync(path);
     expect(size).toBe(content.length);
-    expect(sum).toBe(crc32(content));
+    expect(sum).toBe(sumOf(content));
     expect(contentAt(tar, tarOffset).equals(content)).toBe(true);
   }
 });

@@ -15,9 +15,10 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { crc32 } from "node:zlib";
 import { generateX25519Identity, identityToRecipient } from "age-encryption";
 import { describe, expect, test } from "vitest";
-import { decodeArchiveIndex } from "../../agent-cli/pipeline/archive-index.ts";
+import { decodeArchiveIndex, type IndexEntry } from "../../agent-cli/pipeline/archive-index.ts";
 import type { Identities } from "../../agent-cli/pipeline/identities.ts";
 import type { Compression } from "../../agent-cli/pipeline/pipeline.ts";
 import { compareTree } from "../../agent-cli/pipeline/verify/compare-tree.ts";
@@ -25,7 +26,7 @@ import type { Check, Grade, VerificationReport, VerifyJob } from "../../agent-cl
 import { listedIn } from "../../agent-cli/pipeline/verify/index-check.ts";
 import { runVerification } from "../../agent-cli/pipeline/verify/verify.ts";
 import { gradeReached } from "../../protocol/verification.ts";
-import { packIndexed } from "./indexed-archive.ts";
+import { packIndexed, withOlderSums } from "./indexed-archive.ts";
 import { isRoot, key, run, world } from "./world.ts";
 
 type World = ReturnType<typeof world>;
@@ -250,7 +251,7 @@ describe("an archive with an index", () => {
     ["owner", "has another uid", ({ uid }) => ({ uid: uid + 1 })],
     ["time", "has another mtimeNs", ({ mtimeNs }) => ({ mtimeNs: mtimeNs + 1_000_000n })],
     ["size", "has another size", ({ size }) => ({ size: size + 1 })],
-    ["content", "has another content", () => ({ crc32: 7 })],
+    ["content", "has another content", () => ({ sum: 7 })],
     [
       "name",
       "is in the archive where its index has",
@@ -279,12 +280,12 @@ describe("an archive with an index", () => {
 });
 
 describe("a differential backup", () => {
-  type Change = { entries: { path: Buffer; mode: number }[]; deleted: Buffer[] };
-  async function differential(change: (index: Change) => void = () => {}) {
+  type Change = { entries: IndexEntry[]; deleted: Buffer[] };
+  async function differential(change: (index: Change) => void = () => {}, ofFull?: typeof withOlderSums) {
     const w = world();
     writeFileSync(join(w.source, "old"), "it stays");
     writeFileSync(join(w.source, "gone"), "it goes");
-    const full = await packIndexed(w.source);
+    const full = await packIndexed(w.source, ofFull ? { change: ofFull } : {});
     rmSync(join(w.source, "gone"));
     writeFileSync(join(w.source, "new"), "it comes");
     const base = { index: { recordId: 1, sha256: full.sha256 }, entries: full.entries };
@@ -306,6 +307,24 @@ describe("a differential backup", () => {
     expect(gradeReached(report.checks), JSON.stringify(report)).toBe(4);
     expect(report.checks[2]?.detail).toMatch(/1 more are in its full backup/);
     expect(report.checks[3]?.detail).toMatch(/all 3 entries/);
+  });
+
+  test("is compared by the sums of an older agent where its full one has them", async () => {
+    const keepOlder = ({ entries }: { entries: IndexEntry[] }) => {
+      for (const entry of entries) if (entry.path.toString().endsWith("/old")) entry.sum = crc32("it stays");
+    };
+    const sound = await differential(keepOlder, withOlderSums);
+    const { archiveIndex } = sound.own;
+    const report = await verify(sound.w, 4, sound.own.bytes, { archiveIndex, base: sound.base });
+    expect(gradeReached(report.checks), JSON.stringify(report)).toBe(4);
+    const other = await differential(({ entries }) => {
+      for (const entry of entries) if (entry.path.toString().endsWith("/old")) entry.sum = crc32("it is not");
+    }, withOlderSums);
+    const unlike = await verify(other.w, 4, other.own.bytes, {
+      archiveIndex: other.own.archiveIndex,
+      base: other.base,
+    });
+    expect(gradeReached(unlike.checks)).toBe(3);
   });
 
   test("of which a restore gives something else than it lists has reached the third grade, and says what", async () => {

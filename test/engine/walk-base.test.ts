@@ -55,7 +55,7 @@ function entryOf(path: Buffer, linked: Map<string, Buffer>, unsure: boolean): In
     dev: stat.dev,
     ino: stat.ino,
     linkPath: null,
-    crc32: null,
+    sum: null,
     tarOffset: 0,
     size: 0,
   };
@@ -65,7 +65,7 @@ function entryOf(path: Buffer, linked: Map<string, Buffer>, unsure: boolean): In
   const first = linked.get(String(stat.ino));
   if (first) return { ...common, type: "link", linkPath: first };
   if (stat.nlink > 1n) linked.set(String(stat.ino), path.subarray(1));
-  return { ...common, type: "file", size: Number(stat.size), crc32: 1 };
+  return { ...common, type: "file", size: Number(stat.size), sum: 1 };
 }
 
 /** An index of what is there now; what is written later has another time, however coarse the clock. */

@@ -1,6 +1,7 @@
 import { closeSync, createReadStream, openSync, writeSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { crc32 } from "node:zlib";
+import type { FileSum } from "../file-sum.ts";
+import { FileSumming } from "../file-summing.ts";
 import { contentSize, type TarEntry } from "../tar-entry.ts";
 import type { TarHandler } from "../untar.ts";
 import type { IndexCheck } from "./index-check.ts";
@@ -17,7 +18,7 @@ export type ListedEntry = {
   mtimeNs: bigint;
   linkPath: Buffer | null;
   /** Of a file's content: as it is on disk, holes read as zeros; or, of one with holes, as an archive stores it. */
-  crc32: number | null;
+  sum: FileSum | null;
   asStored: boolean;
 };
 
@@ -40,9 +41,8 @@ export class ArchiveList implements TarHandler {
   readonly #fd: number;
   #waiting = "";
   #entry: TarEntry | null = null;
-  /** The checksum as it is on disk, for the list; as it is stored, for the index. */
-  #onDisk: number | null = null;
-  #stored: number | null = null;
+  /** Of its content as it is on disk, for the list. */
+  #onDisk: FileSumming | null = null;
   #at = 0;
 
   constructor(options: ListOptions) {
@@ -59,18 +59,17 @@ export class ArchiveList implements TarHandler {
     this.#entry = entry;
     if (entry.type !== "file") return this.#note(null);
     if (isBackedUp) this.bytes += contentSize(entry);
-    this.#onDisk = file === null ? null : 0;
-    this.#stored = index && 0;
+    this.#onDisk = file === null ? null : new FileSumming();
   }
 
   sparseMap(map: Buffer): void {
-    if (this.#stored !== null) this.#stored = crc32(map, this.#stored);
+    this.#options.index?.content(map);
   }
 
   data(bytes: Buffer, offset: number): void {
     this.#fillHole(offset);
-    if (this.#onDisk !== null) this.#onDisk = crc32(bytes, this.#onDisk);
-    if (this.#stored !== null) this.#stored = crc32(bytes, this.#stored);
+    this.#onDisk?.add(bytes);
+    this.#options.index?.content(bytes);
     this.#at = offset + bytes.length;
   }
 
@@ -78,8 +77,8 @@ export class ArchiveList implements TarHandler {
     const entry = this.#entry;
     if (!entry) return;
     this.#fillHole(contentSize(entry));
-    this.#options.index?.content(this.#stored);
-    this.#note(this.#onDisk);
+    this.#options.index?.endContent();
+    this.#note(this.#onDisk?.sum() ?? null);
   }
 
   /** To be called when the archive was read to its end. */
@@ -94,17 +93,17 @@ export class ArchiveList implements TarHandler {
 
   #fillHole(until: number): void {
     for (; this.#onDisk !== null && this.#at < until; this.#at += zeros.length) {
-      this.#onDisk = crc32(zeros.subarray(0, Math.min(zeros.length, until - this.#at)), this.#onDisk);
+      this.#onDisk.add(zeros.subarray(0, Math.min(zeros.length, until - this.#at)));
     }
     this.#at = until;
   }
 
-  #note(checksum: number | null): void {
+  #note(sum: FileSum | null): void {
     const entry = this.#entry;
     this.#entry = null;
     if (!entry || this.#fd < 0) return;
     const { path, type, mode, uid, gid, mtimeNs, linkPath } = entry;
-    const fields = [type, mode, uid, gid, contentSize(entry), `${mtimeNs}`, checksum];
+    const fields = [type, mode, uid, gid, contentSize(entry), `${mtimeNs}`, sum];
     this.#waiting += `${JSON.stringify([text(path), text(linkPath), ...fields])}\n`;
     if (this.#waiting.length >= flushChars) this.#flush();
   }
@@ -121,7 +120,7 @@ export class ArchiveList implements TarHandler {
 export async function* readList(path: string): AsyncGenerator<ListedEntry> {
   const lines = createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY });
   for await (const line of lines) {
-    const [name, link, type, mode, uid, gid, size, mtime, checksum] = JSON.parse(line);
+    const [name, link, type, mode, uid, gid, size, mtime, sum] = JSON.parse(line);
     yield {
       path: withoutSlash(Buffer.from(name, "base64")),
       type,
@@ -131,7 +130,7 @@ export async function* readList(path: string): AsyncGenerator<ListedEntry> {
       size,
       mtimeNs: BigInt(mtime),
       linkPath: link === null ? null : Buffer.from(link, "base64"),
-      crc32: checksum,
+      sum,
       asStored: false,
     };
   }

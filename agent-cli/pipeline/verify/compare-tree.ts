@@ -9,9 +9,9 @@ import {
   readSync,
 } from "node:fs";
 import { setImmediate as breathe } from "node:timers/promises";
-import { crc32 } from "node:zlib";
 import { type Segment, scanSegments } from "../../sources/sparse.ts";
 import { errorCode } from "../error-code.ts";
+import { FileSumming } from "../file-summing.ts";
 import { splitMemberPath } from "../member-path.ts";
 import { encodeSparseMap } from "../tar.ts";
 import type { ListedEntry } from "./archive-list.ts";
@@ -163,7 +163,7 @@ function targetDifferences({ linkPath }: ListedEntry, place: Buffer): string[] {
 }
 
 function contentDifferences(
-  { size, crc32: expected, asStored }: ListedEntry,
+  { size, sum: expected, asStored }: ListedEntry,
   stat: BigIntStats,
   place: Buffer,
   buffer: Buffer,
@@ -171,38 +171,37 @@ function contentDifferences(
   if (Number(stat.size) !== size) return [`it has ${stat.size} bytes, not ${size}`];
   if (expected === null) return [];
   try {
-    const found = asStored ? storedCrc32Of(place, size, buffer) : crc32Of(place, buffer);
-    return found === expected ? [] : ["its content is another one"];
+    const summing = new FileSumming(expected);
+    if (asStored) addStored(summing, place, size, buffer);
+    else addContent(summing, place, buffer);
+    return summing.sum() === expected ? [] : ["its content is another one"];
   } catch (error) {
     return [`it cannot be read: ${errorCode(error)}`];
   }
 }
 
-function crc32Of(place: Buffer, buffer: Buffer): number {
-  return reading(place, (fd) => {
-    let sum = 0;
+function addContent(summing: FileSumming, place: Buffer, buffer: Buffer): void {
+  reading(place, (fd) => {
     for (let read = -1; read !== 0; ) {
       read = readSync(fd, buffer, 0, buffer.length, null);
-      sum = crc32(buffer.subarray(0, read), sum);
+      summing.add(buffer.subarray(0, read));
     }
-    return sum;
   });
 }
 
-/** The checksum of a file with holes as an archive stores it: the map of what is not zeros, then that. */
-function storedCrc32Of(place: Buffer, size: number, buffer: Buffer): number {
-  return reading(place, (fd) => {
+/** A file with holes as an archive stores it: the map of what is not zeros, then that. */
+function addStored(summing: FileSumming, place: Buffer, size: number, buffer: Buffer): void {
+  reading(place, (fd) => {
     const segments = segmentsOf(fd, size);
-    let sum = crc32(encodeSparseMap(segments));
+    summing.add(encodeSparseMap(segments));
     for (const { offset, length } of segments) {
       for (let done = 0; done < length; ) {
         const read = readSync(fd, buffer, 0, Math.min(buffer.length, length - done), offset + done);
         if (read === 0) break;
-        sum = crc32(buffer.subarray(0, read), sum);
+        summing.add(buffer.subarray(0, read));
         done += read;
       }
     }
-    return sum;
   });
 }
 
@@ -213,10 +212,10 @@ function segmentsOf(fd: number, size: number): Segment[] {
   return next.value;
 }
 
-function reading<T>(place: Buffer, read: (fd: number) => T): T {
+function reading(place: Buffer, read: (fd: number) => void): void {
   const fd = openSync(place, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
-    return read(fd);
+    read(fd);
   } finally {
     closeSync(fd);
   }

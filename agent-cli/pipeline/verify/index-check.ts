@@ -1,6 +1,7 @@
-import { crc32 } from "node:zlib";
 import type { ArchiveIndex, IndexEntry } from "../archive-index.ts";
 import { DamagedArtifact } from "../damaged.ts";
+import type { FileSum } from "../file-sum.ts";
+import { FileSumming } from "../file-summing.ts";
 import { contentSize, deletedMember, memberName, type TarEntry } from "../tar-entry.ts";
 import { toTarEntry } from "../to-tar-entry.ts";
 import { type ListedEntry, withoutSlash } from "./archive-list.ts";
@@ -14,7 +15,7 @@ export class IndexCheck {
   readonly #stored: Iterator<IndexEntry>;
   /** What a differential backup says is gone; null once that was read, and for a full backup. */
   #deleted: readonly Buffer[] | null;
-  #current: Pick<IndexEntry, "path" | "crc32"> | null = null;
+  #current: { path: Buffer; sum: FileSum; summing: FileSumming } | null = null;
 
   constructor(index: ArchiveIndex) {
     this.#stored = storedIn(index);
@@ -25,7 +26,7 @@ export class IndexCheck {
   entry(entry: TarEntry): boolean {
     const next = this.#stored.next();
     if (next.done && this.#deleted && entry.path.equals(deletedMember)) {
-      this.#current = { path: entry.path, crc32: crc32OfNames(this.#deleted) };
+      this.#expect(entry.path, sumOfNames(this.#deleted));
       this.#deleted = null;
       return false;
     }
@@ -41,15 +42,23 @@ export class IndexCheck {
       throw unlike(entry.path, "has another size in the archive than in its index");
     if (String(entry.linkPath) !== String(expected.linkPath))
       throw unlike(entry.path, "leads to another place in the archive than in its index");
-    this.#current = { ...indexed, path: entry.path };
+    this.#expect(entry.path, indexed.sum);
     return true;
   }
 
-  content(found: number | null): void {
-    const { path, crc32: indexed = null } = this.#current ?? {};
-    if (path && indexed !== null && found !== indexed) {
-      throw unlike(path, "has another content in the archive than in its index");
-    }
+  #expect(path: Buffer, sum: FileSum | null): void {
+    this.#current = sum === null ? null : { path, sum, summing: new FileSumming(sum) };
+  }
+
+  /** Content of the entry that was last told, as it is stored. */
+  content(bytes: Uint8Array): void {
+    this.#current?.summing.add(bytes);
+  }
+
+  endContent(): void {
+    if (this.#current === null) return;
+    const { path, sum, summing } = this.#current;
+    if (summing.sum() !== sum) throw unlike(path, "has another content in the archive than in its index");
   }
 
   finish(): void {
@@ -64,9 +73,16 @@ function* storedIn({ entries }: ArchiveIndex): Generator<IndexEntry> {
   for (const entry of entries) if (entry.tarOffset >= 0) yield entry;
 }
 
-function crc32OfNames(paths: readonly Buffer[]): number {
-  return paths.reduce((sum, path) => crc32("\0", crc32(memberName(path), sum)), 0);
+function sumOfNames(paths: readonly Buffer[]): FileSum {
+  const summing = new FileSumming();
+  for (const path of paths) {
+    summing.add(memberName(path));
+    summing.add(endOfName);
+  }
+  return summing.sum();
 }
+
+const endOfName = Buffer.alloc(1);
 
 const unlike = (path: Buffer, how: string) => new DamagedArtifact(`/${withoutSlash(path)} ${how}`);
 
@@ -74,7 +90,7 @@ const unlike = (path: Buffer, how: string) => new DamagedArtifact(`/${withoutSla
 export async function* listedIn({ entries }: ArchiveIndex): AsyncGenerator<ListedEntry> {
   for (const entry of entries) {
     const member = toTarEntry(entry);
-    const { crc32, sparse } = entry;
-    yield { ...member, path: withoutSlash(member.path), crc32, asStored: sparse };
+    const { sum, sparse } = entry;
+    yield { ...member, path: withoutSlash(member.path), sum, asStored: sparse };
   }
 }
