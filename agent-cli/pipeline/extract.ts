@@ -128,7 +128,9 @@ export class Extractor implements TarHandler {
     if (path.length === 0) return;
     const relation = this.#options.selection.relation(key);
     if (relation === "ancestor" && entry.type === "directory") this.#makeAncestor(path, entry);
-    const standIn = entry.type === "file" ? this.#options.plan.standIns.get(key) : undefined;
+    // Most archives have none, and to look a path up costs more than to see that.
+    const { standIns } = this.#options.plan;
+    const standIn = standIns.size > 0 && entry.type === "file" ? standIns.get(key) : undefined;
     if (standIn) this.#beginFile(entry, standIn, key);
     else if (relation === "inside") this.#restore(entry, path, key);
   }
@@ -227,7 +229,8 @@ export class Extractor implements TarHandler {
   #beginFile(entry: TarEntry, path: MemberPath, key: string): void {
     const standing = this.#standing(path);
     if (standing === "kept") return;
-    if (this.#options.plan.linkTargets.has(key)) this.restoredTargets.set(key, path);
+    const { linkTargets } = this.#options.plan;
+    if (linkTargets.size > 0 && linkTargets.has(key)) this.restoredTargets.set(key, path);
     const expected = this.#options.expectedSum?.(entry) ?? null;
     const check = expected === null ? null : new ContentCheck(expected);
     this.#file = { entry, path, standing, check, temporary: null, fd: -1 };

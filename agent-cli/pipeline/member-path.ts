@@ -34,19 +34,26 @@ export class NeighbouringPaths {
   #path: MemberPath = [];
 
   split(name: Buffer): { path: MemberPath; key: string } {
-    const slash = name.lastIndexOf(47);
-    const isFile = slash > 0 && slash < name.length - 1;
-    if (!isFile) return this.#splitFully(name);
-    if (slash !== this.#folder.length || name.compare(this.#folder, 0, slash, 0, slash) !== 0) {
+    const slash = lastSlashIn(name);
+    if (slash <= 0 || slash === name.length - 1) return this.#splitFully(name);
+    if (!this.#isInFolder(name, slash)) {
       this.#folder = Buffer.from(name.subarray(0, slash));
       this.#parent = splitMemberPath(this.#folder);
       this.#prefix = pathKey(this.#parent);
     }
-    const last = splitMemberPath(name.subarray(slash + 1));
-    this.#path = [...this.#parent, ...last];
-    if (last.length !== 1) return this.#splitFully(name);
-    const text = (last[0] as Buffer).toString("latin1");
+    const last = Buffer.from(name.subarray(slash + 1));
+    if (last.length <= 2 && (last.equals(dot) || last.equals(dotDot))) return this.#splitFully(name);
+    this.#path = [...this.#parent, last];
+    const text = last.toString("latin1");
     return { path: this.#path, key: this.#prefix === "" ? text : `${this.#prefix}/${text}` };
+  }
+
+  /** So few bytes are compared sooner here than a call of Node's would take. */
+  #isInFolder(name: Buffer, slash: number): boolean {
+    const folder = this.#folder;
+    if (folder.length !== slash) return false;
+    for (let i = slash - 1; i >= 0; i -= 1) if (name[i] !== folder[i]) return false;
+    return true;
   }
 
   /** The same array for every file of one directory. */
@@ -58,6 +65,12 @@ export class NeighbouringPaths {
     const path = splitMemberPath(name);
     return { path, key: pathKey(path) };
   }
+}
+
+function lastSlashIn(name: Buffer): number {
+  let at = name.length - 1;
+  while (at >= 0 && name[at] !== 47) at -= 1;
+  return at;
 }
 
 export type Relation = "inside" | "ancestor" | "outside";

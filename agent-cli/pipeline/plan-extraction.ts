@@ -17,6 +17,7 @@ import type { TarHandler } from "./untar.ts";
 
 const namedConflicts = 5;
 const dot = Buffer.from(".");
+const dotByte = 0x2e;
 
 /** Something stands where a file is to be restored, and may not be replaced. Nothing was written. */
 export class RestoreConflict extends Error {
@@ -59,6 +60,8 @@ export class Planner implements TarHandler {
   #entries = 0;
   #bytes = 0;
   readonly #symlinks = new Set<string>();
+  /** The folder of the last entry that was found to lie behind none of them: a link that comes in between has another. */
+  #behindNone: MemberPath | null = null;
   readonly #linkTargets = new Set<string>();
   readonly #links: { target: string; path: MemberPath }[] = [];
   /** Under "keep": what exists and stays. */
@@ -67,6 +70,8 @@ export class Planner implements TarHandler {
   readonly #paths = new NeighbouringPaths();
   /** What the names below the last directory that is missing begin with: nothing of them is there either. */
   #missing: string | null = null;
+  /** The last folder that is missing. */
+  #missingFolder: MemberPath | null = null;
   #folder: MemberPath | null = null;
   /** Names in that folder that a killed restore may have left. */
   #suspects: ReadonlySet<string> = new Set();
@@ -109,7 +114,7 @@ export class Planner implements TarHandler {
 
   #plan(entry: TarEntry): void {
     const { path, key } = this.#paths.split(entry.path);
-    this.#refuseBelowSymlink(key, entry);
+    this.#refuseBelowSymlink(path, key, entry);
     if (path.length === 0) {
       if (entry.type !== "directory") throw new DamagedArtifact("a member has no proper name");
       return;
@@ -117,7 +122,7 @@ export class Planner implements TarHandler {
     if (entry.type === "symlink") this.#symlinks.add(key);
     const target = entry.type === "link" && entry.linkPath ? pathKey(splitMemberPath(entry.linkPath)) : null;
     if (this.#selection.relation(key) !== "inside") return;
-    if (key.includes(asideStart)) this.#own.add(key);
+    if (path.at(-1)?.[0] === dotByte && key.includes(asideStart)) this.#own.add(key);
     this.#entries += 1;
     if (entry.type === "file") this.#bytes += contentSize(entry);
     const kept = this.#checkPlace(path, key, entry);
@@ -153,13 +158,16 @@ export class Planner implements TarHandler {
     this.#tree?.close();
   }
 
-  #refuseBelowSymlink(key: string, entry: TarEntry): void {
+  #refuseBelowSymlink(path: MemberPath, key: string, entry: TarEntry): void {
     if (this.#symlinks.size === 0) return;
+    const folder = this.#paths.parentOf(path);
+    if (folder === this.#behindNone) return;
     for (let slash = key.indexOf("/"); slash > 0; slash = key.indexOf("/", slash + 1)) {
       if (this.#symlinks.has(key.slice(0, slash))) {
         throw new OutsideDestination(`in the archive, ${entry.path} lies behind a symbolic link`);
       }
     }
+    this.#behindNone = folder;
   }
 
   /** True when what is there stays. */
@@ -178,8 +186,13 @@ export class Planner implements TarHandler {
   }
 
   #existing(path: MemberPath, key: string, entry: TarEntry): BigIntStats | null {
-    if (this.#missing !== null && key.startsWith(this.#missing)) return null;
-    const existing = this.#tree?.stat(this.#paths.parentOf(path), path.at(-1) as Buffer) ?? null;
+    const folder = this.#paths.parentOf(path);
+    if (folder === this.#missingFolder) return null;
+    if (this.#missing !== null && key.startsWith(this.#missing)) {
+      this.#missingFolder = folder;
+      return null;
+    }
+    const existing = this.#tree?.stat(folder, path.at(-1) as Buffer) ?? null;
     if (!existing && entry.type === "directory") this.#missing = `${key}/`;
     if (entry.type !== "directory") this.#findLeft(path);
     if (!existing || !isUnfinished(existing)) return existing;

@@ -230,6 +230,16 @@ test.each([
     "a deeper symlink",
     [member("a/", "directory"), member("a/out", "symlink", "/"), member("a/out/b/escaped", "file")],
   ],
+  [
+    "a symlink that takes the place of a folder in between",
+    [
+      member("a", "symlink", "b"),
+      member("c/x", "file"),
+      member("c/", "symlink", "../"),
+      member("c/escaped", "file"),
+    ],
+  ],
+  ["a file called ..", [member("a/good", "file"), member("a/..", "file")]],
   ["a hard link outside", [member("x", "link", "../../etc/passwd")]],
   ["an absolute hard link", [member("x", "link", "/etc/passwd")]],
 ])("a restore never leaves its destination: %s", async (_name, members) => {
