@@ -43,20 +43,20 @@ export class ArchiveIndexBuilder {
   /** Its path must not be written to afterwards, the rest of it may be. */
   add(entry: IndexEntry): void {
     const row = this.#count;
-    const at = (column: keyof Columns) => fullColumns[column] + row * widths[column];
+    const at = fullColumns;
     const view = this.#view;
-    view.setUint8(at("type"), codeOf(entry));
-    view.setUint16(at("mode"), entry.mode, true);
-    view.setUint32(at("uid"), entry.uid, true);
-    view.setUint32(at("gid"), entry.gid, true);
-    view.setFloat64(at("size"), entry.size, true);
-    view.setBigInt64(at("mtime"), entry.mtimeNs, true);
+    view.setUint8(at.type + row * widths.type, codeOf(entry));
+    view.setUint16(at.mode + row * widths.mode, entry.mode, true);
+    view.setUint32(at.uid + row * widths.uid, entry.uid, true);
+    view.setUint32(at.gid + row * widths.gid, entry.gid, true);
+    view.setFloat64(at.size + row * widths.size, entry.size, true);
+    view.setBigInt64(at.mtime + row * widths.mtime, entry.mtimeNs, true);
     // Mostly the same as the other time, and then nothing to store.
-    view.setBigInt64(at("ctime"), entry.ctimeNs - entry.mtimeNs, true);
-    view.setBigUint64(at("dev"), entry.dev, true);
-    view.setBigUint64(at("ino"), entry.ino, true);
-    view.setFloat64(at("tarOffset"), entry.tarOffset, true);
-    view.setUint32(at("sum"), entry.type === "file" ? bitsOf(requireSum(entry)) : 0, true);
+    view.setBigInt64(at.ctime + row * widths.ctime, entry.ctimeNs - entry.mtimeNs, true);
+    view.setBigUint64(at.dev + row * widths.dev, entry.dev, true);
+    view.setBigUint64(at.ino + row * widths.ino, entry.ino, true);
+    view.setFloat64(at.tarOffset + row * widths.tarOffset, entry.tarOffset, true);
+    view.setUint32(at.sum + row * widths.sum, entry.type === "file" ? bitsOf(requireSum(entry)) : 0, true);
     if (isLink(entry.type)) this.#addLink(entry);
     this.#paths.append(entry.path);
     this.#count += 1;

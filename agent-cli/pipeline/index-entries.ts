@@ -75,20 +75,20 @@ export class EntryReader {
   /** Whether a file's state is the one that was noted. */
   isSame(stat: BigIntStats): boolean {
     const view = this.#view;
-    const mtimeNs = view.getBigInt64(this.#at("mtime"), true);
+    const columns = this.#columns;
+    const row = this.#row;
+    const mtimeNs = view.getBigInt64(columns.mtime + row * widths.mtime, true);
     return (
       stat.mtimeNs === mtimeNs &&
-      stat.ctimeNs === BigInt.asIntN(64, mtimeNs + view.getBigInt64(this.#at("ctime"), true)) &&
-      stat.ino === view.getBigUint64(this.#at("ino"), true) &&
-      (this.type !== "file" || Number(stat.size) === view.getFloat64(this.#at("size"), true)) &&
-      (Number(stat.mode) & 0o7777) === view.getUint16(this.#at("mode"), true) &&
-      Number(stat.uid) === view.getUint32(this.#at("uid"), true) &&
-      Number(stat.gid) === view.getUint32(this.#at("gid"), true)
+      stat.ctimeNs ===
+        BigInt.asIntN(64, mtimeNs + view.getBigInt64(columns.ctime + row * widths.ctime, true)) &&
+      stat.ino === view.getBigUint64(columns.ino + row * widths.ino, true) &&
+      (this.type !== "file" ||
+        Number(stat.size) === view.getFloat64(columns.size + row * widths.size, true)) &&
+      (Number(stat.mode) & 0o7777) === view.getUint16(columns.mode + row * widths.mode, true) &&
+      Number(stat.uid) === view.getUint32(columns.uid + row * widths.uid, true) &&
+      Number(stat.gid) === view.getUint32(columns.gid + row * widths.gid, true)
     );
-  }
-
-  #at(column: keyof Columns): number {
-    return this.#columns[column] + this.#row * widths[column];
   }
 }
 
@@ -194,14 +194,15 @@ class SegmentContent {
 
   entry(row: number): IndexEntry {
     const view = this.#view;
+    const columns = this.#columns;
     this.#texts ??= this.#readTexts();
     const { links, paths } = this.#texts;
     const member = this.#member(row, paths[row] as Buffer, links[row] ?? null);
     return {
       ...member,
-      ctimeNs: BigInt.asIntN(64, member.mtimeNs + view.getBigInt64(this.#at("ctime", row), true)),
-      dev: view.getBigUint64(this.#at("dev", row), true),
-      ino: view.getBigUint64(this.#at("ino", row), true),
+      ctimeNs: BigInt.asIntN(64, member.mtimeNs + view.getBigInt64(columns.ctime + row * widths.ctime, true)),
+      dev: view.getBigUint64(columns.dev + row * widths.dev, true),
+      ino: view.getBigUint64(columns.ino + row * widths.ino, true),
     };
   }
 
@@ -225,24 +226,25 @@ class SegmentContent {
 
   #member(row: number, path: Buffer, linkPath: Buffer | null): IndexMember {
     const view = this.#view;
-    const code = view.getUint8(this.#at("type", row));
+    const columns = this.#columns;
+    const code = view.getUint8(columns.type + row * widths.type);
     return {
       path,
       type: typeOfCode(code),
       sparse: isSparseCode(code),
-      size: this.#size(view.getFloat64(this.#at("size", row), true)),
-      mode: view.getUint16(this.#at("mode", row), true) & 0o7777,
-      uid: view.getUint32(this.#at("uid", row), true),
-      gid: view.getUint32(this.#at("gid", row), true),
-      mtimeNs: view.getBigInt64(this.#at("mtime", row), true),
+      size: this.#size(view.getFloat64(columns.size + row * widths.size, true)),
+      mode: view.getUint16(columns.mode + row * widths.mode, true) & 0o7777,
+      uid: view.getUint32(columns.uid + row * widths.uid, true),
+      gid: view.getUint32(columns.gid + row * widths.gid, true),
+      mtimeNs: view.getBigInt64(columns.mtime + row * widths.mtime, true),
       linkPath,
-      sum: isFileCode(code) ? sumFromBits(view.getUint32(this.#at("sum", row), true), hasXxh64(code)) : null,
-      tarOffset: this.#kept ? -1 : this.#tarOffset(view.getFloat64(this.#at("tarOffset", row), true)),
+      sum: isFileCode(code)
+        ? sumFromBits(view.getUint32(columns.sum + row * widths.sum, true), hasXxh64(code))
+        : null,
+      tarOffset: this.#kept
+        ? -1
+        : this.#tarOffset(view.getFloat64(columns.tarOffset + row * widths.tarOffset, true)),
     };
-  }
-
-  #at(column: keyof Columns, row: number): number {
-    return this.#columns[column] + row * widths[column];
   }
 
   #size(value: number): number {

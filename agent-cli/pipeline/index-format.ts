@@ -67,7 +67,10 @@ export const widths = {
 export type Columns = Record<keyof typeof widths, number>;
 export const rowBytes = Object.values(widths).reduce((sum, width) => sum + width, 0);
 
-/** Where each column of a segment of so many entries begins. */
+/**
+ * Where each column of a segment of so many entries begins. A row's number is looked for there by the column's own property,
+ * not by one function that takes its name, which V8 cannot see through: that took a third of the time of reading an index.
+ */
 export function columnsOf(count: number): Columns {
   let at = 0;
   const columns: Partial<Columns> = {};
