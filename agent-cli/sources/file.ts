@@ -115,8 +115,9 @@ class Packing {
     for await (const steps of walked) {
       for (const step of this.#ahead.through(steps)) {
         const rest = this.#step(step);
-        yield* this.#tar.take();
-        if (rest) for (const _ of rest) yield* this.#tar.take();
+        // Loops, where `yield*` would wait for a promise of its own at every file, whether there is a slab or not.
+        for (const slab of this.#tar.take()) yield slab;
+        if (rest) for (const _ of rest) for (const slab of this.#tar.take()) yield slab;
         count += 1;
         if (count % clockLookedAtEvery !== 0 || performance.now() - breathed < breatheEveryMs) continue;
         await breathe();
