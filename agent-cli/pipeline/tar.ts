@@ -32,7 +32,7 @@ export class TarWriter {
   written = 0;
   #slab: Buffer | null = null;
   #full: Buffer[] = [];
-  #pattern: Pattern | null = null;
+  readonly #patterns = new Map<number, Pattern>();
   readonly #slabs: SlabSource;
 
   constructor(slabs: SlabSource) {
@@ -106,9 +106,19 @@ export class TarWriter {
     const nanos = Number(entry.mtimeNs % nsPerSecond);
     const header = nanos === 0 ? at : at + 2 * blockBytes;
     if (nanos !== 0) fillPreciseTime(slab, at, seconds, nanos);
-    if (!this.#pattern || !fitsPattern(this.#pattern, entry)) this.#pattern = patternOf(entry);
-    fillFromPattern(slab, header, this.#pattern, entry, seconds);
+    fillFromPattern(slab, header, this.#patternFor(entry), entry, seconds);
     this.advance(header + blockBytes - at);
+  }
+
+  /** The last one of the same type and mode, if all else fits too. There are a few dozen of them in a large tree. */
+  #patternFor(entry: TarEntry): Pattern {
+    const kind = entry.mode * typeFlagRange + typeFlags[entry.type].charCodeAt(0);
+    const known = this.#patterns.get(kind);
+    if (known && fitsPattern(known, entry)) return known;
+    if (this.#patterns.size >= mostPatterns) this.#patterns.clear();
+    const made = patternOf(entry);
+    this.#patterns.set(kind, made);
+    return made;
   }
 
   #writeAny(entry: TarEntry): void {
@@ -126,8 +136,12 @@ export class TarWriter {
 
   /** Pads to the next block after content of `size` bytes. */
   pad(size: number): void {
-    const rest = size % blockBytes;
-    if (rest > 0) this.write(zeroBlock.subarray(rest));
+    const missing = (blockBytes - (size % blockBytes)) % blockBytes;
+    if (missing === 0) return;
+    if (this.room < missing) return this.write(zeroBlock.subarray(0, missing));
+    const { slab, used } = this;
+    slab.fill(0, used, used + missing);
+    this.advance(missing);
   }
 
   /** End of archive: two zero blocks, then zeros to a full record as other tars write it. */
@@ -151,7 +165,10 @@ export class TarWriter {
 
 const paxName = Buffer.from("PaxHeaders/entry");
 
-/** A header without what differs from one entry to the next: neighbours mostly have their owner and mode in common. */
+const mostPatterns = 256;
+const typeFlagRange = 128;
+
+/** A header without what differs from one entry to the next: most have their owner and mode in common with others. */
 type Pattern = { like: TarEntry; block: Buffer; sum: number };
 
 /** Whether ustar can say all about an entry, but for the fraction of its time. */
@@ -166,8 +183,6 @@ const isPlain = (entry: TarEntry, seconds: number): boolean =>
   seconds <= maxOctal11;
 
 const fitsPattern = ({ like }: Pattern, entry: TarEntry): boolean =>
-  like.type === entry.type &&
-  like.mode === entry.mode &&
   like.uid === entry.uid &&
   like.gid === entry.gid &&
   like.userName === entry.userName &&
