@@ -4,7 +4,7 @@ import type { Compression } from "./pipeline.ts";
 import { Pool } from "./pool.ts";
 import type { ZlibWrite } from "./zlib-inside.ts";
 
-/** Makes one complete frame of some bytes, in memory that is nobody else's and less than twice as long. */
+/** Makes one complete frame of some bytes, in memory that is nobody else's and less than four times as long. */
 export type FrameEncoder = (plain: Uint8Array) => Promise<Buffer>;
 
 const defaultLevel = { zstd: 1, gzip: 6 };
@@ -110,15 +110,15 @@ class Context {
   }
 
   /**
-   * The frame, in the memory that it was written to: to copy it costs 2 % of all time. Unless it fills less than half of
-   * that, for whoever sends it may hold it for a while.
+   * The frame, in the memory that it was written to: to copy it costs 2 % of all time. Unless it fills less than a
+   * quarter of that: who sends it may hold some megabytes of frames for a while, and what is held is four times that at most.
    */
   #made(plain: Uint8Array): Buffer {
     const [outputLeft = 0, inputLeft] = this.#state;
     const frame = this.#output.subarray(0, zstdBound(plain.length) - outputLeft);
     if (inputLeft !== 0 || outputLeft === 0 || !isFrameOf(frame, plain.length, this.#checksum))
       throw notWhole();
-    if (frame.length * 2 > this.#output.length) {
+    if (frame.length * 4 > this.#output.length) {
       this.#output = Buffer.alloc(0);
       return frame;
     }
