@@ -19,5 +19,13 @@ export class DamagedArtifact extends Error {
   }
 }
 
+/** A newer agent has made it than this one, which says nothing against it. */
+export class NewerFormat extends Error {
+  constructor(what: string) {
+    super(`this backup was made by a newer agent: ${what}; update this one`);
+    this.name = "NewerFormat";
+  }
+}
+
 const reasonIn = (message: string): string =>
   message.startsWith(prefix) ? message.slice(prefix.length) : message;

@@ -1,6 +1,6 @@
 import { constants, zstdCompressSync } from "node:zlib";
 import type { IndexEntry } from "./archive-index.ts";
-import { DamagedArtifact } from "./damaged.ts";
+import { DamagedArtifact, NewerFormat } from "./damaged.ts";
 import { errorCode } from "./error-code.ts";
 import { isXxh64 } from "./file-sum.ts";
 import { decodeOnce } from "./frame-decoder.ts";
@@ -23,6 +23,8 @@ export const frameHeaderBytes = 8;
 const footerMagic = Buffer.from("BkpXIdx\0", "latin1");
 const formats = { plain: 5, withKept: 6 };
 const oldestFormat = 3;
+/** What is beyond is no number of a format, but damage. */
+const mostPlausibleFormat = 15;
 /** In the directory, with the number of a segment's entries: it is the base's. */
 export const keptFlag = 0x80000000;
 export const footerBytes = 28;
@@ -102,8 +104,12 @@ export function readFooter(bytes: Buffer): Footer | null {
   const footer = bytes.subarray(bytes.length - footerBytes);
   if (!footer.subarray(20).equals(footerMagic)) return null;
   const version = footer.readUInt32LE(16);
+  if (version > formats.withKept && version <= mostPlausibleFormat)
+    throw new NewerFormat(
+      `its index is of the format ${version}, and this agent knows up to ${formats.withKept}`,
+    );
   if (version < oldestFormat || version > formats.withKept)
-    throw broken(`it is of the format ${version}, which this program does not know`);
+    throw broken(`it is of the format ${version}, which there is not or no longer`);
   const found = {
     frameBytes: footer.readUInt32LE(0),
     directoryBytes: footer.readUInt32LE(4),

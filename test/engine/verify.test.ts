@@ -279,6 +279,24 @@ describe("an archive with an index", () => {
   });
 });
 
+test("an archive whose index is of a newer agent's format is not called damaged", async () => {
+  const w = world();
+  writeFileSync(join(w.source, "a"), "content");
+  const { bytes, archiveIndex } = await packIndexed(w.source);
+  const newer = Buffer.from(bytes);
+  newer.writeUInt32LE(7, newer.length - 12);
+  w.storage.objects.set(key, newer);
+  const index = newer.subarray(archiveIndex.offsetBytes);
+  const report = await verify(w, 4, newer, { archiveIndex: { ...archiveIndex, sha256: sha256(index) } });
+  const words =
+    "this backup was made by a newer agent: its index is of the format 7, and this agent knows up to 6; update this one";
+  expect(gradeReached(report.checks)).toBe(2);
+  expect(report.checks.at(-1)).toMatchObject({ outcome: "not_checked", detail: words });
+  await expect(w.restore({ expected: { sha256: sha256(newer), sizeBytes: newer.length } })).rejects.toThrow(
+    words,
+  );
+});
+
 describe("a differential backup", () => {
   type Change = { entries: IndexEntry[]; deleted: Buffer[] };
   async function differential(change: (index: Change) => void = () => {}, ofFull?: typeof withOlderSums) {

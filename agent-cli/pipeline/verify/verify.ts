@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { removeTree } from "../../remove-tree.ts";
 import { StorageError, type StoredObject } from "../../storage/storage.ts";
 import { contentOf } from "../artifact-content.ts";
-import { DamagedArtifact } from "../damaged.ts";
+import { DamagedArtifact, NewerFormat } from "../damaged.ts";
 import { errorCode } from "../error-code.ts";
 import type { Progress } from "../pipeline.ts";
 import { reportEvery } from "../report-every.ts";
@@ -141,9 +141,10 @@ async function findingsOf(name: string, check: () => Promise<Finding[]>): Promis
   }
 }
 
-/** No key that fits, no room: none of it says anything against the backup. */
+/** No key that fits, no room, too old a program: none of it says anything against the backup. */
 const isOfThisMachine = (error: unknown): boolean =>
   error instanceof CannotCheck ||
+  error instanceof NewerFormat ||
   (error instanceof Error && error.name === "NoIdentityFits") ||
   ["ENOSPC", "EDQUOT"].includes(errorCode(error)) ||
   (error instanceof Error && ["ENOSPC", "EDQUOT"].includes(errorCode(error.cause)));
