@@ -24,7 +24,9 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import type { TaskSpec } from "../agent-cli/jobs/job.ts";
 import { jobArguments, mallocFor } from "../agent-cli/jobs/job-process.ts";
+import type { IndexPlace } from "../agent-cli/pipeline/archive-index.ts";
 import { objects } from "../protocol/index.ts";
 import { agentFile, buildAgent } from "./built-agent.ts";
 import { type Cost, measure } from "./measure.ts";
@@ -38,7 +40,7 @@ const DOUBT_MS = 2_500;
 
 type Place = { folder: string; tree: string };
 type Made = {
-  result: { sha256: string; sizeBytes: number; key: string; fileName: string; archiveIndex: object };
+  result: { sha256: string; sizeBytes: number; key: string; fileName: string; archiveIndex: IndexPlace };
 };
 type Costs = Record<string, Cost[]>;
 type Runner = { prepare(): Promise<void>; again(round: number): Promise<Cost> };
@@ -189,6 +191,12 @@ function childrenCpuS(): number {
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return ((Number(fields[13]) + Number(fields[14])) * MS_PER_TICK) / 1000;
 }
+/** As much of a task as the job of a file backup looks at. */
+type SpecInUse = Pick<
+  TaskSpec,
+  "taskId" | "source" | "sourceSecrets" | "pipeline" | "fileNameStem" | "objectPrefix" | "targets" | "base"
+>;
+
 function envelope({ folder, tree }: Place, workDir: string, recordId: number, base: Made | null) {
   const store = join(folder, "store");
   mkdirSync(store, { recursive: true });
@@ -197,12 +205,13 @@ function envelope({ folder, tree }: Place, workDir: string, recordId: number, ba
     type: "local_disk",
     name: "store",
     config: { path: store },
-    transferMode: "direct",
+    transferMode: "direct" as const,
+    bandwidthBytesPerSecond: null,
   };
-  const spec = {
+  const spec: SpecInUse = {
     taskId: 1,
     source: { type: "file", paths: [tree], excludes: [], oneFileSystem: false },
-    sourceSecrets: { password: null },
+    sourceSecrets: { password: null, resticPassword: null },
     pipeline: objects.pipeline.parse({ differential: { fullEveryDays: 7 } }),
     fileNameStem: `bench-r${recordId}`,
     objectPrefix: `BackupX/file/260101/records/${recordId}/`,
