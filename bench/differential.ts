@@ -191,6 +191,7 @@ function childrenCpuS(): number {
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return ((Number(fields[13]) + Number(fields[14])) * MS_PER_TICK) / 1000;
 }
+
 /** As much of a task as the job of a file backup looks at. */
 type SpecInUse = Pick<
   TaskSpec,

@@ -39,7 +39,15 @@ export const maxIndexBytes = 1024 * 1024 * 1024;
 /** Of the SHA-256 by which a differential backup knows its base. */
 export const baseHashBytes = 32;
 
-const types: readonly TarEntry["type"][] = ["file", "link", "symlink", "directory", "char", "block", "fifo"];
+export const types: readonly TarEntry["type"][] = [
+  "file",
+  "link",
+  "symlink",
+  "directory",
+  "char",
+  "block",
+  "fifo",
+];
 /** An entry's code is its type's place in that list; files have other codes if they are sparse, or their sum is XXH64. */
 const sparseCode = types.length;
 const fileXxh64Code = sparseCode + 1;

@@ -1,6 +1,7 @@
 import type { ArchiveIndex, IndexFrame, IndexMember } from "./archive-index.ts";
 import { DamagedArtifact } from "./damaged.ts";
 import type { FileSum } from "./file-sum.ts";
+import { types } from "./index-format.ts";
 import type { TarEntry } from "./tar-entry.ts";
 
 /** A frame in the compressed stream, and where its content stands in the tar stream. */
@@ -120,7 +121,6 @@ class SegmentBuilder {
 
 const fixedBytes = 4 * 8 + 4 + 1;
 const noSum = -1;
-const types: readonly TarEntry["type"][] = ["file", "link", "symlink", "directory", "char", "block", "fifo"];
 
 /** Members travel between threads as plain bytes: as objects, copying them would cost more than restoring them. */
 function packMember({ from, to, path, type, size, sum }: Member): Buffer {

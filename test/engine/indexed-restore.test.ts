@@ -16,6 +16,7 @@ import { join } from "node:path";
 import { generateX25519Identity, identityToRecipient } from "age-encryption";
 import { describe, expect, it, test } from "vitest";
 import { DamagedArtifact } from "../../agent-cli/pipeline/damaged.ts";
+import { sumFromBits } from "../../agent-cli/pipeline/file-sum.ts";
 import type { StoredArtifact } from "../../agent-cli/pipeline/pipeline.ts";
 import { localDisk } from "../../agent-cli/storage/local-disk.ts";
 import type { GetOptions } from "../../agent-cli/storage/storage.ts";
@@ -194,7 +195,7 @@ test("content that is not what the index has the checksum of does not take its p
     const packed = await packIndexed(source, {
       change: ({ entries }) => {
         const victim = entries.find(({ path }) => path.toString().endsWith("file-33"));
-        if (victim) victim.sum = 1;
+        if (victim) victim.sum = sumFromBits(1, true);
       },
     });
     storage.objects.set(key, packed.bytes);

@@ -19,6 +19,7 @@ import { crc32 } from "node:zlib";
 import { generateX25519Identity, identityToRecipient } from "age-encryption";
 import { describe, expect, test } from "vitest";
 import { decodeArchiveIndex, type IndexEntry } from "../../agent-cli/pipeline/archive-index.ts";
+import { sumFromBits } from "../../agent-cli/pipeline/file-sum.ts";
 import type { Identities } from "../../agent-cli/pipeline/identities.ts";
 import type { Compression } from "../../agent-cli/pipeline/pipeline.ts";
 import { compareTree } from "../../agent-cli/pipeline/verify/compare-tree.ts";
@@ -251,7 +252,7 @@ describe("an archive with an index", () => {
     ["owner", "has another uid", ({ uid }) => ({ uid: uid + 1 })],
     ["time", "has another mtimeNs", ({ mtimeNs }) => ({ mtimeNs: mtimeNs + 1_000_000n })],
     ["size", "has another size", ({ size }) => ({ size: size + 1 })],
-    ["content", "has another content", () => ({ sum: 7 })],
+    ["content", "has another content", () => ({ sum: sumFromBits(7, true) })],
     [
       "name",
       "is in the archive where its index has",
